@@ -1,0 +1,65 @@
+package attack
+
+import (
+	"seawall/internal/kit/clock"
+	"seawall/internal/match"
+	"seawall/internal/traffic"
+)
+
+// Vector is a way of attacking, or of merely being a great many.
+type Vector string
+
+// The vectors that detectors of this version find.
+const (
+	// HTTPFlood: more requests than the site can bear, of an unusual kind.
+	HTTPFlood Vector = "http-flood"
+	// FlashCrowd: more visitors than usual, ordinary ones. Never a reason to
+	// refuse anybody.
+	FlashCrowd Vector = "flash-crowd"
+)
+
+// Fact is one measured reason, beside what is usual.
+type Fact struct {
+	Name  string  `json:"name"` // in plain words: "requests offered"
+	Value float64 `json:"value"`
+	Usual float64 `json:"usual"`
+	Unit  string  `json:"unit"` // "/s", "ms", "share"
+}
+
+// Contributor is a key that carries much of an attack.
+type Contributor struct {
+	Field traffic.Field `json:"field"`
+	Key   string        `json:"key"`
+	Share float64       `json:"share"` // of the requests offered
+}
+
+// Finding is a detector's claim about one window.
+type Finding struct {
+	Vector     Vector        `json:"vector"`
+	Target     string        `json:"target"`     // the host, or "" for the whole site
+	Confidence float64       `json:"confidence"` // 0 to 1
+	Since      clock.Instant `json:"-"`          // when it was first true
+	Rate       float64       `json:"rate"`       // requests a second offered
+	Normal     float64       `json:"normal"`     // requests a second usual here
+	Suffering  bool          `json:"suffering"`  // the origin is slower or failing
+	Blatant    bool          `json:"blatant"`    // so plain that a tenth of a second shows it
+	Facts      []Fact        `json:"facts"`
+	Top        []Contributor `json:"top"`
+}
+
+// Magnitude is how many times normal the traffic is.
+func (f *Finding) Magnitude() float64 {
+	if f.Normal <= 0 {
+		return 0
+	}
+	return f.Rate / f.Normal
+}
+
+// Signature is a match that describes an attack.
+type Signature struct {
+	Match      *match.Match `json:"match"`
+	Coverage   float64      `json:"coverage"`   // share of the flood's requests that it hits
+	Collateral float64      `json:"collateral"` // share of ordinary requests that it hits
+	Flood      int          `json:"flood"`      // samples of the flood that it was tested on
+	Ordinary   int          `json:"ordinary"`   // samples of ordinary traffic that it was tested on
+}

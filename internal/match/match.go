@@ -1,0 +1,74 @@
+package match
+
+import (
+	"net/netip"
+	"strings"
+
+	"seawall/internal/traffic"
+)
+
+// Match is a conjunction of tests. A Match without tests hits everything.
+type Match struct {
+	tests []Test // cheapest first
+	text  string
+}
+
+// All makes the match that hits when every test does.
+func All(tests ...Test) *Match {
+	m := &Match{tests: sorted(tests)}
+	terms := make([]string, len(m.tests))
+	for i := range m.tests {
+		terms[i] = m.tests[i].String()
+	}
+	m.text = strings.Join(terms, " && ")
+	if len(terms) == 0 {
+		m.text = "true"
+	}
+	return m
+}
+
+// Client makes the match of every visit whose client is within p.
+func Client(p netip.Prefix) *Match { return All(Within(p)) }
+
+// Hits says whether v passes every test. It allocates nothing.
+func (m *Match) Hits(v *traffic.Visit) bool {
+	for i := range m.tests {
+		if !m.tests[i].hits(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// Tests returns a copy of the tests.
+func (m *Match) Tests() []Test { return append([]Test(nil), m.tests...) }
+
+// OnlyClient returns the prefix, iff the match is about exactly one prefix of
+// client addresses and nothing else.
+func (m *Match) OnlyClient() (netip.Prefix, bool) {
+	if m == nil || len(m.tests) != 1 || m.tests[0].op != opWithin || m.tests[0].not {
+		return netip.Prefix{}, false
+	}
+	return m.tests[0].prefix, true
+}
+
+// String returns the expression; Parse reads it back to the same Match.
+func (m *Match) String() string {
+	if m == nil {
+		return "true"
+	}
+	return m.text
+}
+
+// MarshalText writes the expression.
+func (m *Match) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText parses an expression.
+func (m *Match) UnmarshalText(b []byte) error {
+	p, err := Parse(string(b))
+	if err != nil {
+		return err
+	}
+	*m = *p
+	return nil
+}

@@ -1,0 +1,97 @@
+package traffic
+
+import (
+	"time"
+
+	"seawall/internal/kit/clock"
+)
+
+// Heavy is one heavy hitter of a field. Count may be too high by at most Error.
+type Heavy struct {
+	Key   string `json:"key"`
+	Count uint64 `json:"count"`
+	Error uint64 `json:"error,omitempty"`
+}
+
+// Origin is how the site behind Seawall fared during a window.
+type Origin struct {
+	Asked    uint64        `json:"asked"`     // requests sent to it
+	Failed   uint64        `json:"failed"`    // no usable answer, or too slow
+	Shed     uint64        `json:"shed"`      // let in, but the line was full
+	InFlight int           `json:"in_flight"` // at the window's end
+	Waiting  int           `json:"waiting"`   // in line at the window's end
+	Limit    int           `json:"limit"`     // most that may be in flight; 0 none
+	Healthy  int           `json:"healthy"`   // origins that pass their health checks
+	P50      time.Duration `json:"p50"`       // of the time to its first byte
+	P95      time.Duration `json:"p95"`
+	P99      time.Duration `json:"p99"`
+}
+
+// Felt is what one class of visitors felt during a window.
+type Felt struct {
+	Offered uint64        `json:"offered"` // requests they made
+	Served  uint64        `json:"served"`  // answered by origin or cache, not by an error of ours or a 5xx
+	P50     time.Duration `json:"p50"`     // of the time from head read to answer finished, served ones only
+	P99     time.Duration `json:"p99"`
+}
+
+// Window sums up a stretch of traffic, a second as a rule. Whoever receives
+// one may read it for ever and never write to it.
+type Window struct {
+	At   clock.Instant `json:"-"`    // its end
+	Wall time.Time     `json:"at"`   // its end, for people
+	Span time.Duration `json:"span"` // its length
+
+	Offered  uint64            `json:"offered"`   // requests that met the door
+	Admitted uint64            `json:"admitted"`  // let in, slowed ones among them
+	Slowed   uint64            `json:"slowed"`    // let in behind everybody else
+	Refused  uint64            `json:"refused"`   // turned away by the door
+	Reasons  map[string]uint64 `json:"reasons"`   // by mitigation.Reason's name
+	Hits     map[uint32]uint64 `json:"hits"`      // requests that each mitigation met, by its ID
+	BytesIn  uint64            `json:"bytes_in"`  // of bodies
+	BytesOut uint64            `json:"bytes_out"` // of bodies
+	Status   [6]uint64         `json:"status"`    // answers by hundreds; [0] none
+
+	ByKind      [Kinds]uint64      `json:"by_kind"` // offered
+	ByClearance [Clearances]uint64 `json:"by_clearance"`
+	ByStanding  [Standings]uint64  `json:"by_standing"`
+	Felt        [Clearances]Felt   `json:"felt"` // by clearance: who is hurt
+
+	Clients uint64          `json:"clients"` // distinct client prefixes, estimated
+	Top     [Fields][]Heavy `json:"top"`     // largest first
+	Origin  Origin          `json:"origin"`
+
+	Samples []Sample `json:"-"`    // an even sample of what was offered
+	Lost    uint64   `json:"lost"` // requests that only the plain counters saw
+}
+
+// Rate returns n as a rate per second over the window.
+func (w *Window) Rate(n uint64) float64 {
+	if w.Span <= 0 {
+		return 0
+	}
+	return float64(n) / w.Span.Seconds()
+}
+
+// Normal is what is usual here and now. It is replaced, never changed.
+type Normal struct {
+	Learned time.Duration `json:"learned"` // how much ordinary traffic it rests on
+	Frozen  bool          `json:"frozen"`  // an attack runs, so nothing is learnt
+
+	Requests  float64       `json:"requests"`   // a second, median
+	Peak      float64       `json:"peak"`       // a second, 95th percentile
+	Clients   float64       `json:"clients"`    // distinct prefixes a second, 95th percentile
+	PerClient float64       `json:"per_client"` // requests a second of a busy ordinary client
+	OriginP50 time.Duration `json:"origin_p50"`
+	OriginP95 time.Duration `json:"origin_p95"`
+	Capacity  float64       `json:"capacity"` // highest rate the origin was seen to bear in comfort; 0 unknown
+
+	AssetShare     float64 `json:"asset_share"`     // of requests, that are for assets
+	ClearanceShare float64 `json:"clearance_share"` // of requests, that bring our cookie back
+
+	// Share is how much of ordinary traffic has a key, by field.
+	Share [Fields]map[string]float64 `json:"-"`
+	// Ordinary is a rolling, even sample of ordinary traffic for testing
+	// signatures on. Read only.
+	Ordinary []Sample `json:"-"`
+}
