@@ -41,8 +41,8 @@ func ParseCountry(s string) (Country, bool) {
 // to the request: keep a Sample (Keep) to use them after the request ended.
 type Visit struct {
 	At     clock.Instant // when its head had been read
-	Peer   netip.Addr    // who the connection (or its PROXY header's relay) came from
-	Client netip.Addr    // the rightmost forwarded address that is not a trusted proxy
+	Peer   netip.Addr    // the other end of the TCP connection
+	Client netip.Addr    // Peer, or the PROXY header's source, or the rightmost forwarded address that is not a trusted proxy
 
 	Network uint32  // autonomous system number of Client; 0 unknown
 	Country Country // where Client is registered

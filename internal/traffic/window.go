@@ -42,15 +42,16 @@ type Window struct {
 	Wall time.Time     `json:"at"`   // its end, for people
 	Span time.Duration `json:"span"` // its length
 
-	Offered  uint64            `json:"offered"`   // requests that met the door
-	Admitted uint64            `json:"admitted"`  // let in, slowed ones among them
-	Slowed   uint64            `json:"slowed"`    // let in behind everybody else
-	Refused  uint64            `json:"refused"`   // turned away by the door
-	Reasons  map[string]uint64 `json:"reasons"`   // by mitigation.Reason's name
-	Hits     map[uint32]uint64 `json:"hits"`      // requests that each mitigation met, by its ID
-	BytesIn  uint64            `json:"bytes_in"`  // of bodies
-	BytesOut uint64            `json:"bytes_out"` // of bodies
-	Status   [6]uint64         `json:"status"`    // answers by hundreds; [0] none
+	Offered   uint64            `json:"offered"`    // requests that met the door
+	Admitted  uint64            `json:"admitted"`   // let in, slowed ones among them
+	Slowed    uint64            `json:"slowed"`     // let in behind everybody else
+	Refused   uint64            `json:"refused"`    // turned away by the door
+	Reasons   map[string]uint64 `json:"reasons"`    // by mitigation.Reason's name
+	Hits      map[uint32]uint64 `json:"hits"`       // requests that each mitigation met, by its ID
+	RefusedIn map[string]uint64 `json:"refused_in"` // refused, by the country that the address is registered in
+	BytesIn   uint64            `json:"bytes_in"`   // of bodies
+	BytesOut  uint64            `json:"bytes_out"`  // of bodies
+	Status    [6]uint64         `json:"status"`     // answers by hundreds; [0] none
 
 	ByKind      [Kinds]uint64      `json:"by_kind"` // offered
 	ByClearance [Clearances]uint64 `json:"by_clearance"`
