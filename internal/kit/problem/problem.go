@@ -36,10 +36,12 @@ func (l *List) Add(key, hint, what string, args ...any) {
 	*l = append(*l, Problem{Key: key, Hint: hint, What: fmt.Sprintf(what, args...)})
 }
 
-// Under takes over the problems of a part, whose keys are below key.
+// Under takes over the problems of a part, whose keys are below key ("" for a
+// part whose keys stand at the same level).
 func (l *List) Under(key string, part List) {
 	for _, p := range part {
 		switch {
+		case key == "":
 		case p.Key == "":
 			p.Key = key
 		case strings.HasPrefix(p.Key, "["):

@@ -1,0 +1,67 @@
+# Seawall: `make demo` shows it at work, `make test` runs the whole test suite.
+# Any Go since 1.21 will do: it fetches the release that go.mod names by itself.
+
+export GOTOOLCHAIN := auto
+export CGO_ENABLED ?= 0
+
+NEEDS_GO := Seawall needs Go 1.21 or newer (Debian 12: apt install -t bookworm-backports golang-go; or https://go.dev/dl/)
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.release=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+ARCHES   := amd64 arm64
+
+.PHONY: all build demo test race lint fuzz bench geodata release clean go
+
+all: build
+
+# One line for whoever has no Go, or too old a one.
+go:
+	@command -v go >/dev/null 2>&1 || { echo "$(NEEDS_GO)"; exit 1; }
+	@GOTOOLCHAIN=local go version | awk '{ v = substr($$3, 3); split(v, n, "."); exit !(n[1] > 1 || n[2] + 0 >= 21) }' || { echo "$(NEEDS_GO); this is $$(GOTOOLCHAIN=local go version | cut -d' ' -f3)"; exit 1; }
+
+build: go
+	@mkdir -p bin
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/seawall ./cmd/seawall
+
+# The campaign site, its visitors, a flood on loopback, and Seawall in front.
+demo: build
+	./bin/seawall demo $(ARGS)
+
+test: go
+	go vet ./...
+	go test ./...
+
+race: go
+	CGO_ENABLED=1 go test -race ./internal/... ./cmd/...
+
+lint: go
+	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; echo "gofmt -w the files above"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test ./test -run TestArch
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 10s
+fuzz: go
+	@for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+# The door's cost, and the scenarios with their bars, beside nginx and HAProxy
+# where they are installed.
+bench: build
+	go test -run '^$$' -bench 'Decide|Identify|Record|Refuse' -benchmem ./internal/request/admit ./internal/request/identify ./internal/request/refuse ./internal/defense/observe
+	./bin/seawall bench --peers $(ARGS)
+
+geodata: go
+	go run ./internal/request/identify/geo/gen
+
+# Static binaries, packages with a systemd unit, and signed checksums in dist/.
+release: go
+	deploy/release.sh "$(VERSION)" "$(NFPM)" $(ARCHES)
+
+clean:
+	rm -rf bin dist

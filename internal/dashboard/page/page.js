@@ -1,0 +1,112 @@
+// The page asks for the status once a second and shows it. Everything that a
+// stranger may have chosen (paths, user agents) is set as text, never as HTML.
+"use strict";
+const $ = (id) => document.getElementById(id);
+const history = [];
+
+function cell(row, text) {
+  const td = document.createElement("td");
+  td.textContent = text;
+  row.append(td);
+}
+
+function ms(ns) { return ns ? (ns / 1e6).toFixed(ns < 1e7 ? 1 : 0) + " ms" : "–"; }
+
+function clock(t) { return t && !t.startsWith("0001") ? new Date(t).toLocaleTimeString() : "lifted"; }
+
+function headline(s) {
+  if (s.state === "off") return "Switched off: everything passes. `seawall on` defends again.";
+  if (s.attack) return `An attack runs: ${Math.round(s.attack.peak)} requests a second at its peak, usual are ${Math.round(s.attack.normal)}.`;
+  const last = (s.attacks || []).at(-1);
+  return last ? `Calm. The last attack ended at ${clock(last.ended)}.` : "Calm.";
+}
+
+function felt(w) {
+  let offered = 0, served = 0, p99 = 0;
+  for (const f of (w.felt || []).slice(1)) { // those who hold a clearance
+    offered += f.offered; served += f.served; p99 = Math.max(p99, f.p99);
+  }
+  const rows = [
+    ["visitors' requests served", offered ? (100 * served / offered).toFixed(1) + " %" : "–"],
+    ["slowest in a hundred", ms(p99)],
+    ["requests a second", Math.round(w.offered / (w.span / 1e9))],
+    ["refused a second", Math.round(w.refused / (w.span / 1e9))],
+    ["different addresses", w.clients],
+  ];
+  $("felt").replaceChildren(...rows.map(([name, value]) => {
+    const box = document.createElement("div");
+    const dt = document.createElement("dt"), dd = document.createElement("dd");
+    dt.textContent = name; dd.textContent = value;
+    box.append(dt, dd);
+    return box;
+  }));
+}
+
+function plot() {
+  const top = Math.max(10, ...history.map((h) => h.in + h.out));
+  const bars = [];
+  history.forEach((h, i) => {
+    for (const [cls, from, n] of [["in-bar", 0, h.in], ["out-bar", h.in, h.out]]) {
+      const r = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      const height = 118 * n / top;
+      r.setAttribute("class", cls);
+      r.setAttribute("x", 600 - 5 * (history.length - i));
+      r.setAttribute("width", 4);
+      r.setAttribute("y", 120 - 118 * from / top - height);
+      r.setAttribute("height", height);
+      bars.push(r);
+    }
+  });
+  $("plot").replaceChildren(...bars);
+  $("peak").textContent = `highest shown: ${Math.round(top)} a second`;
+}
+
+function doing(list) {
+  const rows = (list || []).slice(0, 30).map((m) => {
+    const tr = document.createElement("tr");
+    for (const text of [m.id, m.action, m.match, m.note || "", m.hits || 0, clock(m.until)]) cell(tr, text);
+    return tr;
+  });
+  if (!rows.length) {
+    const tr = document.createElement("tr");
+    cell(tr, "Nothing: every visitor is let in.");
+    tr.firstChild.colSpan = 6;
+    rows.push(tr);
+  }
+  $("doing").replaceChildren(...rows);
+}
+
+function steps(list) {
+  $("steps").replaceChildren(...(list || []).slice(-30).reverse().map((r) => {
+    const li = document.createElement("li"), t = document.createElement("time");
+    t.textContent = clock(r.at);
+    li.append(t, r.text);
+    return li;
+  }));
+}
+
+async function tick() {
+  try {
+    const r = await fetch("api/v1/status");
+    if (!r.ok) throw new Error(`the admin API answered ${r.status}`);
+    const s = await r.json();
+    $("state").textContent = s.state;
+    $("state").className = s.state;
+    $("headline").textContent = headline(s);
+    if (s.window) {
+      const secs = s.window.span / 1e9 || 1;
+      history.push({ in: s.window.admitted / secs, out: s.window.refused / secs });
+      if (history.length > 120) history.shift();
+      felt(s.window);
+      plot();
+    }
+    doing(s.mitigations);
+    steps(s.records);
+  } catch (e) {
+    $("state").textContent = "no answer";
+    $("state").className = "attack";
+    $("headline").textContent = `Seawall does not answer here: ${e.message}.`;
+  }
+  setTimeout(tick, 1000);
+}
+tick();

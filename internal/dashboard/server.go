@@ -1,0 +1,121 @@
+package dashboard
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Server serves the admin address.
+type Server struct {
+	shield Shield
+	token  string
+	log    *slog.Logger
+	http   *http.Server
+	ln     net.Listener
+}
+
+// ErrNotFound is what a Shield returns for something that it does not know.
+var ErrNotFound = errors.New("not found")
+
+// New prepares the server. metrics serves /metrics. token may be "" on loopback.
+func New(shield Shield, metrics http.Handler, token string, log *slog.Logger) *Server {
+	s := &Server{shield: shield, token: token, log: log}
+	s.http = &http.Server{
+		Handler:           s.guard(s.routes(metrics)),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Listen binds the admin address.
+func (s *Server) Listen(addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("admin address %s: %w", addr, err)
+	}
+	s.ln = ln
+	return nil
+}
+
+// Addr is where it listens. Valid after Listen.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Serve answers until ctx ends. Open event streams are cut at the end.
+func (s *Server) Serve(ctx context.Context) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	stop := context.AfterFunc(ctx, func() { s.http.Close() })
+	defer stop()
+	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve admin address: %w", err)
+	}
+	return nil
+}
+
+// guard turns away what no operator would send.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		open := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+		switch {
+		case !open && !s.ownHost(r.Host):
+			fail(w, http.StatusMisdirectedRequest, "this is Seawall's admin address; use the address that it listens on, not a name")
+		case !open && s.token != "" && !s.tokenFits(r):
+			w.Header().Set("WWW-Authenticate", `Bearer realm="seawall"`)
+			fail(w, http.StatusUnauthorized, "send the admin token: Authorization: Bearer TOKEN")
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("Seawall-Admin") == "":
+			fail(w, http.StatusForbidden, "requests that change something carry the header Seawall-Admin: 1, so that no web page can send them")
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ownHost says whether a Host is an address or localhost: a foreign name that
+// was made to point here (DNS rebinding) is neither.
+func (s *Server) ownHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" {
+		return true
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}
+
+func (s *Server) tokenFits(r *http.Request) bool {
+	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(s.token)) == 1
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	// An error here means that the reader went away.
+	_ = e.Encode(v)
+}
+
+func fail(w http.ResponseWriter, status int, what string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": what})
+}

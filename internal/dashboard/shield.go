@@ -1,0 +1,72 @@
+package dashboard
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"seawall/internal/mitigation"
+)
+
+// Shield is the running program as the operator sees it. Its methods are safe
+// for concurrent use.
+type Shield interface {
+	// Status returns what GET /api/v1/status shows, ready for encoding/json.
+	Status() any
+	// Mitigations returns what is being done now.
+	Mitigations() any
+	// Attacks returns the running attack and the recent ones.
+	Attacks() any
+	// Clients returns the heaviest clients of the last second.
+	Clients() any
+	// Verdicts returns how many visits met which verdict since the start.
+	Verdicts() any
+	// Why tells what a reference code stands for.
+	Why(code string) (Why, error)
+	// Events streams what happens until ctx ends; it drops rather than waits.
+	Events(ctx context.Context) <-chan any
+	// Ready says whether requests are being served, and why not.
+	Ready() error
+
+	Ban(o PrefixOrder) (mitigation.Mitigation, error)
+	Allow(o PrefixOrder) (mitigation.Mitigation, error)
+	Unban(p netip.Prefix) ([]mitigation.Mitigation, error)
+	// Act orders an action (slow or refuse) on whatever matches.
+	Act(o MatchOrder) (mitigation.Mitigation, error)
+	Lift(id mitigation.ID) ([]mitigation.Mitigation, error)
+	Undo(since time.Duration) ([]mitigation.Mitigation, error)
+	// SetOff lets everything through (true), or defends again (false).
+	SetOff(off bool) error
+	Reload() error
+}
+
+// PrefixOrder is a person's order about one prefix. For 0 means until lifted.
+type PrefixOrder struct {
+	Prefix netip.Prefix
+	For    time.Duration
+	Note   string
+}
+
+// MatchOrder is a person's order about whatever matches an expression.
+type MatchOrder struct {
+	Match  string
+	Action mitigation.Action
+	For    time.Duration
+	Note   string
+}
+
+// Why is what one reference code stands for, for the operator's eyes.
+type Why struct {
+	Code   string            `json:"code"`
+	At     time.Time         `json:"at"` // to the minute
+	Reason mitigation.Reason `json:"reason"`
+	// Mitigation is what refused the visit, where one did and it is still remembered.
+	Mitigation *mitigation.Mitigation `json:"mitigation,omitempty"`
+	Active     bool                   `json:"active"` // still in force
+	// Prefix is the visitor's, iff it is still in memory (an hour at most).
+	Prefix string `json:"prefix,omitempty"`
+	// Sentences tell all of this in plain words, the remedy last.
+	Sentences []string `json:"sentences"`
+	// LetIn is the command that lets this visitor in.
+	LetIn string `json:"let_in"`
+}
