@@ -1,0 +1,226 @@
+package sketch
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// check proves the promises of space-saving against exact counts.
+func check[K cmp.Ordered](t *testing.T, exact map[K]uint64, top []Entry[K], floor, total uint64, capacity int) {
+	t.Helper()
+	held := map[K]bool{}
+	for i, e := range top {
+		held[e.Key] = true
+		if x := exact[e.Key]; e.Count < x || e.Count-e.Error > x {
+			t.Errorf("%v: true count %d is outside [%d, %d]", e.Key, x, e.Count-e.Error, e.Count)
+		}
+		if i > 0 && e.Count > top[i-1].Count {
+			t.Errorf("entry %d is larger than the one before", i)
+		}
+	}
+	var want uint64
+	for k, n := range exact {
+		want += n
+		if !held[k] && n > floor {
+			t.Errorf("%v, %d times, is not held though the floor is %d", k, n, floor)
+		}
+		if !held[k] && n > total/uint64(capacity) {
+			t.Errorf("%v, %d of %d, is not among %d keys", k, n, total, capacity)
+		}
+	}
+	if total != want {
+		t.Errorf("total %d, want %d", total, want)
+	}
+	if len(held) != len(top) {
+		t.Errorf("%d entries but %d keys", len(top), len(held))
+	}
+}
+
+func zipf(seed uint64, n int, s float64, keys uint64) []uint64 {
+	z := rand.NewZipf(rand.New(rand.NewPCG(seed, 1)), s, 1, keys-1)
+	out := make([]uint64, n)
+	for i := range out {
+		out[i] = z.Uint64()
+	}
+	return out
+}
+
+func TestHeavyOnZipf(t *testing.T) {
+	for _, skew := range []float64{1.01, 1.2, 2} {
+		for _, capacity := range []int{1, 2, 3, 64, 256} {
+			t.Run(fmt.Sprintf("%v/%d", skew, capacity), func(t *testing.T) {
+				s := NewNumbers(capacity, NewSeed())
+				exact := map[uint64]uint64{}
+				for i, k := range zipf(uint64(capacity), 50_000, skew, 100_000) {
+					n := uint64(1 + i%3)
+					s.Add(k, n)
+					exact[k] += n
+				}
+				check(t, exact, s.Top(capacity), s.Floor(), s.Total(), capacity)
+				var sum uint64
+				for _, e := range s.Top(capacity) {
+					sum += e.Count
+				}
+				if sum != s.Total() {
+					t.Errorf("counts sum to %d, want %d", sum, s.Total())
+				}
+			})
+		}
+	}
+}
+
+func TestMergeKeepsTheBounds(t *testing.T) {
+	for _, parts := range []int{2, 5} {
+		for _, capacity := range []int{1, 4, 64} {
+			for _, shared := range []bool{true, false} {
+				seed := NewSeed()
+				sum := NewStrings(capacity, 12, seed)
+				exact := map[string]uint64{}
+				for p := range parts {
+					if !shared {
+						seed = NewSeed()
+					}
+					s := NewStrings(capacity, 12, seed)
+					// The last part is small, so that one side is not full.
+					n := []int{20_000, capacity / 2}[p/(parts-1)]
+					for _, k := range zipf(uint64(p), n, 1.1, 5000) {
+						key := fmt.Sprint("key-", k)
+						s.Add(key, 1)
+						exact[key]++
+					}
+					sum.Merge(s)
+				}
+				check(t, exact, sum.Top(capacity), sum.Floor(), sum.Total(), capacity)
+				// It still works as a sketch.
+				for range 100 {
+					sum.Add("later", 50)
+					exact["later"] += 50
+				}
+				check(t, exact, sum.Top(capacity), sum.Floor(), sum.Total(), capacity)
+			}
+		}
+	}
+}
+
+func TestNumbersMerge(t *testing.T) {
+	a, b := NewNumbers(8, NewSeed()), NewNumbers(8, NewSeed())
+	exact := map[uint64]uint64{}
+	for i, k := range zipf(7, 4000, 1.1, 500) {
+		[]*Numbers{a, b}[i%2].Add(k, 1)
+		exact[k]++
+	}
+	a.Merge(b)
+	check(t, exact, a.Top(8), a.Floor(), a.Total(), 8)
+	a.Reset()
+	if a.Len() != 0 || a.Total() != 0 || a.Floor() != 0 || len(a.Top(8)) != 0 {
+		t.Error("Reset left something")
+	}
+	a.Merge(b)
+	byKey := func(x, y Entry[uint64]) int { return cmp.Compare(x.Key, y.Key) }
+	got, want := slices.SortedFunc(slices.Values(a.Top(8)), byKey), slices.SortedFunc(slices.Values(b.Top(8)), byKey)
+	if !slices.Equal(got, want) {
+		t.Errorf("merged into an empty sketch: %v, want %v", got, want)
+	}
+}
+
+func TestStringsAreClipped(t *testing.T) {
+	s := NewStrings(4, 8, NewSeed())
+	s.Add(strings.Repeat("a", 8), 1)
+	s.Add(strings.Repeat("a", 1<<20), 2)
+	s.Add("", 3)
+	top := s.Top(9)
+	want := []Entry[string]{{"aaaaaaaa", 3, 0}, {"", 3, 0}}
+	if !slices.Equal(top, want) {
+		t.Errorf("Top = %v, want %v", top, want)
+	}
+	if e, ok := s.Get("aaaaaaaaaaaa"); !ok || e.Count != 3 {
+		t.Errorf("Get = %v, %v", e, ok)
+	}
+	if e, ok := s.Get("b"); ok || e.Count != 0 {
+		t.Errorf("Get of an absent key = %v, %v", e, ok)
+	}
+}
+
+// FuzzHeavy plays any sequence of additions against exact counts.
+func FuzzHeavy(f *testing.F) {
+	f.Add([]byte("abcabcabcaaaa"), uint8(2))
+	f.Add([]byte("\x00\x01\x02\x03\x04\x05\x06\x00\x00"), uint8(1))
+	f.Fuzz(func(t *testing.T, stream []byte, capacity uint8) {
+		s := NewStrings(int(capacity), 4, NewSeed())
+		exact := map[string]uint64{}
+		for i := range stream {
+			k := string(stream[i:min(len(stream), i+1+int(stream[i]%4))])
+			s.Add(k, uint64(stream[i]%5))
+			if stream[i]%5 > 0 {
+				exact[k] += uint64(stream[i] % 5)
+			}
+		}
+		check(t, exact, s.Top(256), s.Floor(), s.Total(), max(int(capacity), 1))
+	})
+}
+
+func BenchmarkNumbers(b *testing.B) {
+	seed := NewSeed()
+	b.Run("known", func(b *testing.B) {
+		s := NewNumbers(256, seed)
+		b.ReportAllocs()
+		for i := range b.N {
+			s.Add(uint64(i*7)%200, 1)
+		}
+	})
+	b.Run("one", func(b *testing.B) {
+		s := NewNumbers(256, seed)
+		b.ReportAllocs()
+		for range b.N {
+			s.Add(7, 1)
+		}
+	})
+	b.Run("zipf", func(b *testing.B) {
+		s := NewNumbers(256, seed)
+		keys := zipf(1, 1<<16, 1.1, 1e6)
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := range b.N {
+			s.Add(keys[i&(1<<16-1)], 1)
+		}
+	})
+	b.Run("new", func(b *testing.B) {
+		s := NewNumbers(256, seed)
+		b.ReportAllocs()
+		for i := range b.N {
+			s.Add(uint64(i), 1)
+		}
+	})
+}
+
+func BenchmarkStrings(b *testing.B) {
+	seed := NewSeed()
+	agents := make([]string, 1024)
+	for i := range agents {
+		agents[i] = fmt.Sprintf("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36", i)
+	}
+	for name, n := range map[string]int{"known": 100, "new": len(agents)} {
+		b.Run(name, func(b *testing.B) {
+			s := NewStrings(128, 160, seed)
+			b.ReportAllocs()
+			for i := range b.N {
+				s.Add(agents[i*7%n], 1)
+			}
+		})
+	}
+}
+
+func BenchmarkMerge(b *testing.B) {
+	x, y := NewStrings(128, 160, NewSeed()), NewStrings(128, 160, NewSeed())
+	for i := range 4000 {
+		y.Add(fmt.Sprint("/some/path/", i%300), 1)
+	}
+	b.ReportAllocs()
+	for range b.N {
+		x.Merge(y)
+	}
+}

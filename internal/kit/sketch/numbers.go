@@ -1,0 +1,72 @@
+package sketch
+
+// Numbers finds the most frequent 64-bit keys of a stream.
+type Numbers struct {
+	core
+	seed Seed
+	keys []uint64 // by slot
+}
+
+// NewNumbers makes a sketch that holds capacity keys: a key that makes up more
+// than 1/capacity of the stream is always among them. It takes about 44 bytes
+// a key.
+func NewNumbers(capacity int, seed Seed) *Numbers {
+	c := newCore(capacity)
+	return &Numbers{core: c, seed: seed, keys: make([]uint64, cap(c.heap))}
+}
+
+// Add counts key n times more.
+func (s *Numbers) Add(key, n uint64) {
+	if n == 0 {
+		return
+	}
+	s.total += n
+	h := s.seed.number(key)
+	if slot := s.find(key, h); slot >= 0 {
+		s.bump(slot, n)
+		return
+	}
+	s.keys[s.claim(h, n)] = key
+}
+
+// Get returns what is known about a key, and whether it is held. For one that
+// is not, Count and Error are the floor.
+func (s *Numbers) Get(key uint64) (Entry[uint64], bool) {
+	if slot := s.find(key, s.seed.number(key)); slot >= 0 {
+		return Entry[uint64]{key, s.heap[s.place[slot]].count, s.errs[slot]}, true
+	}
+	return Entry[uint64]{key, s.Floor(), s.Floor()}, false
+}
+
+func (s *Numbers) find(key, h uint64) int {
+	for i := h & s.mask; ; i = (i + 1) & s.mask {
+		slot := int(s.index[i]) - 1
+		if slot < 0 || s.keys[slot] == key {
+			return slot
+		}
+	}
+}
+
+// Top returns the n most frequent keys, largest first.
+func (s *Numbers) Top(n int) []Entry[uint64] {
+	nodes := s.order(n)
+	out := make([]Entry[uint64], len(nodes))
+	for i, k := range nodes {
+		out[i] = Entry[uint64]{s.keys[k.slot], k.count, s.errs[k.slot]}
+	}
+	return out
+}
+
+// Merge adds what o saw. o is left as it is.
+func (s *Numbers) Merge(o *Numbers) {
+	s.merge(&o.core,
+		func(slot int) int { return o.find(s.keys[slot], o.seed.number(s.keys[slot])) },
+		func(slot int) (int, uint64) {
+			h := s.seed.number(o.keys[slot])
+			return s.find(o.keys[slot], h), h
+		},
+		func(to, from int) { s.keys[to] = o.keys[from] })
+}
+
+// Reset forgets everything and frees nothing.
+func (s *Numbers) Reset() { s.reset() }
