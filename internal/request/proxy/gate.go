@@ -1,0 +1,291 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+)
+
+// errFull says that the line is full, or that the wait was too long.
+var errFull = errors.New("the line for the origin is full")
+
+// patience is how long each rank waits in line.
+var patience = [mitigation.Ranks]time.Duration{10 * time.Second, 5 * time.Second, 3 * time.Second, time.Second}
+
+// reserveFor is how long after the last known or proven visitor slots are kept
+// free for the next one.
+const reserveFor = 10 * time.Second
+
+// Gate bounds what is in flight to the origin, in order of rank. Safe for
+// concurrent use. Its memory is bounded by the length of the line.
+type Gate struct {
+	clk        *clock.Clock
+	maxWaiting int
+	maxStreams int
+
+	mu       sync.Mutex
+	limit    limiter
+	inFlight int
+	low      int // newcomers and suspects among inFlight
+	streams  int
+	waiting  int
+	lines    [mitigation.Ranks]line
+	seenGood clock.Instant // when a known or proven visitor came last
+	free     *waiter       // unused waiters, chained by next
+}
+
+// Slot is one place at the origin. Its holder calls Release once; Stream may
+// come before. Its fields belong to the Gate's mutex, except those that say
+// otherwise.
+type Slot struct {
+	g     *Gate
+	rank  mitigation.Rank
+	state uint8
+	with  int // in flight when it was given, itself among them; never changes
+}
+
+const (
+	slotNone = iota
+	slotInFlight
+	slotStream
+)
+
+// NewGate makes a gate. maxInFlight 0 lets it adapt to the origin.
+func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
+	g := &Gate{clk: clk, maxWaiting: maxWaiting, maxStreams: maxStreams}
+	g.limit.init(maxInFlight, clk.Now())
+	return g
+}
+
+// Acquire waits for a place at the origin, for at most the rank's patience. It
+// returns how long it waited, and errFull or the context's error when s holds
+// no slot afterwards. It allocates only when the line grows longer than ever
+// before.
+func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, s *Slot) (time.Duration, error) {
+	if rank >= mitigation.Ranks {
+		rank = mitigation.RankSuspect
+	}
+	now := g.clk.Now()
+	g.mu.Lock()
+	if rank <= mitigation.RankProven {
+		g.seenGood = now
+	}
+	if g.room(rank, now) && !g.ahead(rank) {
+		g.take(rank)
+		*s = Slot{g: g, rank: rank, state: slotInFlight, with: g.inFlight}
+		g.mu.Unlock()
+		return 0, nil
+	}
+	g.limit.used = true
+	w := g.enqueue(rank, now)
+	g.mu.Unlock()
+	if w == nil {
+		return 0, errFull
+	}
+
+	var err error
+	select {
+	case <-w.ready:
+	case <-w.timer.C:
+		err = errFull
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	w.timer.Stop()
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch w.fate {
+	case goes:
+		// A slot that came together with the end of our patience is used; one
+		// that came together with the client's leaving is passed on.
+		if ctx.Err() == nil {
+			err = nil
+			*s = Slot{g: g, rank: rank, state: slotInFlight, with: g.inFlight}
+		} else {
+			err = ctx.Err()
+			g.give(rank)
+			g.dispatch(g.clk.Now())
+		}
+	case leaves:
+		err = errFull
+	case waits:
+		g.lines[rank].remove(w)
+		g.waiting--
+	}
+	select { // a message that crossed with the timer
+	case <-w.ready:
+	default:
+	}
+	w.next, g.free = g.free, w
+	return g.clk.Now().Sub(now), err
+}
+
+// enqueue puts a waiter in line, or returns nil when there is no place for
+// this rank.
+func (g *Gate) enqueue(rank mitigation.Rank, now clock.Instant) *waiter {
+	if g.waiting >= g.maxWaiting && !g.evict(rank, now) {
+		return nil
+	}
+	w := g.free
+	if w != nil {
+		g.free = w.next
+		w.timer.Reset(patience[rank])
+	} else {
+		w = &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(patience[rank])}
+	}
+	w.rank, w.fate = rank, waits
+	g.lines[rank].push(w, now)
+	g.waiting++
+	return w
+}
+
+// evict sends the worst ranked waiter away if it is worse than rank.
+func (g *Gate) evict(rank mitigation.Rank, now clock.Instant) bool {
+	worst := mitigation.Rank(mitigation.Ranks - 1)
+	for worst > rank && g.lines[worst].n == 0 {
+		worst--
+	}
+	l := &g.lines[worst]
+	if worst < rank || l.n == 0 || (worst == rank && !l.overloaded(rank, now)) {
+		return false
+	}
+	g.call(l.last(worst, now), leaves)
+	return true
+}
+
+// call takes w out of its line and tells it its fate.
+func (g *Gate) call(w *waiter, fate int) {
+	g.lines[w.rank].remove(w)
+	g.waiting--
+	w.fate = fate
+	w.ready <- struct{}{}
+}
+
+// room says whether a slot is free for this rank.
+func (g *Gate) room(rank mitigation.Rank, now clock.Instant) bool {
+	if g.inFlight >= g.limit.now {
+		return false
+	}
+	if rank <= mitigation.RankProven || g.low < g.limit.now-max(1, g.limit.now/4) {
+		return true
+	}
+	return g.seenGood == 0 || now.Sub(g.seenGood) > reserveFor
+}
+
+// ahead says whether anybody of this rank or a better one waits.
+func (g *Gate) ahead(rank mitigation.Rank) bool {
+	if g.waiting == 0 {
+		return false
+	}
+	for r := range rank + 1 {
+		if g.lines[r].n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Gate) take(rank mitigation.Rank) {
+	g.inFlight++
+	if rank > mitigation.RankProven {
+		g.low++
+	}
+	if g.inFlight >= g.limit.now {
+		g.limit.used = true
+	}
+}
+
+func (g *Gate) give(rank mitigation.Rank) {
+	g.inFlight--
+	if rank > mitigation.RankProven {
+		g.low--
+	}
+}
+
+// dispatch hands free slots to those in line, best rank first.
+func (g *Gate) dispatch(now clock.Instant) {
+	for r := mitigation.Rank(0); r < mitigation.Ranks && g.waiting > 0; r++ {
+		for g.lines[r].n > 0 && g.room(r, now) {
+			g.take(r)
+			g.call(g.lines[r].first(r, now), goes)
+		}
+	}
+}
+
+// Release gives the slot back. It does nothing the second time.
+func (s *Slot) Release() {
+	if s.g == nil {
+		return
+	}
+	g := s.g
+	g.mu.Lock()
+	switch s.state {
+	case slotInFlight:
+		g.give(s.rank)
+		if g.waiting > 0 {
+			g.dispatch(g.clk.Now())
+		}
+	case slotStream:
+		g.streams--
+	}
+	s.state = slotNone
+	g.mu.Unlock()
+}
+
+// Stream says that the slot's request lives long: it no longer counts as in
+// flight, but as a stream. False means that the bound on streams is reached and
+// the request should be cut off. Newcomers and suspects may fill three quarters
+// of that bound; beyond it, better ranks keep their slot and go on.
+func (s *Slot) Stream() bool {
+	g := s.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.state != slotInFlight {
+		return true
+	}
+	good := s.rank <= mitigation.RankProven
+	switch {
+	case g.streams < g.maxStreams*3/4, good && g.streams < g.maxStreams:
+	default:
+		return good
+	}
+	g.give(s.rank)
+	g.streams++
+	s.state = slotStream
+	if g.waiting > 0 {
+		g.dispatch(g.clk.Now())
+	}
+	return true
+}
+
+// Observe tells the gate how long the origin took for its first answer byte,
+// for a request of a class (see classOf) that was sent at sent.
+func (s *Slot) Observe(class uint8, sent clock.Instant, took time.Duration) {
+	g := s.g
+	now := g.clk.Now()
+	g.mu.Lock()
+	before := g.limit.now
+	g.limit.observe(now, class, sent, took, s.with)
+	g.limit.used = g.limit.used || g.waiting > 0 || g.inFlight >= g.limit.now
+	if g.limit.now > before && g.waiting > 0 {
+		g.dispatch(now)
+	}
+	g.mu.Unlock()
+}
+
+// Gauges are what the Gate holds at a moment.
+type Gauges struct {
+	InFlight, Waiting, Streams, Limit int
+}
+
+// Gauges reads the gate.
+func (g *Gate) Gauges() Gauges {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return Gauges{InFlight: g.inFlight, Waiting: g.waiting, Streams: g.streams, Limit: g.limit.now}
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"seawall/internal/kit/clock"
+)
+
+// Bounds of the adaptive limit.
+const (
+	limitStart = 32
+	limitMin   = 4
+	limitMax   = 1024
+)
+
+// Constants of the adaptation.
+const (
+	interval   = 100 * time.Millisecond // between decisions
+	minSamples = 8                      // for a decision
+	maxSamples = 256                    // kept of an interval
+
+	// An answer is slow beyond slowTimes its usual time and slowMore, and quick
+	// up to quickTimes and quickMore. Between the two the limit rests. The
+	// absolute parts keep noise of a few milliseconds from counting.
+	slowTimes, quickTimes = 2.0, 1.5
+	slowMore, quickMore   = float64(5 * time.Millisecond), float64(2 * time.Millisecond)
+
+	// alone is how many may be in flight for a sample to show what a page costs
+	// when nobody queues inside the origin.
+	alone     = limitMin
+	learnFast = 1.0 / 32
+	learnSlow = 1.0 / 1024
+	firsts    = 8 // samples of a class that count as its beginning
+	outlier   = 4 // times usual: more counts as this much
+)
+
+// limiter finds how many requests the origin bears at a time, from how long it
+// takes to begin its answers: more in flight than it has workers makes answers
+// slower and no more numerous.
+//
+// The idea is TCP Vegas's (Brakmo and Peterson, 1995) as Netflix's
+// concurrency-limits (Gradient2, Vegas) brought it to servers: compare the time
+// now with the time without a queue, shrink by their ratio, grow by the square
+// root. Two things differ. What pages usually cost is kept by class of path,
+// since a poster may take ten times as long as a page; and it is learnt from
+// requests that had the origin nearly to themselves, so that a long flood does
+// not pass for usual. At the smallest limit every request is of that kind, so a
+// site that has truly become slower is learnt anew there.
+//
+// It has no lock of its own; the Gate's guards it.
+type limiter struct {
+	now   int
+	fixed bool
+	used  bool // the limit stopped somebody during this interval, or nearly
+
+	usual [256]float64 // by class: nanoseconds to the first byte, alone
+	seen  [256]uint8   // samples of the class, up to firsts
+
+	began   clock.Instant // of this interval
+	shrunk  clock.Instant // the limit, last; requests sent before it show the past
+	slower  float64       // how many times the usual time answers took, last interval; at least 1
+	n       int
+	ratios  [maxSamples]float64
+	usuals  [maxSamples]float64
+	sorting [maxSamples]float64
+}
+
+func (l *limiter) init(fixed int, now clock.Instant) {
+	l.now, l.fixed, l.began, l.slower = limitStart, fixed > 0, now, 1
+	if l.fixed {
+		l.now = fixed
+	}
+}
+
+// observe takes in one sample; with is how many were in flight with it.
+func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, took time.Duration, with int) {
+	if l.fixed || took <= 0 {
+		return
+	}
+	x := float64(took)
+	u := l.learn(class, x, with)
+	if sent >= l.shrunk {
+		i := l.n % maxSamples
+		l.ratios[i], l.usuals[i] = x/u, u
+		l.n++
+	}
+	since := now.Sub(l.began)
+	switch {
+	case since >= interval && l.n >= minSamples, since >= 10*interval && l.n > 0:
+		l.decide(now, true)
+	case l.n == 2*minSamples || l.n == 4*minSamples || l.n == 8*minSamples:
+		// A flood's first moment need not wait for the interval's end.
+		l.decide(now, false)
+	}
+}
+
+// learn returns what the class usually costs, this sample considered.
+func (l *limiter) learn(class uint8, x float64, with int) float64 {
+	u := &l.usual[class]
+	if l.seen[class] < firsts {
+		// In the midst of a crowd the sample holds the crowd's queue too.
+		if with > alone {
+			x /= l.slower
+		}
+		l.seen[class]++
+		*u += (x - *u) / float64(l.seen[class])
+		return *u
+	}
+	rate := 0.0
+	switch {
+	case with <= alone:
+		rate = learnFast
+	case !l.used:
+		rate = learnSlow
+	}
+	*u += (min(x, outlier**u) - *u) * rate
+	return *u
+}
+
+// decide changes the limit by what the interval showed. Before the interval's
+// end it may only shrink.
+func (l *limiter) decide(now clock.Instant, end bool) {
+	n := min(l.n, maxSamples)
+	u := l.median(l.usuals[:n])
+	x := l.median(l.ratios[:n]) * u
+	slow := x > slowTimes*u+slowMore
+	switch {
+	case l.used && slow:
+		l.now = max(limitMin, int(float64(l.now)*u/x))
+		l.shrunk = now
+		end = true
+	case !end:
+	case l.used && x <= quickTimes*u+quickMore:
+		l.now = min(limitMax, l.now+max(1, int(math.Sqrt(float64(l.now)))))
+	}
+	if end {
+		l.slower = max(1, x/u)
+		l.began, l.n, l.used = now, 0, false
+	}
+}
+
+func (l *limiter) median(v []float64) float64 {
+	s := l.sorting[:copy(l.sorting[:], v)]
+	slices.Sort(s)
+	return s[len(s)/2]
+}
+
+// classOf sorts requests by what they may cost: by whether they change
+// something, and by the first two segments of the path.
+func classOf(safe bool, path string) uint8 {
+	h := uint32(2166136261) // FNV-1a
+	if !safe {
+		h = (h ^ 1) * 16777619
+	}
+	slashes := 0
+	for i := 0; i < len(path) && i < 128; i++ {
+		if path[i] == '/' {
+			if slashes++; slashes > 2 {
+				break
+			}
+		}
+		h = (h ^ uint32(path[i])) * 16777619
+	}
+	return uint8(h ^ h>>8 ^ h>>16 ^ h>>24)
+}

@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+)
+
+// Fates of a waiter.
+const (
+	waits = iota
+	goes  // holds a slot
+	leaves
+)
+
+// waiter is one request in line. It belongs to the Gate's mutex, except for
+// ready and timer, which belong to the goroutine that waits.
+type waiter struct {
+	prev, next *waiter
+	rank       mitigation.Rank
+	fate       int
+	ready      chan struct{} // one message when fate is no longer waits
+	timer      *time.Timer
+}
+
+// standing is how long a line must not have been empty to count as overloaded.
+// CoDel's interval (RFC 8289) is the same 100 ms.
+const standing = 100 * time.Millisecond
+
+// line is the waiters of one rank, oldest first.
+//
+// Known and proven visitors are served in the order in which they came. Under
+// overload, when most of the others cannot be served at all, newcomers and
+// suspects are served newest first: those who came last still wait for their
+// answer, those who came first have mostly given up. (The idea is from
+// "Fail at Scale", ACM Queue 13/8, 2015: adaptive LIFO.)
+type line struct {
+	oldest, newest *waiter
+	n              int
+	since          clock.Instant // when it was empty last; valid iff n > 0
+}
+
+func (l *line) push(w *waiter, now clock.Instant) {
+	if l.n == 0 {
+		l.since = now
+	}
+	w.prev, w.next = l.newest, nil
+	if l.newest != nil {
+		l.newest.next = w
+	} else {
+		l.oldest = w
+	}
+	l.newest = w
+	l.n++
+}
+
+func (l *line) remove(w *waiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.oldest = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.newest = w.prev
+	}
+	w.prev, w.next = nil, nil
+	l.n--
+}
+
+// overloaded says whether r is a rank that is served newest first now.
+func (l *line) overloaded(r mitigation.Rank, now clock.Instant) bool {
+	return r >= mitigation.RankNewcomer && l.n > 0 && now.Sub(l.since) > standing
+}
+
+// first returns who is served next.
+func (l *line) first(r mitigation.Rank, now clock.Instant) *waiter {
+	if l.overloaded(r, now) {
+		return l.newest
+	}
+	return l.oldest
+}
+
+// last returns who is sent away first.
+func (l *line) last(r mitigation.Rank, now clock.Instant) *waiter {
+	if l.overloaded(r, now) {
+		return l.oldest
+	}
+	return l.newest
+}
