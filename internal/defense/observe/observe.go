@@ -1,0 +1,145 @@
+package observe
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/kit/sketch"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+const maxShards = 64
+
+// Observer counts requests. Make one with New.
+type Observer struct {
+	cfg   Config
+	clock *clock.Clock
+
+	lanes  []lane
+	shards []shard
+	step   atomic.Uint64 // fields of one request in step are counted
+
+	// What follows belongs to the goroutine that calls Cut and Peek.
+	spare  *tally // empty, to be swapped with a shard's
+	sum    *tally
+	cut    mark
+	peeked mark
+}
+
+// shard is a tally behind a lock that Record only tries.
+type shard struct {
+	mu  sync.Mutex
+	now *tally
+	_   [48]byte // a cache line each
+}
+
+// mark is where the exact counters stood at some moment.
+type mark struct {
+	at     clock.Instant
+	counts counts
+}
+
+// New makes an Observer whose first window begins now.
+func New(cfg Config, clk *clock.Clock) *Observer {
+	n := cfg.Shards
+	if n == 0 {
+		for n = 2; n < 2*runtime.GOMAXPROCS(0) && n < maxShards; {
+			n *= 2
+		}
+	}
+	seed := sketch.NewSeed()
+	// Requests spread evenly, but not exactly so: twice its share of the
+	// samples lets a shard fill in for its neighbours.
+	samples := min(max(2*cfg.Samples/n, 50), cfg.Samples)
+	o := &Observer{
+		cfg: cfg, clock: clk,
+		lanes:  make([]lane, n),
+		shards: make([]shard, n),
+		spare:  newTally(cfg, seed, samples, rand.Uint64()),
+		sum:    newTally(cfg, seed, 0, rand.Uint64()),
+	}
+	for i := range o.shards {
+		o.shards[i].now = newTally(cfg, seed, samples, rand.Uint64())
+	}
+	o.step.Store(1)
+	o.cut.at = clk.Now()
+	o.peeked.at = o.cut.at
+	return o
+}
+
+// Record counts a request that has got its answer. It is safe for concurrent
+// use, never waits and keeps nothing of v.
+func (o *Observer) Record(v *traffic.Visit, d mitigation.Verdict, out traffic.Outcome) {
+	f := fateOf(d, &out)
+	mask := len(o.shards) - 1
+	// The runtime's generator is per processor, so that nothing is shared.
+	first := int(rand.Uint32()) & mask
+	o.lanes[first].add(f, v, &out)
+	for i := range o.shards {
+		s := &o.shards[(first+i)&mask]
+		if s.mu.TryLock() {
+			s.now.add(v, d, &out, f, o.step.Load())
+			s.mu.Unlock()
+			return
+		}
+	}
+	o.lanes[first].lost.Add(1)
+}
+
+// Peek returns what the exact counters saw since the last Peek (the first time:
+// since New). It takes no lock. For the control loop's goroutine only.
+func (o *Observer) Peek() Glance {
+	now, all := o.clock.Now(), o.read()
+	d := all.since(&o.peeked.counts)
+	g := d.glance()
+	g.At, g.Span = now, now.Sub(o.peeked.at)
+	o.peeked = mark{now, all}
+	o.pace(g.Offered, g.Span)
+	return g
+}
+
+// pace decides how many requests are looked at field by field.
+func (o *Observer) pace(offered uint64, span time.Duration) {
+	if span < 10*time.Millisecond {
+		return // too short to tell a rate
+	}
+	rate := float64(offered) / span.Seconds()
+	o.step.Store(1 + uint64(rate)/uint64(max(o.cfg.SampleAbove, 1)))
+}
+
+// Cut ends the current window and returns it. Of origin it takes over what
+// only the proxy knows (InFlight, Waiting, Limit, Healthy); the rest of
+// Window.Origin was counted here. For the control loop's goroutine only.
+func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
+	now, all := o.clock.Now(), o.read()
+	d := all.since(&o.cut.counts)
+	g := d.glance()
+	span := now.Sub(o.cut.at)
+	o.cut = mark{now, all}
+	o.pace(g.Offered, span)
+
+	kept := sketch.NewReservoir[traffic.Sample](min(o.cfg.Samples, int(g.Offered)+64), rand.Uint64())
+	o.sum.reset()
+	for i := range o.shards {
+		s := &o.shards[i]
+		s.mu.Lock()
+		s.now, o.spare = o.spare, s.now
+		s.mu.Unlock()
+		o.sum.merge(o.spare)
+		sketch.MergeAs(kept, o.spare.kept, func(to *traffic.Sample, from *slot) { from.release(to) })
+		o.spare.reset()
+	}
+
+	w := o.sum.window(&g, o.cfg.Top)
+	w.At, w.Wall, w.Span = now, o.clock.Wall(now), span
+	w.Lost = d.lost
+	w.Samples = kept.Items()
+	w.Origin.InFlight, w.Origin.Waiting = origin.InFlight, origin.Waiting
+	w.Origin.Limit, w.Origin.Healthy = origin.Limit, origin.Healthy
+	return w
+}

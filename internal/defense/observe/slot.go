@@ -1,0 +1,58 @@
+package observe
+
+import "seawall/internal/traffic"
+
+// How many bytes of a request's strings are kept: as many as traffic.Visit.Keep
+// keeps (a test compares).
+const (
+	keepMethod = 16
+	keepHost   = 80
+	keepPath   = 160
+	keepQuery  = 160
+	keepAgent  = 160
+	keepAll    = keepMethod + keepHost + keepPath + keepQuery + keepAgent
+)
+
+// slot is a place for one sampled request with room for its strings, so that
+// keeping one allocates nothing.
+type slot struct {
+	sample traffic.Sample // its strings are empty; they are in text
+	length [5]uint8       // of method, host, path, query, user agent in text
+	text   [keepAll]byte
+}
+
+func (s *slot) keep(v *traffic.Visit, o *traffic.Outcome, refused bool) {
+	s.sample.Visit = *v
+	s.sample.Outcome = *o
+	s.sample.Refused = refused
+	kept := &s.sample.Visit
+	// The request's own memory must not stay reachable.
+	kept.Method, kept.Host, kept.Path, kept.RawQuery, kept.UserAgent = "", "", "", "", ""
+	at := 0
+	put := func(i int, text string, most int) {
+		n := copy(s.text[at:at+most], text)
+		s.length[i] = uint8(n)
+		at += n
+	}
+	put(0, v.Method, keepMethod)
+	put(1, v.Host, keepHost)
+	put(2, v.Path, keepPath)
+	put(3, v.RawQuery, keepQuery)
+	put(4, v.UserAgent, keepAgent)
+}
+
+// release writes the slot's request to a sample of its own. Its strings share
+// one allocation, of their length and no more.
+func (s *slot) release(to *traffic.Sample) {
+	*to = s.sample
+	all := 0
+	for _, n := range s.length {
+		all += int(n)
+	}
+	text := string(s.text[:all])
+	v := &to.Visit
+	for i, field := range [5]*string{&v.Method, &v.Host, &v.Path, &v.RawQuery, &v.UserAgent} {
+		n := s.length[i]
+		*field, text = text[:n], text[n:]
+	}
+}

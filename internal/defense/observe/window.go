@@ -1,0 +1,96 @@
+package observe
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"seawall/internal/kit/sketch"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// window writes down what all shards counted together (t) and what the exact
+// counters saw (g). Times, samples and the proxy's part are the caller's.
+func (t *tally) window(g *Glance, top int) *traffic.Window {
+	w := &traffic.Window{
+		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Refused: g.Refused,
+		ByKind: g.ByKind, ByClearance: g.ByClearance, ByStanding: t.standing,
+		Reasons: map[string]uint64{}, Hits: map[uint32]uint64{}, RefusedIn: map[string]uint64{},
+		BytesIn: t.bytesIn, BytesOut: t.bytesOut, Status: t.status,
+		Clients: min(t.clients.Count(), g.Offered),
+		Origin: traffic.Origin{
+			Asked: g.Asked, Failed: g.Failed, Shed: g.Shed,
+			P50: t.origin.Quantile(0.50), P95: t.origin.Quantile(0.95), P99: t.origin.Quantile(0.99),
+		},
+	}
+	for r, n := range t.reasons {
+		// ReasonNone says nothing, a great many times.
+		if n > 0 && mitigation.Reason(r) != mitigation.ReasonNone {
+			w.Reasons[mitigation.Reason(r).String()] = n
+		}
+	}
+	for _, e := range t.hits.Top(t.hits.Len()) {
+		if sure := e.Count - e.Error; sure > 0 {
+			w.Hits[uint32(e.Key)] = sure
+		}
+	}
+	for i, n := range t.refusedIn {
+		if n > 0 {
+			w.RefusedIn[countryAt(i).String()] = n
+		}
+	}
+	for c := range w.Felt {
+		w.Felt[c] = traffic.Felt{
+			Offered: g.ByClearance[c], Served: g.ServedBy[c],
+			P50: t.felt[c].Quantile(0.50), P99: t.felt[c].Quantile(0.99),
+		}
+	}
+	w.Top = t.tops(g, top)
+	return w
+}
+
+// tops lists the heavy hitters of every field. Those of fields with few values
+// are exact.
+func (t *tally) tops(g *Glance, n int) (top [traffic.Fields][]traffic.Heavy) {
+	top[traffic.FieldClient] = numbers(t.client, n, clientName)
+	top[traffic.FieldNetwork] = numbers(t.network, n, func(k uint64) string { return strconv.FormatUint(k, 10) })
+	top[traffic.FieldCountry] = exact(t.offeredIn[:], n, func(i int) string { return countryAt(i).String() })
+	top[traffic.FieldMethod] = texts(t.method, n)
+	top[traffic.FieldHost] = texts(t.host, n)
+	top[traffic.FieldPath] = texts(t.path, n)
+	top[traffic.FieldQueryShape] = numbers(t.query, n, traffic.Fingerprint)
+	top[traffic.FieldUserAgent] = texts(t.agent, n)
+	top[traffic.FieldHeaderOrder] = numbers(t.header, n, traffic.Fingerprint)
+	top[traffic.FieldKind] = exact(g.ByKind[:], n, func(i int) string { return traffic.Kind(i).String() })
+	top[traffic.FieldClearance] = exact(g.ByClearance[:], n, func(i int) string { return traffic.Clearance(i).String() })
+	top[traffic.FieldStanding] = exact(t.standing[:], n, func(i int) string { return traffic.Standing(i).String() })
+	return top
+}
+
+func numbers(s *sketch.Numbers, n int, name func(uint64) string) []traffic.Heavy {
+	var out []traffic.Heavy
+	for _, e := range s.Top(n) {
+		out = append(out, traffic.Heavy{Key: name(e.Key), Count: e.Count, Error: e.Error})
+	}
+	return out
+}
+
+func texts(s *sketch.Strings, n int) []traffic.Heavy {
+	var out []traffic.Heavy
+	for _, e := range s.Top(n) {
+		out = append(out, traffic.Heavy{Key: e.Key, Count: e.Count, Error: e.Error})
+	}
+	return out
+}
+
+func exact(by []uint64, n int, name func(int) string) []traffic.Heavy {
+	var out []traffic.Heavy
+	for i, c := range by {
+		if c > 0 {
+			out = append(out, traffic.Heavy{Key: name(i), Count: c})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b traffic.Heavy) int { return cmp.Compare(b.Count, a.Count) })
+	return out[:min(n, len(out))]
+}
