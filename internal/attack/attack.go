@@ -60,6 +60,8 @@ type Signature struct {
 	Match      *match.Match `json:"match"`
 	Coverage   float64      `json:"coverage"`   // share of the flood's requests that it hits
 	Collateral float64      `json:"collateral"` // share of ordinary requests that it hits
+	Bound      float64      `json:"bound"`      // what Collateral may truly be at most, with 95 % certainty, given how few were tested
+	Newcomers  float64      `json:"newcomers"`  // share of ordinary page requests that it would hit if each were a first visit
 	Flood      int          `json:"flood"`      // samples of the flood that it was tested on
 	Ordinary   int          `json:"ordinary"`   // samples of ordinary traffic that it was tested on
 }

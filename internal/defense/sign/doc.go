@@ -1,0 +1,24 @@
+// Package sign finds what a flood has in common that ordinary traffic has not.
+//
+// In: a finding, the samples of the window it was found in (ordinary visitors
+// among them) and traffic.Normal with its sample of ordinary requests. Out:
+// at most eight signatures, cleanest first, which together describe as much of
+// the flood as can be described, each with what it would hit besides.
+//
+// How: the flood's part of every trait is estimated by subtraction (samples
+// that show it, less what ordinary traffic would have shown), then conjunctions
+// of traits are grown from each promising one: first every trait that costs the
+// flood's coverage nothing, which only makes the match narrower, then traits
+// that spare ordinary traffic. Traits that are spread out over many keys never
+// become candidates. What a signature would do to first visits is tested by
+// asking of every ordinary page request: what if this one had come from
+// somebody new, with no cookie? For a sample of ordinary traffic knows the
+// visitors of the last minutes, not those of the next.
+//
+// Where somebody's address is registered, or in which network, may narrow a
+// signature but never makes one.
+//
+// It is a pure function: the same input gives the same signatures in the same
+// order. Work is bounded by 2,000 samples of the flood and 4,000 ordinary ones
+// (more are thinned out evenly): a few milliseconds.
+package sign

@@ -1,0 +1,247 @@
+package sign
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"seawall/internal/attack"
+	"seawall/internal/match"
+	"seawall/internal/traffic"
+)
+
+// Bounds on the work and on the answer.
+const (
+	mostSamples  = 2000
+	mostOrdinary = 4000
+	mostAnswers  = 8
+	mostTerms    = 8
+	leastSamples = 20
+)
+
+// What a signature is measured by. Clean and Welcoming are what decide asks
+// for before anybody is refused; here they order the candidates.
+const (
+	clean     = 0.001 // of ordinary traffic: the house's limit
+	welcoming = 0.02  // of first visits
+	useless   = 0.3   // of ordinary traffic: a match that broad describes nothing
+	free      = 0.98  // share of coverage that a trait must keep to be added for nothing
+	leastKept = 0.2   // share of coverage that a trait must keep to be added at a price
+	leastPart = 0.05  // share of the flood that a signature must cover
+	nearly    = 20    // times clean: from there on a place may narrow what behaviour described
+	enough    = 0.95  // share of the flood after which the rest is left
+)
+
+// Mine describes the flood that f found. flood is an even sample of the whole
+// window, ordinary requests among them; n may be nil.
+func Mine(f attack.Finding, flood []traffic.Sample, n *traffic.Normal) []attack.Signature {
+	var ordinary []traffic.Sample
+	if n != nil {
+		ordinary = thin(n.Ordinary, mostOrdinary)
+	}
+	flood = thin(flood, mostSamples)
+	q := 0.0
+	if f.Rate > 0 {
+		q = min(f.Normal/f.Rate, 1)
+	}
+	if len(flood) < leastSamples || q > 0.9 {
+		return nil
+	}
+	t := newTable(flood, ordinary, q)
+	left := allBits(t.samples)
+	var out []attack.Signature
+	covered := 0.0
+	for len(out) < mostAnswers && covered < enough {
+		best := t.best(left)
+		if best == nil {
+			break
+		}
+		s, ok := t.signature(best, len(flood))
+		if !ok {
+			break
+		}
+		covered += best.part
+		left.remove(best.flood)
+		out = append(out, s)
+	}
+	return out
+}
+
+// conj is a conjunction of traits under construction.
+type conj struct {
+	traits []*trait
+	flood  bitset
+	usual  bitset
+	first  bitset
+	part   float64 // share of the flood among what is left
+	hits   float64 // share of ordinary traffic
+	firsts float64 // share of first visits
+}
+
+// tier orders conjunctions by what could be done with them: 0 refuse, 1 refuse
+// at the price of first visits, 2 slow.
+func (c *conj) tier() int {
+	switch {
+	case c.hits > clean:
+		return 2
+	case c.firsts > welcoming:
+		return 1
+	}
+	return 0
+}
+
+// harm is what the conjunction would hit besides the flood, in units of what
+// is allowed.
+func (c *conj) harm() float64 { return c.hits/clean + c.firsts/welcoming }
+
+// best grows a conjunction from every trait and returns the best one.
+func (t *table) best(left bitset) *conj {
+	var best *conj
+	for _, seed := range t.traits {
+		if seed.place() {
+			continue
+		}
+		c := t.grow(seed, left)
+		if c == nil || c.part < leastPart || c.hits > useless {
+			continue
+		}
+		if best == nil || better(c, best) < 0 {
+			best = c
+		}
+	}
+	return best
+}
+
+func better(a, b *conj) int {
+	if d := cmp.Compare(a.tier(), b.tier()); d != 0 {
+		return d
+	}
+	if math.Abs(a.part-b.part) > 0.01 {
+		return cmp.Compare(b.part, a.part)
+	}
+	return cmp.Or(cmp.Compare(a.harm(), b.harm()), cmp.Compare(len(b.traits), len(a.traits)))
+}
+
+func (t *table) grow(seed *trait, left bitset) *conj {
+	c := t.with(&conj{flood: left, usual: allBits(t.ordinary), first: t.pages}, seed)
+	if c.part < leastPart {
+		return nil
+	}
+	c = t.narrow(c)
+	for c.tier() > 0 && len(c.traits) < mostTerms {
+		next := t.spare(c)
+		if next == nil {
+			break
+		}
+		c = t.narrow(next)
+	}
+	return c
+}
+
+// narrow adds every trait that costs no coverage.
+func (t *table) narrow(c *conj) *conj {
+	for _, tr := range t.traits {
+		if len(c.traits) >= mostTerms || c.has(tr.field) || tr.common || tr.place() {
+			continue
+		}
+		if n := t.weigh(c, tr); n.part >= free*c.part {
+			c = t.with(c, tr)
+		}
+	}
+	return c
+}
+
+// spare adds the trait that spares ordinary traffic most for the coverage it
+// costs, or returns nil when none helps.
+func (t *table) spare(c *conj) *conj {
+	var best *trait
+	cost := math.Inf(1)
+	for _, tr := range t.traits {
+		if c.has(tr.field) || tr.place() && c.hits > nearly*clean {
+			continue
+		}
+		n := t.weigh(c, tr)
+		if n.part < leastKept*c.part || n.part < leastPart || n.harm() > 0.9*c.harm() {
+			continue
+		}
+		// Ranked by tier first: what could be refused beats what could not.
+		if k := float64(n.tier())*1e6 + (n.harm()+1)/n.part; k < cost {
+			best, cost = tr, k
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return t.with(c, best)
+}
+
+// weigh tells what c would be with tr added. Its sets are not made yet.
+func (t *table) weigh(c *conj, tr *trait) conj {
+	var n conj
+	usual := c.usual.countBoth(tr.usual)
+	if t.flood > 0 {
+		n.part = min(t.excess(c.flood.countBoth(tr.flood), usual)/t.flood, 1)
+	}
+	if t.ordinary > 0 {
+		n.hits = float64(usual) / float64(t.ordinary)
+	}
+	if t.pageN > 0 {
+		n.firsts = float64(c.first.countBoth(tr.first)) / float64(t.pageN)
+	}
+	return n
+}
+
+func (t *table) with(c *conj, tr *trait) *conj {
+	n := t.weigh(c, tr)
+	n.traits = append(slices.Clip(c.traits), tr)
+	n.flood, n.usual, n.first = c.flood.keep(tr.flood), c.usual.keep(tr.usual), c.first.keep(tr.first)
+	return &n
+}
+
+func (c *conj) has(f traffic.Field) bool {
+	return slices.ContainsFunc(c.traits, func(t *trait) bool { return t.field == f })
+}
+
+// signature writes the conjunction down. Its coverage is that of what earlier
+// signatures left.
+func (t *table) signature(c *conj, flood int) (attack.Signature, bool) {
+	slices.SortFunc(c.traits, func(a, b *trait) int { return a.rank - b.rank })
+	tests := make([]match.Test, 0, len(c.traits))
+	for _, tr := range c.traits {
+		test, err := tr.test()
+		if err != nil {
+			return attack.Signature{}, false
+		}
+		tests = append(tests, test)
+	}
+	return attack.Signature{
+		Match: match.All(tests...), Coverage: c.part, Collateral: c.hits,
+		Bound: bound(c.usual.count(), t.ordinary), Newcomers: c.firsts,
+		Flood: flood, Ordinary: t.ordinary,
+	}, true
+}
+
+// bound is the upper end of the one-sided 95 % Wilson score interval (Wilson
+// 1927) for hits of n: what the true share may be, given how few were tested.
+func bound(hits, n int) float64 {
+	if n == 0 {
+		return 1
+	}
+	const z = 1.645
+	p, m := float64(hits)/float64(n), float64(n)
+	mid := p + z*z/(2*m)
+	dev := z * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return min((mid+dev)/(1+z*z/m), 1)
+}
+
+// thin takes at most n samples, evenly spread.
+func thin(s []traffic.Sample, n int) []traffic.Sample {
+	if len(s) <= n {
+		return s
+	}
+	out := make([]traffic.Sample, n)
+	for i := range out {
+		out[i] = s[i*len(s)/n]
+	}
+	return out
+}

@@ -1,0 +1,198 @@
+package sign
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"seawall/internal/match"
+	"seawall/internal/traffic"
+)
+
+// fields are those that signatures are made of, the most telling first: ties
+// go to the earlier one.
+var fields = [...]traffic.Field{
+	traffic.FieldPath, traffic.FieldKind, traffic.FieldClearance, traffic.FieldStanding,
+	traffic.FieldHeaderOrder, traffic.FieldQueryShape, traffic.FieldUserAgent,
+	traffic.FieldMethod, traffic.FieldHost, traffic.FieldCountry, traffic.FieldNetwork,
+}
+
+const (
+	concentrated  = 0.05 // share of the flood that a key must carry to be a trait
+	traitsAField  = 8    // traits kept of one field
+	clippedAgent  = 160  // bytes at which a Sample cuts user agent and path
+	clippedHost   = 80
+	commonplace   = 0.95 // share of ordinary traffic from which a trait narrows nothing
+	enoughToJudge = 50   // ordinary samples from which commonplace is judged
+)
+
+// trait is one test that part of the flood passes, with who passes it.
+type trait struct {
+	field  traffic.Field
+	rank   int // of the field
+	keys   []string
+	flood  bitset // samples of the window
+	usual  bitset // ordinary samples
+	first  bitset // ordinary samples, were they first visits
+	common bool   // nearly all ordinary traffic has it too
+}
+
+// place says whether the trait is about where an address is registered.
+func (t *trait) place() bool {
+	return t.field == traffic.FieldCountry || t.field == traffic.FieldNetwork
+}
+
+// test makes the match's condition.
+func (t *trait) test() (match.Test, error) {
+	if len(t.keys) == 1 {
+		switch k := t.keys[0]; t.field {
+		case traffic.FieldPath, traffic.FieldUserAgent:
+			if len(k) >= clippedAgent {
+				return match.StartsWith(t.field, k)
+			}
+		case traffic.FieldHost:
+			if len(k) >= clippedHost {
+				return match.StartsWith(t.field, k)
+			}
+		}
+	}
+	return match.OneOf(t.field, t.keys...)
+}
+
+// table holds everything that is known about one window.
+type table struct {
+	samples  int     // of the window
+	ordinary int     // tested against
+	pages    bitset  // ordinary samples that are page requests
+	pageN    int     // how many
+	q        float64 // share of the window that is ordinary
+	flood    float64 // samples of the window that are the flood's, estimated
+	traits   []*trait
+}
+
+func newTable(flood, ordinary []traffic.Sample, q float64) *table {
+	t := &table{samples: len(flood), ordinary: len(ordinary), q: q, flood: float64(len(flood)) * (1 - q)}
+	t.pages = newBits(len(ordinary))
+	for i := range ordinary {
+		if ordinary[i].Visit.Kind == traffic.KindPage {
+			t.pages.set(i)
+		}
+	}
+	t.pageN = t.pages.count()
+	for rank, f := range fields {
+		t.addField(f, rank, flood, ordinary)
+	}
+	return t
+}
+
+func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sample) {
+	keys := make([]string, len(flood))
+	counts := make(map[string]int)
+	for i := range flood {
+		keys[i] = traitKey(&flood[i].Visit, f)
+		counts[keys[i]]++
+	}
+	// A field may have thousands of keys; only those that carry enough to
+	// matter get sets.
+	keep := t.flood * concentrated
+	byKey := make(map[string]*trait)
+	var found []*trait
+	for i, key := range keys {
+		if float64(counts[key]) < keep || unknown(f, key) {
+			continue
+		}
+		tr := byKey[key]
+		if tr == nil {
+			tr = &trait{field: f, rank: rank, keys: keysOf(f, key), flood: newBits(len(flood)), usual: newBits(len(ordinary))}
+			byKey[key] = tr
+			found = append(found, tr)
+		}
+		tr.flood.set(i)
+	}
+	if len(found) == 0 {
+		return
+	}
+	for i := range ordinary {
+		if tr := byKey[traitKey(&ordinary[i].Visit, f)]; tr != nil {
+			tr.usual.set(i)
+		}
+	}
+	found = slices.DeleteFunc(found, func(tr *trait) bool {
+		return t.excess(tr.flood.count(), tr.usual.count()) < keep
+	})
+	slices.SortFunc(found, func(a, b *trait) int {
+		return cmp.Or(cmp.Compare(b.flood.count(), a.flood.count()), slices.Compare(a.keys, b.keys))
+	})
+	for _, tr := range found[:min(len(found), traitsAField)] {
+		tr.first = asFirstVisit(tr, t.ordinary)
+		tr.common = t.ordinary >= enoughToJudge && float64(tr.usual.count()) >= commonplace*float64(t.ordinary)
+		t.traits = append(t.traits, tr)
+	}
+}
+
+// asFirstVisit tells which ordinary samples would show the trait if nothing
+// were known of their senders.
+func asFirstVisit(tr *trait, n int) bitset {
+	switch tr.field {
+	case traffic.FieldClearance:
+		if slices.Contains(tr.keys, traffic.ClearanceNone.String()) {
+			return allBits(n)
+		}
+		return newBits(n)
+	case traffic.FieldStanding:
+		if slices.Contains(tr.keys, traffic.StandingNew.String()) {
+			return allBits(n)
+		}
+		return newBits(n)
+	case traffic.FieldCountry, traffic.FieldNetwork:
+		return allBits(n) // somebody new can come from anywhere
+	case traffic.FieldUserAgent:
+		// and with any browser: every one of them begins like this.
+		if strings.HasPrefix(tr.keys[0], "Mozilla/5.0 (") {
+			return allBits(n)
+		}
+	}
+	return tr.usual
+}
+
+// ill stands for both poor standings: a client that is shy now is greedy soon,
+// and a signature should outlast that.
+const ill = "ill"
+
+func traitKey(v *traffic.Visit, f traffic.Field) string {
+	if f == traffic.FieldStanding && (v.Standing == traffic.StandingShy || v.Standing == traffic.StandingGreedy) {
+		return ill
+	}
+	return v.Key(f)
+}
+
+func keysOf(f traffic.Field, key string) []string {
+	if f == traffic.FieldStanding && key == ill {
+		return []string{traffic.StandingShy.String(), traffic.StandingGreedy.String()}
+	}
+	return []string{key}
+}
+
+// unknown says that the key stands for "not known", which is no trait. A
+// missing user agent or query is one.
+func unknown(f traffic.Field, key string) bool {
+	switch f {
+	case traffic.FieldCountry:
+		return key == "??"
+	case traffic.FieldNetwork:
+		return key == "0"
+	case traffic.FieldHeaderOrder, traffic.FieldPath:
+		return key == ""
+	}
+	return false
+}
+
+// excess estimates how many of the flood's samples are among seen ones, when
+// usual of the ordinary samples are like them.
+func (t *table) excess(seen, usual int) float64 {
+	e := float64(seen)
+	if t.ordinary > 0 {
+		e -= t.q * float64(t.samples) * float64(usual) / float64(t.ordinary)
+	}
+	return max(e, 0)
+}
