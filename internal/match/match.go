@@ -2,6 +2,7 @@ package match
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"seawall/internal/traffic"
@@ -30,8 +31,12 @@ func All(tests ...Test) *Match {
 // Client makes the match of every visit whose client is within p.
 func Client(p netip.Prefix) *Match { return All(Within(p)) }
 
-// Hits says whether v passes every test. It allocates nothing.
+// Hits says whether v passes every test. It allocates nothing. A nil Match hits
+// nothing.
 func (m *Match) Hits(v *traffic.Visit) bool {
+	if m == nil {
+		return false
+	}
 	for i := range m.tests {
 		if !m.tests[i].hits(v) {
 			return false
@@ -41,7 +46,10 @@ func (m *Match) Hits(v *traffic.Visit) bool {
 }
 
 // Tests returns a copy of the tests.
-func (m *Match) Tests() []Test { return append([]Test(nil), m.tests...) }
+func (m *Match) Tests() []Test { return slices.Clone(m.tests) }
+
+// Equal says whether two matches are the same tests in the same order.
+func (m *Match) Equal(o *Match) bool { return m.String() == o.String() }
 
 // OnlyClient returns the prefix, iff the match is about exactly one prefix of
 // client addresses and nothing else.
@@ -52,10 +60,10 @@ func (m *Match) OnlyClient() (netip.Prefix, bool) {
 	return m.tests[0].prefix, true
 }
 
-// String returns the expression; Parse reads it back to the same Match.
+// String returns the expression; Parse reads it back to an equal Match.
 func (m *Match) String() string {
 	if m == nil {
-		return "true"
+		return "none"
 	}
 	return m.text
 }

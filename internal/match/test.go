@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"seawall/internal/traffic"
 )
@@ -41,7 +42,8 @@ func Not(t Test) Test {
 	return t
 }
 
-// Within tests that the client's address is within p.
+// Within tests that the client's address is within p, which must be valid.
+// Addresses in 4-in-6 form count as IPv4.
 func Within(p netip.Prefix) Test {
 	p = p.Masked()
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
@@ -58,7 +60,7 @@ func OneOf(f traffic.Field, keys ...string) (Test, error) {
 	}
 	if f == traffic.FieldClient {
 		if len(keys) != 1 {
-			return Test{}, fmt.Errorf("client takes one prefix, got %d", len(keys))
+			return Test{}, fmt.Errorf("client takes one prefix, not %d: write one match for each", len(keys))
 		}
 		p, err := parsePrefix(keys[0])
 		if err != nil {
@@ -66,11 +68,15 @@ func OneOf(f traffic.Field, keys ...string) (Test, error) {
 		}
 		return Within(p), nil
 	}
-	t := Test{field: f, op: opEqual, texts: slices.Clone(keys)}
 	if isText(f) {
-		return t, nil
+		for _, k := range keys {
+			if !utf8.ValidString(k) {
+				return Test{}, errNotUTF8(f)
+			}
+		}
+		return Test{field: f, op: opEqual, texts: slices.Clone(keys)}, nil
 	}
-	t.op, t.texts = opNumber, nil
+	t := Test{field: f, op: opNumber}
 	for _, k := range keys {
 		n, err := number(f, k)
 		if err != nil {
@@ -91,10 +97,21 @@ func EndsWith(f traffic.Field, s string) (Test, error) { return textTest(f, opSu
 func Contains(f traffic.Field, s string) (Test, error) { return textTest(f, opContains, s) }
 
 func textTest(f traffic.Field, o op, s string) (Test, error) {
-	if !isText(f) {
-		return Test{}, fmt.Errorf("%s is not a text field", f)
+	switch {
+	case f == traffic.FieldClient:
+		return Test{}, fmt.Errorf("client is an address: use client.within(\"198.51.100.0/24\")")
+	case !isText(f):
+		return Test{}, fmt.Errorf("%s is compared whole: use ==, != or in", f)
+	case !utf8.ValidString(s):
+		return Test{}, errNotUTF8(f)
 	}
 	return Test{field: f, op: o, texts: []string{s}}, nil
+}
+
+// errNotUTF8 is for text that no expression can hold, so that a match with it
+// could be neither written down nor shown.
+func errNotUTF8(f traffic.Field) error {
+	return fmt.Errorf("%s cannot be tested for text that is not UTF-8", f)
 }
 
 // isText says whether a field is compared as text; the others are numbers to
@@ -117,7 +134,7 @@ func number(f traffic.Field, key string) (uint64, error) {
 	switch f {
 	case traffic.FieldNetwork:
 		v, err := strconv.ParseUint(key, 10, 32)
-		n, ok, hint = v, err == nil, "a network number such as 64496"
+		n, ok, hint = v, err == nil, "a network's number such as 64496, 0 for unknown"
 	case traffic.FieldCountry:
 		var c traffic.Country
 		if key == "??" {
@@ -125,10 +142,10 @@ func number(f traffic.Field, key string) (uint64, error) {
 		} else {
 			c, ok = traffic.ParseCountry(key)
 		}
-		n, hint = countryNumber(c), `two letters such as "GB"`
+		n, hint = countryNumber(c), `two letters such as "GB", or "??" for unknown`
 	case traffic.FieldQueryShape, traffic.FieldHeaderOrder:
 		n, ok = traffic.ParseFingerprint(key)
-		hint = "16 hexadecimal digits"
+		hint = `16 hexadecimal digits, or "" for none`
 	case traffic.FieldKind:
 		var k traffic.Kind
 		k, ok = traffic.ParseKind(key)
@@ -156,7 +173,8 @@ func (t *Test) hits(v *traffic.Visit) bool {
 	case opNumber:
 		hit = slices.Contains(t.numbers, t.numberOf(v))
 	case opWithin:
-		hit = t.prefix.Contains(v.Client.Unmap())
+		// A zone names a link of this machine; no prefix contains one.
+		hit = t.prefix.Contains(v.Client.Unmap().WithZone(""))
 	case opEqual:
 		hit = slices.Contains(t.texts, t.textOf(v))
 	case opPrefix:
@@ -203,7 +221,7 @@ func (t *Test) textOf(v *traffic.Visit) string {
 	return ""
 }
 
-// key writes the i-th number the way expressions show it.
+// key writes one of numbers the way expressions show it.
 func (t *Test) key(n uint64) string {
 	v := traffic.Visit{}
 	switch t.field {
