@@ -1,0 +1,32 @@
+// Package baseline learns what is normal at this site, at this hour.
+//
+// In: Learn, one traffic.Window a second with whether an attack runs. Out:
+// Normal, an immutable traffic.Normal, replaced after every window.
+//
+// Rates are of requests let in, and robust: the median and the 95th percentile
+// of the last hour's windows (the last 3,600 in which anybody came; empty ones
+// teach nothing), raised to what the last day's minutes and the same hour of
+// earlier weeks (UTC) showed. Where more than a tenth of a window's requests
+// was refused, only what was let in is learnt from it. Before anything is
+// known, Config's floors hold, and shares, times and PerClient are 0: unknown.
+//
+// Nothing is learnt while an attack runs, nor from the seconds before it was
+// found: windows wait in line for Config.Delay, and the line is thrown away
+// when an attack begins. A young baseline waits only a quarter of its age, at
+// least 3 s, so that ten quiet seconds are worth something.
+//
+// Normal.Ordinary is a sample of what was let in, even over time at first;
+// later half of it is from the last hour. No second can put in more than three
+// times its usual share. After an hour a sample's address is cut to its wide
+// prefix (/24, /48), and its query and clearance number are removed.
+//
+// MarshalBinary and UnmarshalBinary keep what was learnt across a restart:
+// rates, times and shares of keys that are common; never addresses, never
+// samples. At most 512 KiB. A file that is damaged is refused whole.
+//
+// Units: requests a second, durations, shares 0 to 1. Learn, MarshalBinary and
+// UnmarshalBinary belong to one goroutine; Normal may be called by any. There
+// is no clock here: time is what windows say, so that a recording replays
+// exactly. Memory is bounded by Config.Samples times 900 bytes, three times
+// over at worst (kept, waiting in line, and held by readers), and 0.3 MiB.
+package baseline

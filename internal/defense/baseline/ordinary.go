@@ -1,0 +1,167 @@
+package baseline
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/traffic"
+)
+
+const (
+	// halfLife: when the sample is full, half of it is from the last hour.
+	halfLife = time.Hour
+	// rawFor is how long a sample keeps its visitor's address.
+	rawFor = time.Hour
+	// every is how often a full sample and its shares are renewed; a young
+	// one's are with every window.
+	every = 10 * time.Second
+	young = 30 * time.Second
+	// shareKeys bounds the keys of a field whose shares are told.
+	shareKeys = 256
+)
+
+// ordinary is a rolling sample of ordinary requests. What it has published is
+// never written to again: it appends behind, or changes a copy.
+type ordinary struct {
+	most    int
+	items   []traffic.Sample
+	born    []clock.Instant  // when each was learnt; negated once its address is cut
+	pending []traffic.Sample // to replace others at the next renewal
+	pendAt  []clock.Instant
+	coin    *rand.Rand
+
+	renewed clock.Instant
+	dirty   bool
+	shares  [traffic.Fields]map[string]float64
+}
+
+func newOrdinary(most int) *ordinary {
+	return &ordinary{
+		most: most,
+		// The coin picks which requests stand for normal; nobody outside sees
+		// it fall, and a recording must replay exactly.
+		coin: rand.New(rand.NewPCG(1, 2)),
+	}
+}
+
+// add takes up requests of one window: at most the quota, of a sample that is
+// full only as many as keep it even over time. age is how much was learnt.
+func (o *ordinary) add(samples []traffic.Sample, quota int, at clock.Instant, span, age time.Duration) {
+	samples = o.some(samples, quota)
+	if room := o.most - len(o.items); room > 0 {
+		n := min(room, len(samples))
+		o.items = append(o.items, samples[:n]...)
+		for range n {
+			o.born = append(o.born, at)
+		}
+		o.dirty = o.dirty || n > 0
+		return
+	}
+	turnover := 1 - math.Exp2(-span.Seconds()/halfLife.Seconds())
+	if age > 0 {
+		turnover = max(turnover, span.Seconds()/age.Seconds())
+	}
+	x := min(turnover, 1) * float64(o.most)
+	k := int(x)
+	if o.coin.Float64() < x-float64(k) {
+		k++
+	}
+	for _, s := range o.some(samples, min(k, o.most-len(o.pending))) {
+		o.pending = append(o.pending, s)
+		o.pendAt = append(o.pendAt, at)
+	}
+}
+
+// some returns a random choice of n samples, in the order they came.
+func (o *ordinary) some(from []traffic.Sample, n int) []traffic.Sample {
+	if n >= len(from) {
+		return from
+	}
+	var out []traffic.Sample
+	for i := range from {
+		// Knuth's selection sampling: each choice of n is as likely as another.
+		if o.coin.IntN(len(from)-i) < n-len(out) {
+			out = append(out, from[i])
+		}
+	}
+	return out
+}
+
+// renew puts pending requests in, cuts old addresses and counts shares, when
+// it is time to.
+func (o *ordinary) renew(now clock.Instant, age time.Duration) {
+	if age >= young && now.Sub(o.renewed) < every {
+		return
+	}
+	o.renewed = now
+	old := slices.IndexFunc(o.born, func(b clock.Instant) bool { return b > 0 && now.Sub(b) > rawFor })
+	if len(o.pending) > 0 || old >= 0 {
+		o.dirty = true
+		o.items, o.born = slices.Clone(o.items), slices.Clone(o.born)
+		for i, s := range o.pending {
+			j := o.coin.IntN(len(o.items))
+			o.items[j], o.born[j] = s, o.pendAt[i]
+		}
+		clear(o.pending)
+		o.pending, o.pendAt = o.pending[:0], o.pendAt[:0]
+		for i, b := range o.born {
+			if b > 0 && now.Sub(b) > rawFor {
+				forget(&o.items[i].Visit)
+				o.born[i] = -b
+			}
+		}
+	}
+	if o.dirty {
+		o.dirty = false
+		o.count()
+	}
+}
+
+// forget removes from a visit what could lead to a person.
+func forget(v *traffic.Visit) {
+	v.Client = traffic.PrefixOf(v.Client, traffic.LevelWide).Addr()
+	v.Peer = netip.Addr{}
+	v.ClearanceID = 0
+	v.RawQuery = ""
+}
+
+// count works out the share of every key of every field. Those of FieldClient
+// rest on samples that still have their addresses.
+func (o *ordinary) count() {
+	o.shares = [traffic.Fields]map[string]float64{}
+	for f := range traffic.Fields {
+		counts := map[string]int{}
+		n := 0
+		for i := range o.items {
+			if f == traffic.FieldClient && o.born[i] < 0 {
+				continue
+			}
+			counts[o.items[i].Visit.Key(f)]++
+			n++
+		}
+		o.shares[f] = largest(counts, n)
+	}
+}
+
+func largest(counts map[string]int, n int) map[string]float64 {
+	keys := make([]string, 0, len(counts))
+	for k := range counts {
+		keys = append(keys, k)
+	}
+	if len(keys) > shareKeys {
+		slices.SortFunc(keys, func(a, b string) int {
+			return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+		})
+		keys = keys[:shareKeys]
+	}
+	out := make(map[string]float64, len(keys))
+	for _, k := range keys {
+		out[k] = float64(counts[k]) / float64(n)
+	}
+	return out
+}
