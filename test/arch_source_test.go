@@ -158,7 +158,8 @@ func checkState(f file, vars map[string]bool, add adder) {
 		if name == nil {
 			return
 		}
-		local := name.Obj != nil && !packageLevel(f.tree, name.Obj)
+		// Names from other files of the package resolve to nothing here.
+		local := name.Obj != nil && f.tree.Scope.Lookup(name.Name) != name.Obj
 		switch {
 		case local:
 		case vars[name.Name]:
@@ -270,10 +271,6 @@ func root(e ast.Expr) *ast.Ident {
 		}
 	}
 }
-
-// packageLevel says whether the object is declared at the top of the file. Names
-// from other files of the package have no object at all.
-func packageLevel(tree *ast.File, o *ast.Object) bool { return tree.Scope.Lookup(o.Name) == o }
 
 func importNames(tree *ast.File) map[string]bool {
 	names := map[string]bool{}
