@@ -1,5 +1,7 @@
 package traffic
 
+import "fmt"
+
 // Field names one observable trait of a Visit. Heavy hitters are counted and
 // signatures are mined by Field; the names are those used in match expressions.
 type Field uint8
@@ -36,6 +38,16 @@ func (f Field) String() string {
 
 // MarshalText writes the field's name.
 func (f Field) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (f *Field) UnmarshalText(b []byte) error {
+	v, ok := ParseField(string(b))
+	if !ok {
+		return fmt.Errorf("unknown field %q", b)
+	}
+	*f = v
+	return nil
+}
 
 // ParseField finds a field by its name.
 func ParseField(name string) (Field, bool) {

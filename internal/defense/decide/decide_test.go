@@ -1,0 +1,511 @@
+package decide
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"seawall/internal/attack"
+	"seawall/internal/kit/clock"
+	"seawall/internal/match"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// world is a Decider in simulated time, with what its output adds up to.
+type world struct {
+	*Decider
+	t      *testing.T
+	now    Moment
+	stands map[mitigation.ID]mitigation.Mitigation
+	disk   [][]byte
+	notes  []string
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		Decider: New(DefaultConfig()), t: t, stands: map[mitigation.ID]mitigation.Mitigation{},
+		now: Moment{At: clock.Instant(time.Hour), Wall: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
+	}
+}
+
+func (w *world) pass(d time.Duration) {
+	w.now.At, w.now.Wall = w.now.At.Add(d), w.now.Wall.Add(d)
+}
+
+func (w *world) apply(o Output) Output {
+	w.t.Helper()
+	for _, c := range o.Changes {
+		if c.Apply != nil {
+			w.stands[c.Apply.ID] = *c.Apply
+		} else {
+			delete(w.stands, c.Withdraw)
+		}
+	}
+	for i := range o.Events {
+		b, err := o.Events[i].Encode()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.disk = append(w.disk, b)
+	}
+	for _, n := range o.Notes {
+		w.notes = append(w.notes, n.Text)
+	}
+	if len(w.stands) != len(w.active) {
+		w.t.Fatalf("%d stand, %d are active", len(w.stands), len(w.active))
+	}
+	return o
+}
+
+func (w *world) order(o Order) Result {
+	w.t.Helper()
+	r, out, err := w.Decider.Order(w.now, o, nil)
+	if err != nil {
+		w.t.Fatalf("%s: %v", o.Verb, err)
+	}
+	w.apply(out)
+	return r
+}
+
+// second lets a second pass, and a window with these samples be judged. Every
+// mitigation gets the hits that its match deserves, a sample standing for ten
+// requests.
+func (w *world) second(findings []attack.Finding, sigs []attack.Signature, samples ...traffic.Sample) Output {
+	w.t.Helper()
+	w.pass(time.Second)
+	win := &traffic.Window{At: w.now.At, Wall: w.now.Wall, Span: time.Second, Hits: map[uint32]uint64{}, Samples: samples}
+	for i := range samples {
+		win.Offered += 10
+		for id, m := range w.stands {
+			if m.Match.Hits(&samples[i].Visit) {
+				win.Hits[uint32(id)] += 10
+			}
+		}
+	}
+	return w.apply(w.Step(Input{Now: w.now, Window: win, Findings: findings, Signatures: sigs}))
+}
+
+func (w *world) actions() string {
+	var s []string
+	for _, id := range w.ids() {
+		s = append(s, w.stands[id].Action.String())
+	}
+	return strings.Join(s, " ")
+}
+
+func (w *world) restart() *world {
+	n := newWorld(w.t)
+	n.now = w.now
+	n.disk = w.disk
+	_, out, err := n.Restore(n.now, func(f func([]byte) error) error {
+		for _, r := range w.disk {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n.apply(out)
+	return n
+}
+
+func expr(s string) *match.Match {
+	m, err := match.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func flood(blatant, suffering bool) []attack.Finding {
+	return []attack.Finding{{Vector: attack.HTTPFlood, Rate: 4000, Normal: 80, Blatant: blatant, Suffering: suffering, Confidence: 0.9}}
+}
+
+const shy = `path == "/" && clearance == "none" && standing in ["shy", "greedy"]`
+
+func sig(e string, collateral, first float64, ordinary int) attack.Signature {
+	return attack.Signature{Match: expr(e), Coverage: 0.95, Collateral: collateral, Newcomers: first, Ordinary: ordinary, Flood: 1000}
+}
+
+func bot(n int) []traffic.Sample {
+	out := make([]traffic.Sample, n)
+	for i := range out {
+		out[i].Visit = traffic.Visit{Path: "/", Standing: traffic.StandingShy, Client: netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})}
+	}
+	return out
+}
+
+func TestSlowFirstThenRefuse(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		finding []attack.Finding
+		sig     attack.Signature
+		want    []string // after each second
+	}{
+		{"blatant and clean", flood(true, false), sig(shy, 0, 0, 1000), []string{"refuse", "refuse"}},
+		{"suffering and clean", flood(false, true), sig(shy, 0.001, 0, 1000), []string{"refuse", "refuse"}},
+		{"neither", flood(false, false), sig(shy, 0, 0, 1000), []string{"slow", "refuse", "refuse"}},
+		{"would hit ordinary traffic", flood(true, true), sig(shy, 0.0011, 0, 1000), []string{"slow", "slow", "slow", "slow"}},
+		{"would hit first visits", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000), []string{"slow", "slow", "slow", "slow", "slow"}},
+		{"hardly tested, but shy", flood(true, true), sig(shy, 0, 0, 10), []string{"refuse"}},
+		{"hardly tested", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0, 10), []string{"slow", "slow", "slow"}},
+		{"hardly tested, but no browser", flood(true, true), sig(`clearance == "none" && user_agent == "python"`, 0, 0, 10), []string{"refuse"}},
+		{"hardly tested, not shy", flood(true, true), sig(`path == "/" && standing != "good"`, 0, 0, 10), []string{"slow", "slow"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			for i, want := range c.want {
+				w.second(c.finding, []attack.Signature{c.sig}, bot(100)...)
+				if got := w.actions(); got != want {
+					t.Errorf("second %d: %q, want %q\n%s", i+1, got, want, strings.Join(w.notes, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// What also hits first visits refuses only when slowing did not help those
+// with a clearance.
+func TestFirstVisitsWaitUntilVisitorsHurt(t *testing.T) {
+	w := newWorld(t)
+	s := sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000)
+	for i := range 6 {
+		w.pass(time.Second)
+		win := &traffic.Window{Span: time.Second, Hits: map[uint32]uint64{1: 1000}, Samples: bot(100)}
+		win.Felt[traffic.ClearanceProven] = traffic.Felt{Offered: 80, Served: 60}
+		w.apply(w.Step(Input{Now: w.now, Window: win, Findings: flood(true, true), Signatures: []attack.Signature{s}}))
+		want := "slow"
+		if i >= 3 {
+			want = "refuse"
+		}
+		if got := w.actions(); got != want {
+			t.Errorf("second %d: %q, want %q", i+1, got, want)
+		}
+	}
+}
+
+// Everything is withdrawn within a minute of the flood's last request, bans of
+// repeat offenders too: the detector speaks for ten more seconds.
+func TestEverythingEndsAfterTheFlood(t *testing.T) {
+	w := newWorld(t)
+	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	for range 20 {
+		w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
+		w.apply(w.Offences(w.now, offences(100)))
+	}
+	if got := len(w.stands); got != 101 {
+		t.Fatalf("%d mitigations stand, want the signature and 100 bans", got)
+	}
+	for i := range 10 {
+		w.second(flood(false, false), nil)
+		if i == 9 && !w.UnderAttack() {
+			t.Error("not under attack though mitigations stand")
+		}
+	}
+	for i := range 50 {
+		w.second(nil, nil)
+		if len(w.stands) == 0 {
+			t.Logf("all withdrawn %d s after the end", 10+i+1)
+			if w.UnderAttack() {
+				t.Error("still under attack")
+			}
+			return
+		}
+	}
+	t.Errorf("after 60 s %d mitigations stand", len(w.stands))
+}
+
+func offences(n int) []mitigation.Offence {
+	var out []mitigation.Offence
+	for i := range n {
+		out = append(out, mitigation.Offence{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 32), Refused: 200})
+	}
+	return out
+}
+
+func TestTimeToLiveDoublesOnReturn(t *testing.T) {
+	w := newWorld(t)
+	s := []attack.Signature{sig(shy, 0, 0, 1000)}
+	var lasted []int
+	for range 7 {
+		w.second(flood(true, true), s, bot(100)...)
+		n := 0
+		for len(w.stands) > 0 {
+			w.second(flood(false, false), nil) // the attack goes on, but not like this
+			n++
+		}
+		lasted = append(lasted, n)
+	}
+	if fmt.Sprint(lasted) != "[30 60 120 240 480 600 600]" {
+		t.Errorf("lasted %v seconds", lasted)
+	}
+	w.second(nil, nil) // the attack ends, and the doubling with it
+	w.second(flood(true, true), s, bot(100)...)
+	if m := w.stands[w.last]; m.Until.Sub(m.From) != 30*time.Second {
+		t.Errorf("in the next attack it lasts %v", m.Until.Sub(m.From))
+	}
+}
+
+func TestRefreshedWhileMet(t *testing.T) {
+	w := newWorld(t)
+	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
+	sets := 0
+	for range 300 {
+		o := w.second(flood(true, true), nil, bot(100)...)
+		sets += len(o.Events)
+	}
+	if w.actions() != "refuse" {
+		t.Fatalf("after five minutes: %q", w.actions())
+	}
+	if sets > 40 {
+		t.Errorf("%d events in 300 s for one mitigation", sets)
+	}
+}
+
+func TestLoosensWhatHitsVisitors(t *testing.T) {
+	w := newWorld(t)
+	s := []attack.Signature{sig(`path == "/"`, 0, 0, 1000)}
+	w.second(flood(true, true), s, bot(100)...)
+	if w.actions() != "refuse" {
+		t.Fatal(w.actions())
+	}
+	visitors := bot(100)
+	for i := range 10 {
+		visitors[i].Visit.Clearance, visitors[i].Refused = traffic.ClearanceProven, true
+	}
+	w.second(flood(true, true), nil, visitors...)
+	if w.actions() != "slow" {
+		t.Fatalf("not loosened: %q", w.actions())
+	}
+	for range 5 {
+		w.second(flood(true, true), s, bot(100)...)
+	}
+	if w.actions() != "slow" {
+		t.Errorf("refuses again within the same attack")
+	}
+	if k, _ := w.Find(1); k.Observed <= 0 {
+		t.Errorf("observed collateral %v", k.Observed)
+	}
+}
+
+func TestSumOfCollateralIsBounded(t *testing.T) {
+	w := newWorld(t)
+	var sigs []attack.Signature
+	var samples []traffic.Sample
+	for i := range 4 {
+		p := fmt.Sprintf("/p%d", i)
+		sigs = append(sigs, sig(fmt.Sprintf("path == %q", p), 0.0009, 0, 1000))
+		s := bot(25)
+		for j := range s {
+			s[j].Visit.Path = p
+		}
+		samples = append(samples, s...)
+	}
+	w.second(flood(true, true), sigs, samples...)
+	if got := w.actions(); got != "refuse refuse slow slow" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestNoMoreThanItsPlaces(t *testing.T) {
+	w := newWorld(t)
+	for i := range 100 {
+		s := bot(10)
+		for j := range s {
+			s[j].Visit.Path = fmt.Sprint("/", i)
+		}
+		w.second(flood(true, true), []attack.Signature{sig(fmt.Sprintf("path == %q", s[0].Visit.Path), 0, 0, 1000)}, s...)
+		if n := len(w.stands); n > 32 {
+			t.Fatalf("%d signatures stand", n)
+		}
+	}
+	if len(w.byText) != len(w.stands) {
+		t.Errorf("%d texts, %d stand", len(w.byText), len(w.stands))
+	}
+}
+
+func TestNarrowerTwinsAreNotAdded(t *testing.T) {
+	w := newWorld(t)
+	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
+	w.second(flood(true, true), []attack.Signature{sig(shy+` && kind == "page"`, 0, 0, 1000)}, bot(100)...)
+	if len(w.stands) != 1 {
+		t.Errorf("%d stand", len(w.stands))
+	}
+}
+
+func TestEmergency(t *testing.T) {
+	w := newWorld(t)
+	crowd := []attack.Finding{{Vector: attack.FlashCrowd, Rate: 800, Normal: 80}}
+	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	if w.actions() != "slow" || !w.UnderAttack() {
+		t.Fatalf("%q", w.actions())
+	}
+	w.second(crowd, nil)
+	if w.actions() != "" || w.UnderAttack() {
+		t.Errorf("a crowd does not lift it: %q", w.actions())
+	}
+	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	for i := range 100 {
+		w.pass(100 * time.Millisecond)
+		w.apply(w.Tick(w.now))
+		if i == 20 {
+			w.apply(w.Emergency(w.now, flood(true, false)[0])) // too early to renew
+		}
+	}
+	if w.actions() != "" {
+		t.Errorf("stands after ten seconds of quiet")
+	}
+}
+
+func TestBansDoubleAndSpareTheAllowed(t *testing.T) {
+	w := newWorld(t)
+	p := netip.MustParsePrefix("203.0.113.7/32")
+	list := []mitigation.Offence{{Prefix: p, Refused: 100}}
+	var lasted []time.Duration
+	for range 8 {
+		w.apply(w.Offences(w.now, list))
+		w.apply(w.Offences(w.now, list)) // goes on while it is banned
+		m := w.stands[w.last]
+		if q, _ := m.Banned(); q != p || m.Action != mitigation.Refuse {
+			t.Fatalf("%s", &m)
+		}
+		lasted = append(lasted, m.Until.Sub(m.From))
+		w.pass(m.Until.Sub(m.From))
+		w.apply(w.Tick(w.now))
+		if len(w.stands) != 0 {
+			t.Fatal("the ban does not end")
+		}
+	}
+	if fmt.Sprint(lasted) != "[1m0s 2m0s 4m0s 8m0s 16m0s 32m0s 1h0m0s 1h0m0s]" {
+		t.Errorf("lasted %v", lasted)
+	}
+	w.order(Order{Verb: Allow, Prefix: netip.MustParsePrefix("203.0.113.0/24")})
+	w.apply(w.Offences(w.now, list))
+	if w.actions() != "admit" {
+		t.Errorf("an allowed client was banned: %q", w.actions())
+	}
+}
+
+func TestBansAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Bans = 500
+	for range 3 {
+		w.apply(w.Offences(w.now, offences(1000)))
+		w.second(nil, nil)
+	}
+	if w.machineBans != 500 {
+		t.Errorf("%d bans", w.machineBans)
+	}
+	w.pass(2 * time.Hour)
+	w.second(nil, nil)
+	if len(w.offenders.seen) != 0 || len(w.stands) != 0 {
+		t.Errorf("%d offenders remembered, %d stand", len(w.offenders.seen), len(w.stands))
+	}
+}
+
+func TestRestart(t *testing.T) {
+	w := newWorld(t)
+	w.order(Order{Verb: Ban, Prefix: netip.MustParsePrefix("198.51.100.0/24"), For: time.Hour, Note: "known"})
+	w.order(Order{Verb: Allow, Prefix: netip.MustParsePrefix("192.0.2.1/32")})
+	w.order(Order{Verb: Slow, Match: `country == "XX" && path.startsWith("/search")`})
+	lifted := w.order(Order{Verb: Refuse, Match: `path == "/x"`}).Changed[0].ID
+	w.order(Order{Verb: Lift, ID: lifted})
+	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
+	w.apply(w.Offences(w.now, offences(3)))
+	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+
+	w.disk = append(w.disk, []byte("{torn"), []byte(`{"set":{"id":77,"kind":"order","match":"no such thing"}}`))
+	n := w.restart()
+	if fmt.Sprint(dump(t, n.List(0))) != fmt.Sprint(dump(t, w.List(0))) {
+		t.Errorf("before\n%s\nafter\n%s", dump(t, w.List(0)), dump(t, n.List(0)))
+	}
+	if n.last != 77 {
+		t.Errorf("numbers go on from %d", n.last)
+	}
+	if k, ok := n.Find(lifted); !ok || k.Active || k.Why == "" {
+		t.Errorf("the lifted one: %+v", k)
+	}
+
+	// The same from a snapshot, and an hour later.
+	w.disk = nil
+	if err := w.Snapshot(w.now, func(e Event) error {
+		b, err := e.Encode()
+		w.disk = append(w.disk, b)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n = w.restart()
+	if dump(t, n.List(0)) != dump(t, w.List(0)) || n.last != w.last {
+		t.Errorf("from a snapshot:\n%s", dump(t, n.List(0)))
+	}
+	w.pass(time.Hour)
+	if n = w.restart(); n.actions() != "admit slow" {
+		t.Errorf("an hour later: %q", n.actions())
+	}
+	if r := n.order(Order{Verb: Ban, Prefix: netip.MustParsePrefix("2001:db8::/48")}); r.Changed[0].ID <= w.last {
+		t.Errorf("number %d was used before", r.Changed[0].ID)
+	}
+}
+
+func dump(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// After a crash the flood may be over: a signature that had grown old must be
+// met again soon.
+func TestRestoredSignatureEndsSoon(t *testing.T) {
+	w := newWorld(t)
+	for range 3 {
+		w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
+	}
+	w.levels[expr(shy).String()] = 4
+	w.active[1].until = w.now.At.Add(8 * time.Minute)
+	w.active[1].m.Until = w.now.Wall.Add(8 * time.Minute)
+	w.publish(w.active[1])
+	w.apply(w.take())
+	n := w.restart()
+	n.pass(31 * time.Second)
+	n.apply(n.Tick(n.now))
+	if len(n.stands) != 0 {
+		t.Error("still stands")
+	}
+}
+
+func TestClockStepMovesNoExpiry(t *testing.T) {
+	w := newWorld(t)
+	w.order(Order{Verb: Ban, Prefix: netip.MustParsePrefix("198.51.100.1/32"), For: time.Minute})
+	w.now.Wall = w.now.Wall.Add(24 * time.Hour)
+	w.apply(w.Restamp(w.now))
+	w.apply(w.Tick(w.now))
+	m := w.stands[1]
+	if len(w.stands) != 1 || m.Until.Sub(w.now.Wall) != time.Minute {
+		t.Errorf("%s until %v", &m, m.Until)
+	}
+	w.pass(time.Minute)
+	w.apply(w.Tick(w.now))
+	if len(w.stands) != 0 {
+		t.Error("never ends")
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if l := DefaultConfig().Validate(); len(l) != 0 {
+		t.Error(l)
+	}
+	if l := (Config{Bans: -1}).Validate(); len(l) < 4 {
+		t.Error(l)
+	}
+}

@@ -1,0 +1,55 @@
+package decide
+
+import (
+	"seawall/internal/attack"
+	"seawall/internal/match"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// Emergency answers a blatant glance: whoever is unknown goes behind everybody
+// else, for ten seconds, renewed while it is called again. Nobody is refused by
+// it; where the origin keeps up, nobody even waits.
+func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
+	if d.off {
+		return d.take()
+	}
+	m := unknown()
+	text := m.String()
+	if e := d.active[d.byText[text]]; e != nil {
+		if left := e.until.Sub(now.At); left < emergencyTime*2/3 {
+			d.extend(now, e, emergencyTime)
+		}
+		return d.take()
+	}
+	if d.undone.barsText(text, now.At) {
+		d.once("undone "+text, "Newcomers are not put at the end of the line, because a person undid that within the last hour.", nil)
+		return d.take()
+	}
+	f.Facts = append([]attack.Fact(nil), f.Facts...)
+	e := d.begin(now, kindEmergency, mitigation.Mitigation{
+		Match: m, Action: mitigation.Slow, By: mitigation.ByMachine, Finding: &f,
+		Note: "So many requests at once that newcomers wait behind everybody else until it is clear what this is.",
+	}, emergencyTime)
+	d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
+		Text:    "Blatantly many requests at once: newcomers wait behind everybody else (#" + itoa(e.m.ID) + ").",
+		Numbers: map[string]float64{"id": float64(e.m.ID), "rate": f.Rate, "normal": f.Normal, "seconds": emergencyTime.Seconds()}})
+	return d.take()
+}
+
+// liftEmergency ends the emergency, if there is one.
+func (d *Decider) liftEmergency(now Moment, why string) {
+	e := d.active[d.byText[unknown().String()]]
+	if e == nil || e.kind != kindEmergency {
+		return
+	}
+	d.end(now, e, why, mitigation.ByMachine)
+	d.note("decide", "Ended #"+itoa(e.m.ID)+": "+why+".", map[string]float64{"id": float64(e.m.ID), "hits": float64(e.hits)})
+}
+
+// unknown matches whoever brings no cookie and has not behaved well for a while.
+func unknown() *match.Match {
+	none, _ := match.OneOf(traffic.FieldClearance, traffic.ClearanceNone.String())
+	good, _ := match.OneOf(traffic.FieldStanding, traffic.StandingGood.String())
+	return match.All(none, match.Not(good))
+}

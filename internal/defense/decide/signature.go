@@ -1,0 +1,260 @@
+package decide
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"seawall/internal/attack"
+	"seawall/internal/match"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// consider decides on one signature of a flood.
+func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *attack.Signature) {
+	text := s.Match.String()
+	e := d.active[d.byText[text]]
+	if e == nil && d.undone.bars(s.Match, w, now.At) {
+		d.once("undone "+text, "Not repeated, because a person undid it within the last hour: "+text+".", nil)
+		return
+	}
+	action, why := d.choose(now, f, s, e)
+	if e == nil {
+		if d.covered(w, s.Match, action) {
+			return
+		}
+		if !d.room(now) {
+			d.once("full", "No further signature can act: all places are taken.", map[string]float64{"signatures": float64(len(d.byText))})
+			return
+		}
+		ttl := min(d.cfg.TimeToLive<<min(d.levels[text], 10), d.cfg.TimeMost)
+		finding, sig := *f, *s
+		e = d.begin(now, kindSignature, mitigation.Mitigation{
+			Match: s.Match, Action: action, By: mitigation.ByMachine, Note: sentence(f, s, action, why),
+			Finding: &finding, Signature: &sig, Expected: s.Collateral,
+		}, ttl)
+		d.tellAction(e, s, why)
+		return
+	}
+	if action == e.m.Action || e.kind != kindSignature {
+		return
+	}
+	sig := *s
+	e.m.Action, e.m.Signature, e.m.Expected = action, &sig, s.Collateral
+	e.m.Note = sentence(f, s, action, why)
+	e.harsh = now.At
+	d.extend(now, e, e.ttl)
+	d.tellAction(e, s, why)
+}
+
+// choose says what may be done about what s matches, and why not more.
+func (d *Decider) choose(now Moment, f *attack.Finding, s *attack.Signature, e *entry) (mitigation.Action, string) {
+	switch {
+	case s.Collateral > Never:
+		return mitigation.Slow, fmt.Sprintf("it would have hit %.2f %% of ordinary requests", 100*s.Collateral)
+	case s.Ordinary < d.cfg.LeastOrdinary && !robust(s.Match):
+		return mitigation.Slow, fmt.Sprintf("only %s were there to test it on", plural(s.Ordinary, "ordinary request"))
+	case d.lenient[s.Match.String()] || e != nil && e.loosened:
+		return mitigation.Slow, "it hit real visitors before"
+	case d.expected(e)+s.Collateral > neverSum:
+		return mitigation.Slow, "together with what is refused already it would hit too much ordinary traffic"
+	}
+	if s.Newcomers > newcomers {
+		refusing := e != nil && e.m.Action == mitigation.Refuse
+		waited := e != nil && now.At.Sub(e.made) >= slowNewcomers
+		if !refusing && !(waited && d.hurting) {
+			return mitigation.Slow, fmt.Sprintf("it would also hit %.0f %% of first visits", 100*s.Newcomers)
+		}
+		return mitigation.Refuse, "slowing it did not keep visitors served"
+	}
+	switch {
+	case f.Blatant:
+		return mitigation.Refuse, "the flood is blatant"
+	case f.Suffering:
+		return mitigation.Refuse, "the origin suffers"
+	case e != nil && now.At.Sub(e.made) >= slowBefore:
+		return mitigation.Refuse, "the flood goes on"
+	}
+	return mitigation.Slow, "slowing comes first"
+}
+
+// expected sums up the collateral of all that refuses, but for e.
+func (d *Decider) expected(but *entry) float64 {
+	sum := 0.0
+	for _, id := range d.sortedText() {
+		if e := d.active[id]; e != but && e.m.Action == mitigation.Refuse {
+			sum += e.m.Expected
+		}
+	}
+	return sum
+}
+
+// robust says that a match rests on how clients behaved towards us, which
+// needs no sample of ordinary traffic: a poor standing, or no cookie together
+// with a user agent that no browser sends.
+func robust(m *match.Match) bool {
+	none, program := false, false
+	for _, t := range m.Tests() {
+		text := t.String()
+		if strings.Contains(text, "!") {
+			continue
+		}
+		switch t.Field() {
+		case traffic.FieldStanding:
+			if !strings.Contains(text, `"new"`) && !strings.Contains(text, `"good"`) {
+				return true
+			}
+		case traffic.FieldClearance:
+			none = text == `clearance == "none"`
+		case traffic.FieldUserAgent:
+			program = !strings.Contains(text, "Mozilla/")
+		}
+	}
+	return none && program
+}
+
+// covered says that what m would meet is met already by mitigations at least
+// as hard.
+func (d *Decider) covered(w *traffic.Window, m *match.Match, a mitigation.Action) bool {
+	if w == nil {
+		return false
+	}
+	var hit, met int
+	for i := range w.Samples {
+		v := &w.Samples[i].Visit
+		if !m.Hits(v) {
+			continue
+		}
+		hit++
+		for _, id := range d.byText {
+			if e := d.active[id]; e != nil && e.kind == kindSignature && e.m.Action >= a && e.m.Match.Hits(v) {
+				met++
+				break
+			}
+		}
+	}
+	return hit > 0 && float64(met) >= 0.9*float64(hit)
+}
+
+// room makes place for one more signature: the one that meets least goes, if
+// it meets next to nothing.
+func (d *Decider) room(now Moment) bool {
+	var idle *entry
+	n := 0
+	for _, id := range d.sortedText() {
+		e := d.active[id]
+		if e.kind != kindSignature {
+			continue
+		}
+		n++
+		if e.made < now.At && e.rate <= 0.01*e.peak && (idle == nil || e.rate < idle.rate) {
+			idle = e
+		}
+	}
+	if n < d.cfg.Signatures {
+		return true
+	}
+	if idle == nil {
+		return false
+	}
+	d.end(now, idle, "its place was needed and it met nothing any more", "")
+	return true
+}
+
+// refresh lets live what the flood still meets.
+func (d *Decider) refresh(now Moment) {
+	for _, id := range d.sortedText() {
+		e := d.active[id]
+		if e.kind != kindSignature || e.rate < max(2, 0.05*e.peak) {
+			continue
+		}
+		if left := e.until.Sub(now.At); left < e.ttl*2/3 {
+			d.extend(now, e, e.ttl)
+		}
+	}
+}
+
+// loosen turns what hits real visitors more than expected into slowing.
+func (d *Decider) loosen(now Moment, w *traffic.Window) {
+	if w == nil {
+		return
+	}
+	good := 0
+	for i := range w.Samples {
+		if real(&w.Samples[i].Visit) {
+			good++
+		}
+	}
+	for _, id := range d.sortedText() {
+		e := d.active[id]
+		if e.kind != kindSignature {
+			continue
+		}
+		refused := 0
+		for i := range w.Samples {
+			s := &w.Samples[i]
+			if !real(&s.Visit) {
+				continue
+			}
+			e.good++
+			if e.m.Match.Hits(&s.Visit) {
+				e.met++
+				if s.Refused {
+					refused++
+				}
+			}
+		}
+		if e.m.Action != mitigation.Refuse {
+			continue
+		}
+		share := float64(e.met) / float64(max(e.good, 1))
+		unexpected := e.met >= 5 && share > max(neverSum, 3*e.m.Expected)
+		harmful := refused >= 3 && float64(refused) >= 0.01*float64(good)
+		if !unexpected && !harmful {
+			continue
+		}
+		e.loosened, d.lenient[e.m.Match.String()] = true, true
+		e.m.Action, e.harsh = mitigation.Slow, now.At
+		e.m.Note += " Loosened, because it hit real visitors."
+		d.publish(e)
+		d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
+			Text:    "Loosened #" + itoa(id) + " from refusing to slowing: it hit more real visitors than expected.",
+			Numbers: map[string]float64{"id": float64(id), "expected_collateral": e.m.Expected, "observed_collateral": share, "refused_visitors": float64(refused)}})
+	}
+}
+
+// real says that a request is surely a visitor's: it brought our cookie back
+// or behaved well for a while.
+func real(v *traffic.Visit) bool {
+	return v.Clearance != traffic.ClearanceNone || v.Standing == traffic.StandingGood
+}
+
+func (d *Decider) once(key, text string, numbers map[string]float64) {
+	if !d.told[key] && len(d.told) < 1024 {
+		d.told[key] = true
+		d.note("decide", text, numbers)
+	}
+}
+
+func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
+	verb := "Slow"
+	if e.m.Action == mitigation.Refuse {
+		verb = "Refuse"
+	}
+	d.note("decide", fmt.Sprintf("%s #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
+		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,
+		"newcomers": s.Newcomers, "ordinary_tested": float64(s.Ordinary), "flood_tested": float64(s.Flood),
+		"seconds": e.ttl.Seconds(),
+	})
+}
+
+// sentence says why, to somebody who was refused or who looks it up.
+func sentence(f *attack.Finding, s *attack.Signature, a mitigation.Action, why string) string {
+	verb := "slowed"
+	if a == mitigation.Refuse {
+		verb = "refused"
+	}
+	return fmt.Sprintf("A flood of %.0f requests a second (%.0f are usual) looks like this: %.0f %% of it, and %.2f %% of ordinary requests. It is %s because %s.",
+		f.Rate, f.Normal, 100*s.Coverage, 100*s.Collateral, verb, strings.TrimSuffix(why, "."))
+}
