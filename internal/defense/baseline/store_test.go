@@ -18,7 +18,7 @@ func grown(t testing.TB, minutes int) (*Baseline, *site) {
 	b, s := New(DefaultConfig()), newSite()
 	for range minutes {
 		for range 10 {
-			b.Learn(s.second(80, 0), false)
+			b.Learn(s.second(30, 0), false)
 		}
 		s.at, s.wall = s.at.Add(50*time.Second), s.wall.Add(50*time.Second)
 	}
@@ -61,7 +61,7 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 	// It learns on, and after a day off only the long memory counts.
 	c.Learn(s.second(80, 0), false)
-	near(t, "Requests", c.Normal().Requests, 80, 2)
+	near(t, "Requests", c.Normal().Requests, 30, 1)
 	d := New(DefaultConfig())
 	if err := d.UnmarshalBinary(data); err != nil {
 		t.Fatal(err)
