@@ -1,0 +1,134 @@
+package listen
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// acceptor gives net/http connections that there is room for.
+type acceptor struct {
+	l *net.TCPListener
+	s *Server
+}
+
+func (a *acceptor) Addr() net.Addr { return a.l.Addr() }
+func (a *acceptor) Close() error   { return a.l.Close() }
+
+// Accept waits for the next connection that is served. It fails only when the
+// listener is closed: a lack of descriptors or memory passes.
+func (a *acceptor) Accept() (net.Conn, error) {
+	for {
+		t, err := a.l.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return nil, err
+		}
+		if err != nil {
+			a.s.count.acceptFailed.Add(1)
+			a.s.evict()
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		if c := a.s.enrol(t); c != nil {
+			return c, nil
+		}
+		_ = t.SetLinger(0)
+		_ = t.Close()
+	}
+}
+
+// enrol makes a conn, or returns nil where the limits allow none.
+func (s *Server) enrol(t *net.TCPConn) *conn {
+	remote, ok := t.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return nil
+	}
+	s.count.accepted.Add(1)
+	peer := remote.AddrPort().Addr().Unmap().WithZone("")
+	trusted := s.trusts(peer)
+	if s.cfg.ProxyProtocol == ProxyRequired && !trusted {
+		s.count.proxyMissing.Add(1)
+		return nil
+	}
+	// Those being evicted hold their slots until their goroutines have woken.
+	if s.conns.open()-int(s.leaving.Load()) >= s.cfg.MaxConns && s.evict() == 0 {
+		s.count.overAll.Add(1)
+		return nil
+	}
+	c := &conn{s: s, tcp: t, peer: peer, from: peer, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	c.woken.L = &c.mu
+	c.buf = c.small[:]
+	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted
+	if !trusted && !s.admitClient(c, peer) {
+		return nil
+	}
+	if !s.conns.add(c) {
+		s.releaseClient(c)
+		s.count.overAll.Add(1)
+		return nil
+	}
+	return c
+}
+
+// forget gives back the places of a connection that was closed.
+func (s *Server) forget(c *conn) {
+	s.conns.remove(c)
+	s.releaseClient(c)
+	if c.evicted.CompareAndSwap(true, false) {
+		s.leaving.Add(-1)
+	}
+}
+
+func (s *Server) trusts(a netip.Addr) bool {
+	for _, p := range s.cfg.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// errProxy ends a connection whose PROXY header is missing or malformed, or
+// whose client has too many connections already.
+var errProxy = errors.New("listen: connection ended by its PROXY header")
+
+// greet reads the PROXY header that a trusted proxy sends before all else. LOCAL
+// (and UNKNOWN) means that the proxy speaks for itself.
+func (c *conn) greet() error {
+	c.greeted = true
+	if !c.enter(phaseNew, c.accepted+ms(c.s.cfg.HeadTimeout)) {
+		return errProxy
+	}
+	// Version 1 must fit the buffer (107 bytes), and what is read beyond the
+	// header must fit small.
+	br := bufio.NewReaderSize(c.tcp, 512)
+	h, err := proxyproto.Read(br)
+	if !c.enter(phaseBusy, 0) {
+		return errProxy
+	}
+	if errors.Is(err, proxyproto.ErrNoProxyProtocol) && c.s.cfg.ProxyProtocol == ProxyOptional {
+		err = nil
+	}
+	if err != nil {
+		c.s.count.proxyMalformed.Add(1)
+		return errProxy
+	}
+	rest, _ := br.Peek(br.Buffered())
+	c.w = copy(c.buf, rest)
+	if h == nil || h.Command.IsLocal() {
+		return nil
+	}
+	source, ok := h.SourceAddr.(*net.TCPAddr)
+	if !ok {
+		return nil
+	}
+	c.from = source.AddrPort().Addr().Unmap().WithZone("")
+	if !c.s.trusts(c.from) && !c.s.admitClient(c, c.from) {
+		return errProxy
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package listen
+
+import (
+	"net/http"
+	"strconv"
+
+	"seawall/internal/mitigation"
+)
+
+// appendAnswer writes a whole answer to b: status line, fields, and the body
+// unless the request was HEAD.
+func appendAnswer(b []byte, date []byte, a *mitigation.Answer, isHead, keepAlive10, closes bool) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(a.Status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(a.Status)...)
+	b = append(b, "\r\nDate: "...)
+	b = append(b, date...)
+	b = appendField(b, "Content-Type", a.ContentType)
+	b = appendField(b, "Content-Language", a.Language)
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(a.Body)), 10)
+	b = append(b, "\r\nCache-Control: no-store"...)
+	if a.RetryAfter > 0 {
+		b = append(b, "\r\nRetry-After: "...)
+		b = strconv.AppendInt(b, int64(a.RetryAfter), 10)
+	}
+	b = appendField(b, "Seawall-Ref", a.Ref)
+	b = appendField(b, "Set-Cookie", a.Cookie)
+	switch {
+	case closes:
+		b = append(b, "\r\nConnection: close"...)
+	case keepAlive10:
+		b = append(b, "\r\nConnection: keep-alive"...)
+	}
+	b = append(b, "\r\n\r\n"...)
+	if !isHead {
+		b = append(b, a.Body...)
+	}
+	return b
+}
+
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, "\r\n"...)
+	b = append(b, name...)
+	b = append(b, ": "...)
+	return append(b, value...)
+}
+
+// reject answers a message that is not accepted, and ends the connection.
+func (c *conn) reject(f fault) {
+	if f != faultSlowHead {
+		c.s.count.malformed[f].Add(1)
+	}
+	about := f.about()
+	a := mitigation.Answer{
+		Status: about.status, ContentType: "text/plain; charset=utf-8", Language: "en",
+		Body: append([]byte(about.text), '\n'),
+	}
+	if _, err := c.Write(appendAnswer(nil, *c.s.date.Load(), &a, false, false, true)); err == nil {
+		c.linger()
+	}
+}

@@ -1,0 +1,317 @@
+package listen
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// smallBuffer holds nearly every head; larger ones borrow a larger buffer
+// until they are over.
+const smallBuffer = 2 << 10
+
+// part is which part of the stream the next byte for net/http comes from.
+type part uint8
+
+const (
+	partHead part = iota // wait for a request that is let in
+	partBody             // the current request's body
+	partHold             // the current request is complete: nothing until it is answered
+	partRaw              // taken over: the bytes belong to somebody else's protocol
+	partOver             // nothing more
+)
+
+// conn is one connection as net/http sees it. It reads the socket and hands
+// on at most the rest of the current request.
+//
+// One goroutine at a time reads: net/http's own between requests, the
+// handler's or net/http's background one during a request. net/http hands the
+// reading over under a lock of its own, so what only readers touch needs none.
+type conn struct {
+	s        *Server
+	tcp      *net.TCPConn
+	slot     int32
+	peer     netip.Addr
+	accepted int64 // coarse milliseconds
+
+	// What the sweeper looks at.
+	watch   atomic.Uint64 // phase and its end, see sweep.go
+	writing atomic.Int64  // when the write that is under way is too slow, coarse ms; 0 none
+	worth   atomic.Uint32 // 0 nothing shown, 1 let in, 2 known to us
+	evicted atomic.Bool
+
+	client, network netip.Prefix // places taken in the tallies; zero: none
+
+	mu          sync.Mutex // guards the following
+	woken       sync.Cond
+	interrupted bool // a read deadline in the past is set
+	ended       bool // by the sweeper: deadlines are no longer anybody else's
+	closed      bool
+	readUntil   bool // a read deadline is set at the socket
+	writeUntil  bool
+
+	wmu         sync.Mutex // one write at a time
+	writeBudget time.Duration
+	writeFailed atomic.Bool
+
+	// Touched by the reader only.
+	from       netip.Addr // who the client is: peer, or what the PROXY header says
+	greeted    bool       // the PROXY header, if any, was read
+	served     bool       // a request was read before
+	part       part
+	mark       uint64 // what the reader last stored in watch
+	headUntil  int64  // coarse ms; 0 the head has not begun
+	readBudget time.Duration
+	buf        []byte // buf[r:w] was read and not handed on
+	r, w       int
+	give       int   // bytes of the head still to be handed on
+	left       int64 // bytes of a fixed body still to come; -1 chunked
+	chunks     chunks
+	x          *exchange // the current request, or the head being read
+	broken     atomic.Uint32
+	small      [smallBuffer]byte
+}
+
+func (c *conn) fault() fault { return fault(c.broken.Load()) }
+
+// Read hands net/http the next bytes of the current request.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.part == partHead && c.give == 0 {
+		if err := c.nextRequest(); err != nil {
+			c.part = partOver
+			return 0, err
+		}
+	}
+	if c.give > 0 {
+		n := copy(p, c.buf[c.r:c.r+c.give])
+		c.r += n
+		c.give -= n
+		return n, nil
+	}
+	switch c.part {
+	case partBody:
+		return c.readBody(p)
+	case partHold:
+		return c.hold()
+	case partRaw:
+		if c.r < c.w {
+			n := copy(p, c.buf[c.r:c.w])
+			c.r += n
+			return n, nil
+		}
+		return c.tcp.Read(p)
+	}
+	return 0, io.EOF
+}
+
+// hold waits while the current request is being served. net/http reads then
+// only to learn that the client left; what the client sends already is kept
+// for later, and never interpreted before the answer is finished, since an
+// upgrade may still give it another meaning.
+func (c *conn) hold() (int, error) {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+		n, err := c.tcp.Read(c.buf)
+		if n == 0 {
+			return 0, err
+		}
+		c.w = n
+	}
+	c.mu.Lock()
+	for !c.interrupted && !c.closed {
+		c.woken.Wait()
+	}
+	c.mu.Unlock()
+	return 0, os.ErrDeadlineExceeded
+}
+
+// answered is called when net/http has finished an answer and will read the
+// next request.
+func (c *conn) answered() {
+	c.served = true
+	if c.part == partHold && c.give == 0 {
+		c.part = partHead
+		return
+	}
+	if c.part != partRaw {
+		c.part = partOver
+	}
+}
+
+// takeOver makes the connection transparent. The reader has been stopped.
+func (c *conn) takeOver() { c.part = partRaw }
+
+// room makes room in buf for more of the head.
+func (c *conn) room() {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+		c.shrink()
+		return
+	}
+	if c.w < len(c.buf) {
+		return
+	}
+	if c.r > 0 {
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+		return
+	}
+	big := c.s.borrow()
+	c.w = copy(big, c.buf[:c.w])
+	c.buf = big
+}
+
+// shrink gives a borrowed buffer back; buf must be empty.
+func (c *conn) shrink() {
+	if len(c.buf) > smallBuffer {
+		c.s.giveBack(c.buf)
+		c.buf = c.small[:]
+	}
+}
+
+// fill reads more of the head, within the time that a head may take.
+func (c *conn) fill() error {
+	c.room()
+	now := c.s.coarse()
+	phase, until := phaseIdle, now+ms(c.s.cfg.IdleTimeout)
+	switch {
+	case c.r < c.w:
+		if c.headUntil == 0 {
+			c.headUntil = now + ms(c.s.cfg.HeadTimeout)
+		}
+		phase, until = phaseHead, c.headUntil
+	case !c.served:
+		phase, until = phaseNew, c.accepted+ms(c.s.cfg.HeadTimeout)
+	}
+	if !c.enter(phase, until) || phase != phaseHead && c.s.draining.Load() {
+		return io.EOF
+	}
+	n, err := c.tcp.Read(c.buf[c.w:])
+	c.w += n
+	if !c.enter(phaseBusy, 0) {
+		if phase == phaseHead {
+			return faultSlowHead
+		}
+		return io.EOF
+	}
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// Write writes an answer, and leaves word of how long that may take.
+func (c *conn) Write(p []byte) (int, error) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	rate := time.Duration(c.s.cfg.MinRate)
+	begun := c.s.coarse()
+	may := max(c.writeBudget, 0) + time.Duration(len(p))*time.Second/rate
+	c.writing.Store(begun + ms(may))
+	n, err := c.tcp.Write(p)
+	c.writing.Store(0)
+	spent := time.Duration(c.s.coarse()-begun) * time.Millisecond
+	c.writeBudget = min(c.s.cfg.Grace, c.writeBudget-spent+time.Duration(n)*time.Second/rate)
+	if err != nil {
+		c.writeFailed.Store(true)
+	}
+	return n, err
+}
+
+// linger ends the sending side and reads on for a moment, so that the client
+// can read the answer before the kernel resets the connection over what it
+// sent and nobody read (RFC 9112, section 9.6).
+func (c *conn) linger() {
+	const atMost = 64 << 10
+	_ = c.tcp.CloseWrite()
+	if !c.enter(phaseLinger, c.s.coarse()+500) {
+		return
+	}
+	c.r, c.w = 0, 0
+	for total := 0; total < atMost; {
+		n, err := c.tcp.Read(c.buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// abort closes at once and forgets what was not yet sent, which the kernel
+// would otherwise keep for minutes when the client does not take it.
+func (c *conn) abort() {
+	_ = c.tcp.SetLinger(0)
+	_ = c.Close()
+}
+
+// Close closes the connection and gives its places back.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return net.ErrClosed
+	}
+	c.closed = true
+	c.woken.Broadcast()
+	c.mu.Unlock()
+	err := c.tcp.Close()
+	c.s.forget(c)
+	return err
+}
+
+// CloseWrite lets net/http end the sending side first.
+func (c *conn) CloseWrite() error { return c.tcp.CloseWrite() }
+
+// interrupt stops a read that is under way, and all later ones.
+func (c *conn) interrupt() {
+	c.mu.Lock()
+	c.ended, c.interrupted = true, true
+	_ = c.tcp.SetReadDeadline(time.Unix(1, 0))
+	c.woken.Broadcast()
+	c.mu.Unlock()
+}
+
+// SetReadDeadline is how net/http stops its background read.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || t.IsZero() && !c.readUntil {
+		return nil
+	}
+	c.readUntil = !t.IsZero()
+	c.interrupted = c.readUntil && time.Until(t) <= 0
+	if c.interrupted {
+		c.woken.Broadcast()
+	}
+	return c.tcp.SetReadDeadline(t)
+}
+
+// SetWriteDeadline is for rooms that want one; there is none otherwise.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.IsZero() && !c.writeUntil {
+		return nil
+	}
+	c.writeUntil = !t.IsZero()
+	return c.tcp.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// LocalAddr returns our end of the TCP connection.
+func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+
+// RemoteAddr returns the other end of the TCP connection, whatever a PROXY
+// header says.
+func (c *conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }

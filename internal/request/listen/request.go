@@ -1,0 +1,182 @@
+package listen
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// nextRequest reads heads and answers those that are not let in, until one is,
+// which net/http then gets. It runs on the connection's own goroutine, with no
+// earlier answer under way.
+func (c *conn) nextRequest() error {
+	if !c.greeted {
+		if err := c.greet(); err != nil {
+			c.abort()
+			return io.EOF
+		}
+	}
+	for {
+		if err := c.readHead(); err != nil {
+			c.release()
+			var f fault
+			if errors.As(err, &f) {
+				c.reject(f)
+			}
+			return io.EOF
+		}
+		in, err := c.meetDoor()
+		if in || err != nil {
+			return err
+		}
+	}
+}
+
+// readHead reads until c.x holds a complete head.
+func (c *conn) readHead() error {
+	c.headUntil = 0
+	mayBeEmpty := true // one empty line before a request is forgiven (RFC 9112, section 2.2)
+	for {
+		b := c.buf[c.r:c.w]
+		if mayBeEmpty && len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
+			mayBeEmpty = false
+			c.r += 2
+			continue
+		}
+		if len(b) > 0 && !(mayBeEmpty && len(b) == 1 && b[0] == '\r') {
+			mayBeEmpty = false
+			if c.x == nil {
+				c.x = c.s.newExchange(c)
+			}
+			done, f := c.x.head.scan(b)
+			if f != faultNone {
+				return f
+			}
+			if done {
+				return nil
+			}
+		}
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// meetDoor takes the head in c.x to the door. It returns true when the visit is
+// let in, an error when the connection is over, and otherwise false: the visit
+// was refused, and the next head follows.
+func (c *conn) meetDoor() (in bool, err error) {
+	x := c.x
+	h := &x.head
+	x.fill(c.buf[c.r : c.r+h.size])
+	inHand, f := c.lookAhead(h)
+	if f != faultNone {
+		c.release()
+		c.reject(f)
+		return false, io.EOF
+	}
+	c.served = true
+	x.decide()
+	if x.verdict.LetsIn() {
+		c.worth.Store(1)
+		if x.visit.Clearance != traffic.ClearanceNone {
+			c.worth.Store(2)
+		}
+		c.beginBody(h)
+		return true, nil
+	}
+	c.worth.Store(0)
+	if x.verdict.Action == mitigation.Drop {
+		x.outcome.Took = c.s.clk.Now().Sub(x.visit.At)
+		x.record()
+		c.release()
+		c.abort()
+		return false, net.ErrClosed
+	}
+	return false, c.refuse(x, inHand)
+}
+
+// lookAhead checks as much of the body as came with the head. inHand is how
+// many bytes the body has in all, iff all of it came, and -1 otherwise.
+func (c *conn) lookAhead(h *head) (inHand int, f fault) {
+	most := c.s.cfg.MaxBody
+	rest := c.buf[c.r+h.size : c.w]
+	if h.length >= 0 {
+		if most > 0 && h.length > most {
+			return -1, faultTooLarge
+		}
+		if h.length > int64(len(rest)) {
+			return -1, faultNone
+		}
+		return int(h.length), faultNone
+	}
+	var k chunks
+	n := k.advance(rest)
+	if k.fault == faultNone && most > 0 && k.data > most {
+		k.fault = faultTooLarge
+	}
+	if k.state != chunkEnd {
+		n = -1
+	}
+	return n, k.fault
+}
+
+// refuse writes the door's answer. The connection is kept unless a body is
+// still to come, which nobody is going to read.
+func (c *conn) refuse(x *exchange, inHand int) error {
+	h := &x.head
+	a := x.refusal()
+	closes := h.closes || a.Close || inHand < 0 || c.s.draining.Load()
+	isHead := x.visit.Method == "HEAD"
+	x.out = appendAnswer(x.out[:0], *c.s.date.Load(), &a, isHead, h.minor == 0, closes)
+	_, err := c.Write(x.out)
+	x.outcome.Status = a.Status
+	if !isHead {
+		x.outcome.BytesOut = int64(len(a.Body))
+	}
+	x.outcome.BytesIn = int64(max(inHand, 0))
+	x.outcome.Took = c.s.clk.Now().Sub(x.visit.At)
+	x.outcome.Left = err != nil
+	x.record()
+	c.r += h.size + max(inHand, 0)
+	c.release()
+	if err != nil {
+		return err
+	}
+	if closes {
+		if inHand < 0 || c.r < c.w {
+			c.linger()
+		}
+		return io.EOF
+	}
+	return nil
+}
+
+// release gives the exchange back.
+func (c *conn) release() {
+	if x := c.x; x != nil {
+		c.x = nil
+		c.s.freeExchange(x)
+	}
+}
+
+// hostName returns Host in lower case, without the port.
+func hostName(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	return strings.ToLower(host)
+}
+
+// splitTarget returns path and query as they were sent.
+func splitTarget(target string, pathFrom int) (path, query string) {
+	path, query, _ = strings.Cut(target[pathFrom:], "?")
+	if path == "" {
+		path = "/"
+	}
+	return path, query
+}

@@ -1,0 +1,290 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// Door decides on visits. Its methods are called from many goroutines at once.
+type Door interface {
+	// Identify fills what listen cannot know of a visit.
+	Identify(v *traffic.Visit, h traffic.Headers)
+	// Decide is called exactly once per visit.
+	Decide(v *traffic.Visit) mitigation.Verdict
+	// Refuse makes the answer for whoever is not let in. The body is written to
+	// buf, which belongs to the connection and may be replaced by a larger one.
+	Refuse(buf []byte, v *traffic.Visit, d mitigation.Verdict, h traffic.Headers) mitigation.Answer
+}
+
+// Watcher is told of every visit when it is over. It must not keep v.
+type Watcher interface {
+	Record(v *traffic.Visit, d mitigation.Verdict, o traffic.Outcome)
+}
+
+// Server is the room. Make it with New, then Listen, Serve, Drain.
+type Server struct {
+	cfg   Config
+	door  Door
+	watch Watcher
+	rooms http.Handler
+	clk   *clock.Clock
+	log   *slog.Logger
+
+	http      *http.Server
+	mu        sync.Mutex // guards listeners and state
+	listeners []*net.TCPListener
+	serving   sync.WaitGroup
+	sweeping  bool
+	shut      bool
+
+	conns     *registry
+	clients   *tally
+	networks  *tally
+	exchanges sync.Pool
+	buffers   sync.Pool // of *[]byte
+
+	tick       time.Duration // between two sweeps
+	batch      int           // connections closed at once to make room
+	stop       chan struct{}
+	now        atomic.Int64 // coarse milliseconds of the clock
+	date       atomic.Pointer[[]byte]
+	dateOf     int64 // touched by keepTime only
+	draining   atomic.Bool
+	leaving    atomic.Int64 // evicted, not yet gone
+	noneUntil  atomic.Int64 // nobody can be evicted before then, coarse ms
+	evicting   sync.Mutex   // guards the following
+	candidates []candidate
+
+	lastPanic atomic.Int64 // coarse ms
+	count     counters
+}
+
+type connKey struct{}
+
+// New makes a server that does not yet listen. The configuration must be valid.
+func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Clock, log *slog.Logger) *Server {
+	s := &Server{
+		cfg: cfg, door: door, watch: watch, rooms: rooms, clk: clk, log: log,
+		clients: newTally(), networks: newTally(),
+		stop: make(chan struct{}),
+	}
+	s.batch = max(1, cfg.MaxConns/64)
+	s.conns = newRegistry(cfg.MaxConns + 2*s.batch)
+	// A sweep comes at most an eighth of the shortest time late.
+	shortest := min(cfg.HeadTimeout, cfg.IdleTimeout, cfg.Grace)
+	s.tick = min(max(shortest/8, 5*time.Millisecond), 250*time.Millisecond)
+	s.keepTime()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:                      http.HandlerFunc(s.serve),
+		DisableGeneralOptionsHandler: true,
+		Protocols:                    protocols,
+		// The conn holds both to cfg; these only must not be in its way.
+		MaxHeaderBytes:      cfg.MaxHead + 4<<10,
+		MaxHeaderValueCount: 1 << 20,
+		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, nc)
+		},
+		ConnState: s.connState,
+	}
+	return s
+}
+
+// Listen binds all addresses. When one cannot be bound, none stays bound, and
+// the error names each that could not be.
+func (s *Server) Listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lc := net.ListenConfig{KeepAlive: -1, Control: keepAlive}
+	// An MPTCP subflow could bring another source address than the one that
+	// the handshake proved.
+	lc.SetMultipathTCP(false)
+	var errs []error
+	for _, a := range s.cfg.Addresses {
+		l, err := lc.Listen(context.Background(), "tcp", a)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listen on %s: %w", a, reason(err)))
+			continue
+		}
+		s.listeners = append(s.listeners, l.(*net.TCPListener))
+	}
+	if len(errs) > 0 {
+		s.closeListeners()
+		return errors.Join(errs...)
+	}
+	return nil
+}
+
+// reason leaves out what the caller says itself.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program already listens there: %w", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("ports below 1024 need root or CAP_NET_BIND_SERVICE: %w", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine has no such address: %w", err)
+	}
+	return err
+}
+
+// keepAlive turns TCP keep-alive on at the listening socket, from which Linux
+// copies it to every accepted one: four system calls less per connection.
+func keepAlive(_, _ string, rc syscall.RawConn) error {
+	var err error
+	if e := rc.Control(func(fd uintptr) {
+		err = errors.Join(
+			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1),
+			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 60),
+			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, 15),
+			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 4),
+		)
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// Addrs returns the addresses bound, in the order of the configuration.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []net.Addr
+	for _, l := range s.listeners {
+		list = append(list, l.Addr())
+	}
+	return list
+}
+
+// Serve accepts connections until ctx ends or Drain or Close is called, and
+// then returns nil. Connections that are open go on until Drain or Close.
+func (s *Server) Serve(ctx context.Context) error {
+	s.mu.Lock()
+	if s.shut || s.draining.Load() {
+		s.mu.Unlock()
+		return nil
+	}
+	if len(s.listeners) == 0 {
+		s.mu.Unlock()
+		return errors.New("serve: nothing is bound; call Listen first")
+	}
+	if !s.sweeping {
+		s.sweeping = true
+		go s.sweepLoop()
+	}
+	errs := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		s.serving.Go(func() {
+			err := s.http.Serve(&acceptor{l, s})
+			if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+				err = nil
+			}
+			errs <- err
+		})
+	}
+	n := len(s.listeners)
+	s.mu.Unlock()
+
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closeListeners()
+	})
+	defer stop()
+	var err error
+	for range n {
+		if e := <-errs; e != nil && err == nil {
+			err = fmt.Errorf("accept connections: %w", e)
+			s.mu.Lock()
+			s.closeListeners()
+			s.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// closeListeners needs mu. The list stays, so that Addrs still answers.
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// Drain stops accepting, closes connections that wait for a request, lets each
+// of the others finish its current answer (those taken over by an upgrade:
+// until they end), and returns when all are closed. When ctx ends first it
+// closes the rest and returns ctx's error.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.closeListeners()
+	s.draining.Store(true)
+	s.mu.Unlock()
+	s.serving.Wait()
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for s.conns.open() > 0 {
+		s.each(func(c *conn) {
+			if word := c.watch.Load(); word&0xff == phaseNew || word&0xff == phaseIdle {
+				c.end(word)
+			}
+		})
+		select {
+		case <-ctx.Done():
+			s.Close()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+	s.Close()
+	return nil
+}
+
+// Close stops accepting and closes all connections at once.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closeListeners()
+	s.draining.Store(true)
+	if !s.shut {
+		s.shut = true
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	s.serving.Wait()
+	s.each((*conn).abort)
+	_ = s.http.Close()
+}
+
+func (s *Server) each(do func(*conn)) {
+	for i := range s.conns.slots {
+		if c := s.conns.slots[i].Load(); c != nil {
+			do(c)
+		}
+	}
+}
+
+func (s *Server) borrow() []byte {
+	if b, ok := s.buffers.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, s.cfg.MaxHead+smallBuffer)
+}
+
+func (s *Server) giveBack(b []byte) { s.buffers.Put(&b) }

@@ -1,0 +1,52 @@
+package listen
+
+import "sync/atomic"
+
+// Stats is what metrics are made of. Counts are since the start.
+type Stats struct {
+	Open     int    // connections now
+	Accepted uint64 // connections, refused ones among them
+
+	OverAll        uint64 // connections refused: all places taken, nobody idle
+	OverClient     uint64 // connections refused: too many of a /32 or /64
+	OverNetwork    uint64 // connections refused: too many of a /24 or /48
+	ProxyMissing   uint64 // connections refused: not from a trusted proxy
+	ProxyMalformed uint64 // connections closed over their PROXY header
+	Evicted        uint64 // idle connections closed to make room
+	AcceptFailed   uint64 // the kernel had no connection to give: descriptors, memory
+
+	Malformed map[string]uint64 // messages not accepted, by what was wrong
+	Timeouts  map[string]uint64 // connections that took too long: new, idle, head, body, write, linger
+	Panics    uint64            // of rooms and door, survived
+	Disagreed uint64            // heads that we took and net/http did not; should stay 0
+}
+
+type counters struct {
+	accepted, overAll, overClient, overNetwork, proxyMissing, proxyMalformed,
+	evicted, acceptFailed, panics, disagreed atomic.Uint64
+	malformed [faults]atomic.Uint64
+	timeouts  [timeouts]atomic.Uint64
+}
+
+// Stats returns the counts of this moment.
+func (s *Server) Stats() Stats {
+	n := &s.count
+	st := Stats{
+		Open:     s.conns.open(),
+		Accepted: n.accepted.Load(),
+		OverAll:  n.overAll.Load(), OverClient: n.overClient.Load(), OverNetwork: n.overNetwork.Load(),
+		ProxyMissing: n.proxyMissing.Load(), ProxyMalformed: n.proxyMalformed.Load(),
+		Evicted: n.evicted.Load(), AcceptFailed: n.acceptFailed.Load(),
+		Panics: n.panics.Load(), Disagreed: n.disagreed.Load(),
+		Malformed: map[string]uint64{}, Timeouts: map[string]uint64{},
+	}
+	for f := faultNone + 1; f < faults; f++ {
+		if k := n.malformed[f].Load(); k > 0 {
+			st.Malformed[f.about().kind] += k
+		}
+	}
+	for i := range n.timeouts {
+		st.Timeouts[timeoutName(i)] = n.timeouts[i].Load()
+	}
+	return st
+}

@@ -1,0 +1,220 @@
+package listen
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A conn's watch word holds what it waits for (the low 8 bits) and until when
+// that may take (the rest: coarse milliseconds, 0 for ever). The reader changes
+// it by compare-and-swap from what it stored last; whoever ends the connection
+// for being idle or slow swaps in phaseEnded. So either the reader goes on and
+// the other finds another word there, or the reader finds that it was ended,
+// and never both.
+const (
+	phaseBusy   uint64 = iota // being served, or reading without waiting
+	phaseNew                  // no byte has come yet
+	phaseIdle                 // between two requests
+	phaseHead                 // a head has begun
+	phaseBody                 // a read of a body waits
+	phaseLinger               // answered for the last time
+	phaseEnded
+	phases
+)
+
+func ms(d time.Duration) int64 { return int64(d / time.Millisecond) }
+
+// coarse returns the time of the last sweep in milliseconds of the clock.
+func (s *Server) coarse() int64 { return s.now.Load() }
+
+// enter says what the reader does next; false when the connection was ended.
+func (c *conn) enter(phase uint64, until int64) bool {
+	next := uint64(until)<<8 | phase
+	if !c.watch.CompareAndSwap(c.mark, next) {
+		return false
+	}
+	c.mark = next
+	return true
+}
+
+// end ends a connection that is in the phase seen as word.
+func (c *conn) end(word uint64) bool {
+	if !c.watch.CompareAndSwap(word, phaseEnded) {
+		return false
+	}
+	c.interrupt()
+	return true
+}
+
+// sweepLoop keeps the coarse time and ends what takes too long, until stop.
+func (s *Server) sweepLoop() {
+	t := time.NewTicker(s.tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+			s.keepTime()
+			s.sweep()
+		}
+	}
+}
+
+// keepTime sets the coarse time and, once a second, the text of Date.
+func (s *Server) keepTime() {
+	now := time.Duration(s.clk.Now())
+	s.now.Store(ms(now))
+	if sec := int64(now / time.Second); s.dateOf != sec {
+		s.dateOf = sec
+		d := time.Now().UTC().AppendFormat(nil, http.TimeFormat)
+		s.date.Store(&d)
+	}
+}
+
+func (s *Server) sweep() {
+	now := s.coarse()
+	for i := range s.conns.slots {
+		c := s.conns.slots[i].Load()
+		if c == nil {
+			continue
+		}
+		if at := c.writing.Load(); at != 0 && now > at+ms(s.tick) {
+			s.count.timeouts[timeoutWrite].Add(1)
+			c.abort()
+			continue
+		}
+		word := c.watch.Load()
+		until := int64(word >> 8)
+		if until == 0 || now <= until {
+			continue
+		}
+		if c.end(word) {
+			s.count.timeouts[timeoutOf(word&0xff)].Add(1)
+		}
+	}
+}
+
+// What a connection took too long for; indexes of counters.
+const (
+	timeoutNew = iota
+	timeoutIdle
+	timeoutHead
+	timeoutBody
+	timeoutWrite
+	timeoutLinger
+	timeouts
+)
+
+func timeoutOf(phase uint64) int {
+	switch phase {
+	case phaseNew:
+		return timeoutNew
+	case phaseIdle:
+		return timeoutIdle
+	case phaseHead:
+		return timeoutHead
+	case phaseBody:
+		return timeoutBody
+	}
+	return timeoutLinger
+}
+
+func timeoutName(i int) string {
+	return [timeouts]string{"new", "idle", "head", "body", "write", "linger"}[i]
+}
+
+// candidate is a connection that waits and may be closed to make room.
+type candidate struct {
+	c    *conn
+	word uint64
+	key  int64 // lower goes first
+}
+
+// evict ends a batch of connections that wait: first those that have shown
+// nothing or were refused last, then those let in, then known visitors, in each
+// class the longest waiting first. It returns how many it ended.
+func (s *Server) evict() int {
+	now := s.coarse()
+	if now < s.noneUntil.Load() {
+		return 0
+	}
+	s.evicting.Lock()
+	defer s.evicting.Unlock()
+	list := s.candidates[:0]
+	for i := range s.conns.slots {
+		c := s.conns.slots[i].Load()
+		if c == nil {
+			continue
+		}
+		word := c.watch.Load()
+		since := int64(word >> 8)
+		switch word & 0xff {
+		case phaseNew:
+			since -= ms(s.cfg.HeadTimeout)
+		case phaseIdle:
+			since -= ms(s.cfg.IdleTimeout)
+		case phaseLinger:
+			since -= 500
+		default:
+			continue
+		}
+		list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
+	}
+	slices.SortFunc(list, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
+	ended := 0
+	for _, k := range list[:min(len(list), s.batch)] {
+		// Before end, which wakes its goroutine and so may let it close already.
+		k.c.evicted.Store(true)
+		s.leaving.Add(1)
+		if k.c.end(k.word) {
+			ended++
+			continue
+		}
+		if k.c.evicted.CompareAndSwap(true, false) {
+			s.leaving.Add(-1)
+		}
+	}
+	s.count.evicted.Add(uint64(ended))
+	if ended == 0 {
+		s.noneUntil.Store(now + ms(s.tick) + 1)
+	}
+	clear(list)
+	s.candidates = list[:0]
+	return ended
+}
+
+// registry holds all open connections in a fixed number of slots.
+type registry struct {
+	slots []atomic.Pointer[conn]
+	free  chan int32 // slots not taken
+}
+
+func newRegistry(n int) *registry {
+	r := &registry{slots: make([]atomic.Pointer[conn], n), free: make(chan int32, n)}
+	for i := range n {
+		r.free <- int32(i)
+	}
+	return r
+}
+
+// add gives c a slot; false when none is free.
+func (r *registry) add(c *conn) bool {
+	select {
+	case c.slot = <-r.free:
+		r.slots[c.slot].Store(c)
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *registry) remove(c *conn) {
+	r.slots[c.slot].Store(nil)
+	r.free <- c.slot
+}
+
+func (r *registry) open() int { return len(r.slots) - len(r.free) }
