@@ -48,6 +48,15 @@ func LoadOrCreate(path string) (*Box, error) {
 	return New(f.current, f.previous), nil
 }
 
+// Load reads the keys at path, for a program that may not make new ones.
+func Load(path string) (*Box, error) {
+	f, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	return New(f.current, f.previous), nil
+}
+
 // Rotate makes a new current key; the old one becomes the previous one, which
 // still opens. What the key before that had sealed opens no more.
 func Rotate(path string) (*Box, error) {
