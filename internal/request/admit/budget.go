@@ -1,0 +1,136 @@
+package admit
+
+import (
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/kit/gcra"
+	"seawall/internal/mitigation"
+)
+
+// reserveDepth is how many bursts deep a budget is for visitors who are known
+// or whose clearance is vetted. Strangers may use the first only, so they can
+// never use up what those with a past behind the same prefix need.
+const reserveDepth = 2
+
+// isOverOwnBudget charges the visit to its clearance, if it came with one, and
+// to its client prefix. A stolen cookie therefore buys one visitor's budget,
+// from however many addresses it is used.
+func (a *Admit) isOverOwnBudget(m *meeting) bool {
+	if m.cookie {
+		if ok, retry := a.chargeClearance(m); !ok {
+			return m.over(mitigation.ReasonClientBudget, retry)
+		}
+	}
+	if ok, retry := a.charge(&a.clients, m.client, a.limit, m); !ok {
+		return m.over(mitigation.ReasonClientBudget, retry)
+	}
+	return false
+}
+
+// isOverNeighboursBudget charges the visit to the wider prefixes that it is in.
+// Who is refused here stays charged for its own: the budget of somebody who
+// goes on asking is used up first.
+func (a *Admit) isOverNeighboursBudget(m *meeting) bool {
+	wide := a.limit24
+	if !m.addr.v4 {
+		if ok, retry := a.charge(&a.wider, m.middle, a.limit56, m); !ok {
+			return m.over(mitigation.ReasonNeighbours, retry)
+		}
+		wide = a.limit48
+	}
+	if ok, retry := a.charge(&a.wider, m.wide, wide, m); !ok {
+		return m.over(mitigation.ReasonNeighbours, retry)
+	}
+	return false
+}
+
+func (m *meeting) over(why mitigation.Reason, retry time.Duration) bool {
+	m.verdict = mitigation.Verdict{
+		Action: mitigation.Refuse, Reason: why,
+		Rank: mitigation.RankSuspect, RetryAfter: retry,
+	}
+	return true
+}
+
+// charge charges the visit to a prefix. A prefix for which its set has no room
+// is charged to the budget that those without room share.
+func (a *Admit) charge(t *table[prefixCell], key uint64, l gcra.Limit, m *meeting) (ok bool, retry time.Duration) {
+	s := t.at(key)
+	s.acquire()
+	defer s.release()
+	c := a.prefix(s, key, m)
+	if c == nil {
+		s.carry, ok, retry = l.Take(s.carry, m.now, m.weight)
+		return ok, retry
+	}
+	if n := c.times(); n > 1 {
+		l = l.Times(n)
+	}
+	if m.reserved {
+		l = l.Deeper(reserveDepth)
+	}
+	c.tat, ok, retry = l.Take(c.tat, m.now, m.weight)
+	if c.refused > 0 {
+		m.forgive = true
+	}
+	if ok && m.good != 0 {
+		pace := uint16(growCalm)
+		if m.attack != nil {
+			pace = growAttack
+		}
+		c.grow(m.good, m.sec, pace)
+	}
+	if ok && m.cookie && !m.greedy {
+		c.clearedAt = m.sec
+	}
+	c.prints |= m.print
+	return ok, retry
+}
+
+// prefix finds the cell of a prefix in its set, which the caller has locked, or
+// makes one; nil where there is no room.
+func (a *Admit) prefix(s *set[prefixCell], key uint64, m *meeting) *prefixCell {
+	i := s.find(key)
+	if i >= 0 {
+		c := &s.cells[i]
+		idle := s.touch(i, m.sec)
+		c.wipe(m.sec, idle)
+		if c.crowd != 0 || m.reserved {
+			s.pin(i, true)
+		} else if s.pinned != 0 && !c.liveClearance(m.sec) {
+			s.pin(i, false)
+		}
+		return c
+	}
+	i, r := s.place(key, m.sec)
+	if i < 0 {
+		return nil
+	}
+	if r == roomPushed {
+		s.carry = max(s.carry, s.cells[i].tat)
+		a.counts.pushed(key)
+	}
+	s.cells[i] = newPrefixCell(s.carry, m.sec)
+	return &s.cells[i]
+}
+
+// chargeClearance charges the visit to its own clearance.
+func (a *Admit) chargeClearance(m *meeting) (ok bool, retry time.Duration) {
+	s := a.clearances.at(m.clearance)
+	s.acquire()
+	defer s.release()
+	i := s.find(m.clearance)
+	if i < 0 { // no room, or pushed out a moment ago
+		s.carry, ok, retry = a.limit.Take(s.carry, m.now, 1)
+		return ok, retry
+	}
+	c := &s.cells[i]
+	var next clock.Instant
+	if next, ok, retry = a.limit.Take(c.tat, m.now, 1); ok {
+		c.tat = next
+	} else {
+		add(&c.over)
+	}
+	return ok, retry
+}

@@ -1,0 +1,32 @@
+// Package admit decides on each request: it is the door.
+//
+// In: a traffic.Visit that identify has filled. Out: a mitigation.Verdict, and
+// on the visit itself its Standing and, for visitors known since before an
+// attack, a better Clearance. A visit meets the deciders of a ladder, in the
+// order that Decide shows; the first that has an opinion ends it.
+//
+//	off switch, ACME, allow list, bans, what is remembered of the client, its
+//	own budget, active mitigations, its neighbours' budget, rank
+//
+// The neighbours' budget comes after the mitigations, so that a flood that a
+// mitigation refuses does not use up what its honest neighbours share with it.
+// Each visit is charged at most once to each budget that it belongs to.
+//
+// What is remembered stands in tables of a fixed size, whatever is sent: about
+// BytesPerClient bytes for each of Config.Clients. The keys are keyed hashes of
+// prefixes, clearances and header orders, so that nobody can aim at somebody
+// else's entry, and no address is kept in them. Newcomers never push out
+// clients that have proven themselves. The one list of raw prefixes, of those
+// lately refused, is bounded and erased after an hour (see Recent).
+//
+// Decide does no I/O, allocates nothing and waits for no client: the locks are
+// one per set of eight entries and are held for some tens of nanoseconds.
+// Everything here is safe for concurrent use; Apply, Withdraw, UnderAttack and
+// Calm may be called from any goroutine, and visits see them at once.
+//
+// Fail-open: where the tables have no room, the visitor is let in on a budget
+// that those without room share; where a setting cannot be read, New says so
+// and makes nothing. Bans and deny entries fail closed: they need no table.
+//
+// Units: moments are clock.Instants; rates are requests a second.
+package admit

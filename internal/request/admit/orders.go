@@ -1,0 +1,137 @@
+package admit
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/match"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// MaxOrders is how many mitigations that are not merely about a prefix can be
+// active at once.
+const MaxOrders = 64
+
+// retryMitigated is when somebody whom a mitigation refuses is asked to come
+// back, unless the mitigation ends sooner.
+const retryMitigated = 30 * time.Second
+
+// order is a mitigation as the door needs it.
+type order struct {
+	match   *match.Match
+	until   clock.Instant // 0: until withdrawn
+	id      mitigation.ID
+	action  mitigation.Action
+	machine bool // ordered by the machine or a peer
+}
+
+// orders is the list of active mitigations, first to last as they are tried:
+// what a person lets in, then the severest action. It is immutable.
+//
+// The masks spare most of the work: bit i of each is set when a visit with that
+// value may be hit by order i. A visit asks only those in all of its masks.
+type orders struct {
+	list      []order
+	kind      [traffic.Kinds]uint64
+	clearance [traffic.Clearances]uint64
+	standing  [traffic.Standings]uint64
+}
+
+func compile(list []order) *orders {
+	o := &orders{list: list}
+	slices.SortStableFunc(o.list, func(x, y order) int {
+		if c := cmp.Compare(y.severity(), x.severity()); c != 0 {
+			return c
+		}
+		return cmp.Compare(x.id, y.id)
+	})
+	for i, e := range o.list {
+		bit := uint64(1) << i
+		for k := range o.kind {
+			if mayHit(e.match, traffic.FieldKind, traffic.Visit{Kind: traffic.Kind(k)}) {
+				o.kind[k] |= bit
+			}
+		}
+		for c := range o.clearance {
+			v := traffic.Visit{Clearance: traffic.Clearance(c)}
+			if e.spares(v.Clearance) || !mayHit(e.match, traffic.FieldClearance, v) {
+				continue
+			}
+			o.clearance[c] |= bit
+		}
+		for s := range o.standing {
+			if mayHit(e.match, traffic.FieldStanding, traffic.Visit{Standing: traffic.Standing(s)}) {
+				o.standing[s] |= bit
+			}
+		}
+	}
+	return o
+}
+
+// severity orders the list. To be let in by a person comes before everything.
+func (e *order) severity() int {
+	if e.action == mitigation.Admit {
+		return int(mitigation.Actions)
+	}
+	return int(e.action)
+}
+
+// spares says whether an order leaves alone all visitors of a clearance. What
+// the machine orders never keeps out a visitor who holds a clearance, and never
+// even slows one known since before the attack.
+func (e *order) spares(c traffic.Clearance) bool { return spares(e.machine, e.action, c) }
+
+func spares(machine bool, action mitigation.Action, c traffic.Clearance) bool {
+	if !machine {
+		return false
+	}
+	switch action {
+	case mitigation.Refuse, mitigation.Drop, mitigation.Challenge:
+		return c != traffic.ClearanceNone
+	}
+	return c == traffic.ClearanceKnown
+}
+
+// mayHit says whether the tests of mt on field f pass for v, of which only that
+// field is set.
+func mayHit(mt *match.Match, f traffic.Field, v traffic.Visit) bool {
+	for _, t := range mt.Tests() {
+		if t.Field() == f && !match.All(t).Hits(&v) {
+			return false
+		}
+	}
+	return true
+}
+
+// isMitigated does what an active mitigation says. Slow is not the end: the
+// visit still has to be within its neighbours' budget.
+func (a *Admit) isMitigated(m *meeting) bool {
+	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !spares(e.machine, e.action, m.v.Clearance) {
+		return m.mitigate(e.id, e.action, e.until)
+	}
+	o := a.orders.Load()
+	left := o.kind[m.v.Kind%traffic.Kinds] & o.clearance[m.v.Clearance%traffic.Clearances] & o.standing[m.v.Standing%traffic.Standings]
+	for ; left != 0; left &= left - 1 {
+		e := &o.list[bits.TrailingZeros64(left)]
+		if (e.until == 0 || m.now < e.until) && e.match.Hits(m.v) {
+			return m.mitigate(e.id, e.action, e.until)
+		}
+	}
+	return false
+}
+
+func (m *meeting) mitigate(id mitigation.ID, action mitigation.Action, until clock.Instant) (decided bool) {
+	m.verdict = mitigation.Verdict{Action: action, Reason: mitigation.ReasonMitigation, ID: id, Rank: mitigation.RankSuspect}
+	if m.verdict.LetsIn() {
+		return false
+	}
+	m.verdict.RetryAfter = retryMitigated
+	if until != 0 {
+		m.verdict.RetryAfter = max(time.Second, min(retryMitigated, until.Sub(m.now)))
+	}
+	return true
+}

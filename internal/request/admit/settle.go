@@ -1,0 +1,105 @@
+package admit
+
+import (
+	"math/bits"
+
+	"seawall/internal/mitigation"
+)
+
+const (
+	offenceWindow = 60  // seconds in which refusals are counted
+	offenceCalm   = 40  // refusals that make an offence in peace
+	offenceAttack = 20  // the same under attack
+	reportEvery   = 30  // seconds between two reports on a prefix
+	recordEvery   = 600 // seconds between two entries of a prefix on Recent's list
+	liveFor       = 600 // seconds for which a clearance that was seen is live
+	forgiven      = 2   // refusals that one visit let in makes good
+)
+
+// settle draws the consequences of the verdict: it counts it, and if the visit
+// was turned away, notes that at the client's prefix and standing.
+func (a *Admit) settle(m *meeting) {
+	a.counts.decided(m)
+	switch m.verdict.Action {
+	case mitigation.Refuse, mitigation.Drop:
+		a.noteRefusal(m)
+	case mitigation.Admit, mitigation.Slow:
+		if m.forgive {
+			a.forgive(m)
+		}
+	}
+}
+
+// noteRefusal counts a refusal at the client's prefix, which decides on a
+// report, and at its standing when it was over its own budget.
+func (a *Admit) noteRefusal(m *meeting) {
+	a.recall(m) // a banned visit has not been recalled yet
+	if m.verdict.Reason == mitigation.ReasonClientBudget && !m.cookie {
+		s := a.standings.at(m.standing)
+		s.acquire()
+		if i := s.find(m.standing); i >= 0 {
+			add(&s.cells[i].over)
+		}
+		s.release()
+	}
+
+	s := a.clients.at(m.client)
+	s.acquire()
+	c := a.prefix(s, m.client, m)
+	if c == nil {
+		s.release()
+		return
+	}
+	record := since(m.sec, c.recordedAt) >= recordEvery
+	if record {
+		c.recordedAt = uint16(m.sec)
+	}
+	if since(m.sec, c.refusedAt) >= offenceWindow {
+		c.refused, c.refusedAt = 0, uint16(m.sec)
+	}
+	add(&c.refused)
+	count := c.refused
+	report := c.offends(m)
+	if report {
+		c.reportedAt = uint16(m.sec)
+	}
+	s.release()
+
+	if record {
+		a.recent.note(m.addr, m.now)
+	}
+	if report {
+		o := mitigation.Offence{Prefix: m.addr.prefix(), Refused: uint32(count), Direct: m.v.Direct()}
+		select {
+		case a.offences <- o:
+		default:
+			a.counts.lostOffences.Add(1)
+		}
+	}
+}
+
+// offends says whether the prefix is to be reported now. A prefix with a live
+// clearance or several header orders that behave well never is: there are
+// people behind it.
+func (c *prefixCell) offends(m *meeting) bool {
+	most := uint16(offenceCalm)
+	if m.attack != nil {
+		most = offenceAttack
+	}
+	return c.refused >= most &&
+		since(m.sec, c.reportedAt) >= reportEvery &&
+		!c.liveClearance(m.sec) &&
+		bits.OnesCount8(c.prints) < 2
+}
+
+// forgive takes back refusals after a visit was let in: who is merely a little
+// over the budget, so that two in three visits pass, never becomes an offender.
+func (a *Admit) forgive(m *meeting) {
+	s := a.clients.at(m.client)
+	s.acquire()
+	if i := s.find(m.client); i >= 0 {
+		c := &s.cells[i]
+		c.refused -= min(c.refused, forgiven)
+	}
+	s.release()
+}

@@ -1,0 +1,97 @@
+package admit
+
+import "seawall/internal/traffic"
+
+const (
+	shyPages   = 3  // pages without a clearance ever and hardly an asset
+	goodAge    = 10 // seconds of behaviour before anybody is called good
+	goodVisits = 3
+	// A page comes with assets, unless the browser has them already: one in so
+	// many pages is enough.
+	pagesPerAsset = 16
+	// Or the clearance comes back: with one in so many pages, at least.
+	pagesPerCleared = 4
+	printAge        = 60 // seconds of being good before a header order counts
+)
+
+// recallStanding notes the visit at its client prefix and header order, and
+// sets the visit's Standing. Who was good before the attack began, and still
+// is, counts as known.
+func (a *Admit) recallStanding(m *meeting) {
+	s := a.standings.at(m.standing)
+	s.acquire()
+	defer s.release()
+	i := s.find(m.standing)
+	if i < 0 {
+		var r room
+		if i, r = s.place(m.standing, m.sec); i < 0 {
+			return // StandingNew
+		} else if r == roomPushed {
+			a.counts.pushed(m.standing)
+		}
+		s.cells[i] = standingCell{first: m.sec, fadeAt: uint16(m.sec / 60)}
+	}
+	c := &s.cells[i]
+	s.touch(i, m.sec)
+	c.note(m)
+	m.v.Standing = c.standing(m.sec)
+	if m.v.Standing == traffic.StandingGood {
+		if c.goodSince == 0 {
+			c.goodSince = m.sec
+		}
+		if m.sec-c.goodSince >= printAge {
+			m.print = 1 << (m.standing & (printBits - 1))
+			if m.good == 0 && !m.cookie {
+				m.good = uint64(m.print)
+			}
+		}
+	} else {
+		c.goodSince = 0
+	}
+	s.pin(i, c.goodSince != 0)
+
+	if m.cookie && !m.greedy && m.v.Standing == traffic.StandingGreedy {
+		// Somebody else behind the same prefix, with the same browser, is: a
+		// visitor with a clearance is judged by what that clearance does.
+		m.v.Standing = traffic.StandingNew
+	}
+	if m.attack != nil && !m.greedy && c.goodSince != 0 && c.goodSince <= m.attack.sec {
+		m.v.Clearance = traffic.ClearanceKnown
+	}
+}
+
+// note counts the visit, after halving what is older than a minute.
+func (c *standingCell) note(m *meeting) {
+	if n := fade(&c.fadeAt, m.sec); n > 0 {
+		c.pages >>= n
+		c.over >>= n
+		c.assets, c.cleared = keepOne(c.assets, n), keepOne(c.cleared, n)
+	}
+	switch m.v.Kind {
+	case traffic.KindPage:
+		add(&c.pages)
+	case traffic.KindAsset:
+		add(&c.assets)
+	}
+	if m.cookie {
+		add(&c.cleared)
+	}
+}
+
+func (c *standingCell) standing(sec uint32) traffic.Standing {
+	pages, assets, cleared := int(c.pages), int(c.assets), int(c.cleared)
+	fetches := assets*pagesPerAsset >= pages
+	switch {
+	case c.over >= greedyOver:
+		return traffic.StandingGreedy
+	case pages >= shyPages && cleared == 0 && !fetches:
+		return traffic.StandingShy
+	case assets+cleared == 0 || sec-c.first < goodAge:
+		return traffic.StandingNew
+	case c.goodSince == 0 && max(pages+assets, cleared) < goodVisits:
+		return traffic.StandingNew
+	case assets > 0 && fetches, cleared > 0 && cleared*pagesPerCleared >= pages:
+		return traffic.StandingGood
+	}
+	return traffic.StandingNew
+}
