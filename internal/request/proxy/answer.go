@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+)
+
+// interim passes a 1xx answer on, such as 103 Early Hints. HTTP/1.0 has none.
+func (x *exchange) interim(h head) {
+	if !x.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	out := x.w.Header()
+	before := out.Clone()
+	copyFields(out, h.header)
+	x.w.WriteHeader(h.status)
+	clear(out)
+	for k, vv := range before {
+		out[k] = vv
+	}
+}
+
+// answer passes the final answer on, head and body. It panics with
+// http.ErrAbortHandler when either side breaks off.
+func (x *exchange) answer(c *conn, h head) {
+	out := x.w.Header()
+	copyFields(out, h.header)
+	if h.length >= 0 && h.status != http.StatusNoContent {
+		out["Content-Length"] = []string{strconv.FormatInt(h.length, 10)}
+	}
+	if _, ok := out["Content-Type"]; !ok {
+		out["Content-Type"] = nil // net/http would guess one
+	}
+	if !x.body.ended() {
+		out["Connection"] = []string{"close"}
+	}
+	x.w.WriteHeader(h.status)
+	if h.framing == framedNone {
+		return
+	}
+	// Of known lengths, the head may go out together with the body.
+	x.dirty = h.framing != framedLength
+	b := answerBody{br: c.br, framing: h.framing, left: max(0, h.length), scratch: c.scratch}
+	c.beforeRead = func() {
+		x.lasts(c)
+		if x.dirty {
+			x.dirty = false
+			_ = x.rc.Flush()
+		}
+	}
+	if err := x.copyBody(&b); err != nil {
+		x.outcome.Failed = err != errClientGone && x.r.Context().Err() == nil && !x.cut.Load()
+		x.abort(h.framing)
+	}
+	c.beforeRead = nil
+	for k, vv := range b.trailer {
+		if !hopByHop(k) {
+			out[http.TrailerPrefix+k] = vv
+		}
+	}
+}
+
+// copyBody copies an answer's body. It holds a small buffer while the body
+// trickles and a large one while it runs.
+func (x *exchange) copyBody(b *answerBody) error {
+	small, large := x.p.small.Get().(*[]byte), (*[]byte)(nil)
+	defer func() {
+		x.p.small.Put(small)
+		if large != nil {
+			x.p.large.Put(large)
+		}
+	}()
+	buf := *small
+	for {
+		n, err := b.Read(buf)
+		if n > 0 {
+			if _, werr := x.w.Write(buf[:n]); werr != nil {
+				return errClientGone
+			}
+			x.dirty = true
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case n == smallBuffer && large == nil:
+			large = x.p.large.Get().(*[]byte)
+			buf = *large
+		case n < smallBuffer && large != nil && b.framing != framedLength:
+			x.p.large.Put(large)
+			large, buf = nil, *small
+		}
+	}
+}
+
+// abort breaks the client's connection off. Where the connection's end is the
+// body's end, as in HTTP/1.0, a reset tells the client that it is not.
+func (x *exchange) abort(f framing) {
+	if f != framedLength && !x.r.ProtoAtLeast(1, 1) {
+		if nc, _, err := x.rc.Hijack(); err == nil {
+			if l, ok := nc.(interface{ SetLinger(int) error }); ok {
+				_ = l.SetLinger(0)
+			}
+			nc.Close()
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// copyFields copies an answer's end-to-end fields.
+func copyFields(out, in http.Header) {
+	named := in["Connection"]
+	plain := len(named) == 0 || (len(named) == 1 && (strings.EqualFold(named[0], "keep-alive") || strings.EqualFold(named[0], "close")))
+	for k, vv := range in {
+		if hopByHop(k) || k == "Content-Length" || (!plain && hasToken(named, k)) {
+			continue
+		}
+		if old := out[k]; len(old) > 0 {
+			vv = append(old[:len(old):len(old)], vv...)
+		}
+		out[k] = vv
+	}
+}
+
+// hopByHop says whether an answer's field is of the origin's connection only.
+func hopByHop(name string) bool {
+	switch textproto.CanonicalMIMEHeaderKey(name) {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,258 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// longLived is how long an answer or an upload lasts before it counts as a
+// stream.
+const longLived = 5 * time.Second
+
+// exchange is one request on its way to the origin and back. It belongs to the
+// handler's goroutine.
+type exchange struct {
+	p  *Proxy
+	w  http.ResponseWriter
+	r  *http.Request
+	rc *http.ResponseController
+
+	visit   *traffic.Visit // nil: unknown
+	verdict mitigation.Verdict
+	outcome *traffic.Outcome
+
+	target  string
+	upgrade string // protocol wanted; "" for none
+	expects bool   // the client waits for 100 Continue
+	body    upload
+	slot    Slot
+	long    *time.Timer // makes the slot a stream; nil until something takes long
+	cut     atomic.Bool // no more streams are allowed, so this one was cut off
+	dirty   bool        // something was written that the client has not been sent
+}
+
+// begin reads the beginning of a body, if there is one. Until then nothing is
+// asked of the origin: a body that is malformed from its start never reaches it,
+// and one that never comes takes nobody's place.
+func (x *exchange) begin() bool {
+	r := x.r
+	x.upgrade = upgradeOf(r)
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		x.body.complete = true
+		return true
+	}
+	x.body.length = r.ContentLength
+	// A body that is read while the answer is written already is HTTP as usual,
+	// but must be asked for here. HTTP/2 can do no other.
+	_ = x.rc.EnableFullDuplex()
+	if x.expects = strings.EqualFold(r.Header.Get("Expect"), "100-continue") && r.ProtoAtLeast(1, 1); x.expects {
+		return true
+	}
+	x.body.buffer(x.p, smallBuffer)
+	if err := x.body.first(r.Body); err != nil {
+		x.clientFailed(err)
+		x.end()
+		return false
+	}
+	return true
+}
+
+// end gives back what the exchange holds. It runs also while a panic unwinds.
+func (x *exchange) end() {
+	if x.long != nil {
+		x.long.Stop()
+	}
+	x.body.stop(x)
+	x.body.buffer(x.p, 0)
+	x.slot.Release()
+}
+
+// run asks an origin, and once more where that can do no harm.
+func (x *exchange) run() {
+	var last *backend
+	for attempt := 0; ; attempt++ {
+		c, err := x.connect(last, attempt > 0)
+		if err != nil {
+			x.originFailed(err)
+			return
+		}
+		last = c.from
+		last.inFlight.Add(1)
+		again, err := x.try(c)
+		last.inFlight.Add(-1)
+		if err == nil {
+			return
+		}
+		if attempt == 0 && again && x.r.Context().Err() == nil {
+			continue
+		}
+		x.originFailed(err)
+		return
+	}
+}
+
+// connect gets a connection to the best origin, or to the next best where one
+// cannot be reached. Nothing was sent yet, so this is safe for every method.
+func (x *exchange) connect(skip *backend, fresh bool) (*conn, error) {
+	p := x.p
+	young := !safe(x.r.Method)
+	turn := p.turn.Add(1)
+	for tries := 0; ; tries++ {
+		b := choose(p.backends, skip, turn)
+		c, err := b.get(x.r.Context(), young, fresh)
+		if err == nil || tries >= len(p.backends)-1 || x.r.Context().Err() != nil {
+			return c, err
+		}
+		skip = b
+		turn++
+	}
+}
+
+func safe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// try sends the request on c and passes the answer on. An error means that the
+// client has been sent nothing yet; again, that another origin may be asked.
+func (x *exchange) try(c *conn) (again bool, err error) {
+	ctx := x.r.Context()
+	// The client's leaving ends whatever waits for the origin.
+	unhook := context.AfterFunc(ctx, func() { c.Close() })
+	keep := false
+	defer func() {
+		if unhook() && keep {
+			x.keep(c)
+		} else {
+			c.Close()
+		}
+		x.body.stop(x)
+	}()
+
+	x.outcome.Reached = true
+	sent, err := x.send(c)
+	var h head
+	if err == nil {
+		h, err = x.awaitHead(c, sent)
+	}
+	if err != nil {
+		x.outcome.OriginTime = x.p.clk.Now().Sub(sent)
+		// Only a request without a body, that changes nothing, to an origin
+		// that broke off without a word.
+		again = safe(x.r.Method) && x.body.length == 0 && !timedOut(err) &&
+			!errors.Is(err, errNonsense) && !x.body.touched.Load()
+		return again, err
+	}
+	if h.status == http.StatusSwitchingProtocols {
+		return false, x.tunnel(c, h, unhook)
+	}
+	x.answer(c, h)
+	keep = x.finish(c, h)
+	c.keep = min(x.p.cfg.KeepIdle, patienceOf(h))
+	return false, nil
+}
+
+// patienceOf is how long the origin says it keeps the connection, less a second
+// for being on the safe side.
+func patienceOf(h head) time.Duration {
+	if h.keep > 0 {
+		return h.keep - time.Second
+	}
+	return time.Hour
+}
+
+func (x *exchange) keep(c *conn) { c.from.put(c, c.keep) }
+
+// send writes the head and as much of the body as is there, and starts a
+// goroutine for the rest. It returns when the request was sent, or when its
+// sending began.
+func (x *exchange) send(c *conn) (clock.Instant, error) {
+	host := x.r.Host
+	switch x.p.cfg.Host {
+	case "":
+	case hostOfOrigin:
+		host = c.from.place.host
+	default:
+		host = x.p.cfg.Host
+	}
+	now := time.Now()
+	c.SetDeadline(now.Add(x.p.cfg.AnswerTimeout))
+	x.writeHead(c.bw, host, x.body.length)
+	err := x.body.start(x, c)
+	return x.p.clk.Now(), err
+}
+
+// awaitHead reads heads until the final one, passing interim ones on.
+func (x *exchange) awaitHead(c *conn, sent clock.Instant) (head, error) {
+	for i := 0; ; i++ {
+		_, err := c.br.Peek(1)
+		if i == 0 && err == nil {
+			took := x.p.clk.Now().Sub(x.body.sentAt(sent))
+			x.outcome.OriginTime = max(took, 1)
+		}
+		if err == nil {
+			c.scratch, err = readBlock(c.br, c.scratch[:0], maxAnswerHead)
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return head{}, err
+		}
+		h, err := parseHead(c.scratch, x.r.Method)
+		if cap(c.scratch) > 4*connBuffer {
+			c.scratch = nil
+		}
+		switch {
+		case err != nil:
+			return h, err
+		case h.status == http.StatusSwitchingProtocols && x.upgrade == "":
+			return h, nonsense("it changes the protocol unasked")
+		case h.status >= 200 || h.status == http.StatusSwitchingProtocols:
+			x.body.answered(c)
+			if h.status < 500 {
+				x.slot.Observe(classOf(safe(x.r.Method), x.r.URL.Path), sent, x.outcome.OriginTime)
+			}
+			return h, nil
+		case i >= maxInterim:
+			return h, nonsense("it sends more than %d interim answers", maxInterim)
+		case h.status == http.StatusContinue:
+			x.body.proceed()
+		default:
+			x.interim(h)
+		}
+	}
+}
+
+// timedOut says whether a deadline ended it.
+func timedOut(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &ne) && ne.Timeout())
+}
+
+// lasts makes the slot a stream if the exchange is not over in a while.
+func (x *exchange) lasts(c *conn) {
+	if x.long != nil {
+		return
+	}
+	x.long = time.AfterFunc(longLived, func() {
+		if !x.slot.Stream() {
+			x.cut.Store(true)
+			c.Close()
+		}
+	})
+}

@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// FullFunc answers a request for which the line was full, or too slow. v is
+// nil where the ResponseWriter carries no Visit.
+type FullFunc func(w http.ResponseWriter, r *http.Request, v *traffic.Visit, d mitigation.Verdict)
+
+// hostOfOrigin is the value of Config.Host that stands for the origin's address.
+const hostOfOrigin = "origin"
+
+// Proxy is the handler that takes requests to the origin. Safe for concurrent
+// use.
+type Proxy struct {
+	cfg      Config
+	full     FullFunc
+	clk      *clock.Clock
+	log      *slog.Logger
+	gate     *Gate
+	backends []*backend
+	turn     atomic.Uint32
+	quiet    quietLog
+
+	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
+
+	ctx   context.Context // ends with Close; upgraded connections end with it
+	close context.CancelFunc
+}
+
+// Bodies that trickle are carried in small buffers, others in large ones.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 32 << 10
+)
+
+// New makes a Proxy; it asks no origin yet. A nil full answers with a plain
+// 503.
+func New(cfg Config, full FullFunc, clk *clock.Clock, log *slog.Logger) (*Proxy, error) {
+	if err := cfg.Validate().Err(); err != nil {
+		return nil, err
+	}
+	p := &Proxy{cfg: cfg, full: full, clk: clk, log: log}
+	p.gate = NewGate(cfg.MaxInFlight, cfg.MaxStreams, cfg.MaxWaiting, clk)
+	p.quiet.log, p.quiet.clk = log, clk
+	p.small.New = func() any { b := make([]byte, smallBuffer); return &b }
+	p.large.New = func() any { b := make([]byte, largeBuffer); return &b }
+	p.ctx, p.close = context.WithCancel(context.Background())
+
+	var roots *x509.CertPool
+	if cfg.CAFile != "" {
+		pem, err := os.ReadFile(cfg.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		roots = x509.NewCertPool()
+		roots.AppendCertsFromPEM(pem)
+	}
+	for _, o := range cfg.Origins {
+		pl, _, _ := parseOrigin(o.URL)
+		b := &backend{
+			url: o.URL, place: pl, weight: int64(max(1, o.Weight)), clk: clk,
+			dialer: net.Dialer{Timeout: cfg.ConnectTimeout}, fall: int32(cfg.Health.Fall),
+		}
+		// Go would otherwise try MPTCP, under which a peer's address may change.
+		b.dialer.SetMultipathTCP(false)
+		if pl.tls {
+			b.tls = &tls.Config{
+				ServerName: pl.name, RootCAs: roots, NextProtos: []string{"http/1.1"},
+				MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(16),
+			}
+		}
+		b.changed = func(up bool, why error) {
+			if up {
+				log.Info("origin is back", "origin", b.url)
+			} else {
+				log.Warn("origin does not answer", "origin", b.url, "error", why)
+			}
+		}
+		p.backends = append(p.backends, b)
+	}
+	return p, nil
+}
+
+// Close ends upgraded connections and closes unused ones. Requests under way
+// are not disturbed.
+func (p *Proxy) Close() {
+	p.close()
+	for _, b := range p.backends {
+		b.close()
+	}
+}
+
+// Origin returns the gauges of this moment: InFlight, Waiting, Limit, Healthy.
+// Counts and latencies come from Outcomes.
+func (p *Proxy) Origin() traffic.Origin {
+	g := p.gate.Gauges()
+	o := traffic.Origin{InFlight: g.InFlight, Waiting: g.Waiting, Limit: g.Limit}
+	for _, b := range p.backends {
+		if !b.down.Load() {
+			o.Healthy++
+		}
+	}
+	return o
+}
+
+// Streams returns how many long-lived answers run.
+func (p *Proxy) Streams() int { return p.gate.Gauges().Streams }
+
+// ServeHTTP takes one request to the origin and brings its answer back. It
+// panics with http.ErrAbortHandler where the client must see its connection
+// break off: half an answer must not look like a whole one.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{p: p, w: w, r: r, rc: http.NewResponseController(w)}
+	x.visit, x.verdict, x.outcome = found(w)
+	if x.target = targetOf(r); x.target == "" {
+		x.fail(http.StatusBadRequest, nil)
+		return
+	}
+	if r.Method == http.MethodConnect {
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		x.fail(http.StatusMethodNotAllowed, nil)
+		return
+	}
+	if !x.begin() {
+		return
+	}
+	defer x.end()
+
+	waited, err := p.gate.Acquire(r.Context(), x.verdict.Rank, &x.slot)
+	x.outcome.Waited = waited
+	if err != nil {
+		if !errors.Is(err, errFull) {
+			panic(http.ErrAbortHandler) // the client left
+		}
+		x.shed()
+		return
+	}
+	x.run()
+}
+
+// shed answers a request that the gate did not let through.
+func (x *exchange) shed() {
+	x.outcome.Shed = true
+	d := x.verdict
+	d.Action, d.Reason = mitigation.Refuse, mitigation.ReasonOriginFull
+	if d.RetryAfter <= 0 {
+		d.RetryAfter = 5 * time.Second
+	}
+	if x.p.full != nil {
+		x.p.full(x.w, x.r, x.visit, d)
+		return
+	}
+	x.fail(http.StatusServiceUnavailable, nil)
+}
+
+// found looks for what listen put on the ResponseWriter. Whatever is not there
+// is made up: no Visit, a newcomer's Verdict, an Outcome that nobody reads.
+func found(w http.ResponseWriter) (v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome) {
+	decided := false
+	for w != nil {
+		if t, ok := w.(interface{ Visit() *traffic.Visit }); ok && v == nil {
+			v = t.Visit()
+		}
+		if t, ok := w.(interface{ Verdict() mitigation.Verdict }); ok && !decided {
+			d, decided = t.Verdict(), true
+		}
+		if t, ok := w.(interface{ Outcome() *traffic.Outcome }); ok && o == nil {
+			o = t.Outcome()
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok || (v != nil && decided && o != nil) {
+			break
+		}
+		w = u.Unwrap()
+	}
+	if !decided {
+		d.Rank = mitigation.RankNewcomer
+	}
+	if o == nil {
+		o = new(traffic.Outcome)
+	}
+	return v, d, o
+}
