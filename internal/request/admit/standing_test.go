@@ -1,0 +1,171 @@
+package admit
+
+import (
+	"testing"
+	"time"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// browse makes one request a second of the given kinds and returns the last
+// visit as Decide left it.
+func (s *stage) browse(seconds int, change func(v *traffic.Visit, i int)) (v *traffic.Visit) {
+	for i := range seconds {
+		s.pass(time.Second)
+		v = s.visit("192.0.2.1")
+		change(v, i)
+		s.Decide(v)
+	}
+	return v
+}
+
+func TestStanding(t *testing.T) {
+	asset := func(v *traffic.Visit, every, i int) {
+		if i%every == every-1 {
+			v.Kind = traffic.KindAsset
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		seconds int
+		change  func(s *stage) func(v *traffic.Visit, i int)
+		want    traffic.Standing
+	}{
+		{"two pages", 2, func(*stage) func(*traffic.Visit, int) { return func(*traffic.Visit, int) {} }, traffic.StandingNew},
+		{"three pages and nothing else", 3, func(*stage) func(*traffic.Visit, int) { return func(*traffic.Visit, int) {} }, traffic.StandingShy},
+		{"pages and assets, soon", 6, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { asset(v, 2, i) }
+		}, traffic.StandingNew},
+		{"pages and assets, for a while", 15, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { asset(v, 2, i) }
+		}, traffic.StandingGood},
+		{"an asset now and then is enough", 40, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { asset(v, 10, i) }
+		}, traffic.StandingGood},
+		{"one asset and a hundred pages", 50, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { asset(v, 100, i+99) }
+		}, traffic.StandingShy},
+		{"pages with a clearance that came back", 15, func(s *stage) func(*traffic.Visit, int) {
+			at := s.wall()
+			return func(v *traffic.Visit, i int) {
+				if i > 0 {
+					cleared(v, 1, at)
+				}
+			}
+		}, traffic.StandingGood},
+		{"a clearance once is never shy", 30, func(s *stage) func(*traffic.Visit, int) {
+			at := s.wall()
+			return func(v *traffic.Visit, i int) {
+				if i == 0 {
+					cleared(v, 1, at)
+				}
+			}
+		}, traffic.StandingNew},
+		{"a feed reader", 30, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { v.Kind = traffic.KindFeed }
+		}, traffic.StandingNew},
+	} {
+		s := newStage(t)
+		if v := s.browse(c.seconds, c.change(s)); v.Standing != c.want {
+			t.Errorf("%s: %s, want %s", c.name, v.Standing, c.want)
+		}
+	}
+}
+
+func TestGreedyGetsBetter(t *testing.T) {
+	s := newStage(t)
+	s.admitted(300, s.from("192.0.2.1"))
+	v := s.visit("192.0.2.1")
+	if s.Decide(v); v.Standing != traffic.StandingGreedy {
+		t.Fatalf("over budget again and again: %s", v.Standing)
+	}
+	// Another browser behind the same address, and one with a clearance, are not.
+	v = s.visit("192.0.2.1")
+	v.HeaderOrder = 2
+	if s.Decide(v); v.Standing != traffic.StandingNew {
+		t.Errorf("another header order: %s", v.Standing)
+	}
+	v = cleared(s.visit("192.0.2.1"), 1, s.wall())
+	if s.Decide(v); v.Standing == traffic.StandingGreedy {
+		t.Errorf("with a clearance of its own: %s", v.Standing)
+	}
+	s.pass(10 * time.Minute)
+	v = s.visit("192.0.2.1")
+	if s.Decide(v); v.Standing != traffic.StandingNew {
+		t.Errorf("after ten minutes of rest: %s", v.Standing)
+	}
+}
+
+func TestRanks(t *testing.T) {
+	s := newStage(t)
+	good := s.browse(20, func(v *traffic.Visit, i int) { v.Kind = traffic.Kind(i % 2) })
+	if d := s.Decide(good); d.Rank != mitigation.RankProven {
+		t.Errorf("good: %s", d.Rank)
+	}
+	shy := func() *traffic.Visit {
+		v := s.visit("198.51.100.1")
+		return v
+	}
+	s.Decide(shy())
+	s.Decide(shy())
+	if d := s.Decide(shy()); d.Rank != mitigation.RankSuspect || !d.LetsIn() {
+		t.Errorf("shy: %v", d)
+	}
+}
+
+// Known is who had a clearance, or behaved well, before the attack began.
+func TestKnownSinceBeforeTheAttack(t *testing.T) {
+	s := newStage(t)
+	s.browse(20, func(v *traffic.Visit, i int) { v.Kind = traffic.Kind(i % 2) })
+	began := s.wall()
+	s.pass(2 * time.Second)
+	s.UnderAttack(began)
+	for _, c := range []struct {
+		name  string
+		visit *traffic.Visit
+		want  traffic.Clearance
+	}{
+		{"a clearance from long before", cleared(s.visit("10.0.0.1"), 1, began.Add(-time.Hour)), traffic.ClearanceKnown},
+		{"from three seconds before", cleared(s.visit("10.0.0.2"), 2, began.Add(-3*time.Second)), traffic.ClearanceKnown},
+		{"from two seconds before", cleared(s.visit("10.0.0.3"), 3, began.Add(-2*time.Second)), traffic.ClearanceProven},
+		{"from after", cleared(s.visit("10.0.0.4"), 4, began.Add(time.Second)), traffic.ClearanceProven},
+		{"none, but good before", s.visit("192.0.2.1"), traffic.ClearanceKnown},
+		{"none, another browser there", func() *traffic.Visit { v := s.visit("192.0.2.1"); v.HeaderOrder = 9; return v }(), traffic.ClearanceNone},
+		{"nothing", s.visit("10.0.0.5"), traffic.ClearanceNone},
+	} {
+		d := s.Decide(c.visit)
+		if c.visit.Clearance != c.want || (d.Rank == mitigation.RankKnown) != (c.want == traffic.ClearanceKnown) {
+			t.Errorf("%s: %s, rank %s; want %s", c.name, c.visit.Clearance, d.Rank, c.want)
+		}
+	}
+	// Good only since the attack is not known.
+	var v *traffic.Visit
+	for i := range 30 {
+		s.pass(time.Second)
+		v = s.visit("10.9.9.9")
+		v.Kind = traffic.Kind(i % 2)
+		s.Decide(v)
+	}
+	if v.Standing != traffic.StandingGood || v.Clearance != traffic.ClearanceNone {
+		t.Errorf("good since the attack: %s, %s", v.Standing, v.Clearance)
+	}
+	s.Calm()
+	v = cleared(s.visit("10.0.0.1"), 1, began.Add(-time.Hour))
+	if s.Decide(v); v.Clearance != traffic.ClearanceProven {
+		t.Errorf("in peace: %s", v.Clearance)
+	}
+}
+
+// A clearance from before the attack that floods is known no longer.
+func TestKnownThatFloods(t *testing.T) {
+	s := newStage(t)
+	issued := s.wall().Add(-time.Hour)
+	s.UnderAttack(s.wall())
+	s.admitted(400, func(int) *traffic.Visit { return cleared(s.visit("192.0.2.1"), 1, issued) })
+	s.pass(time.Second)
+	v := cleared(s.visit("192.0.2.1"), 1, issued)
+	if d := s.Decide(v); v.Clearance != traffic.ClearanceProven || d.Rank != mitigation.RankSuspect {
+		t.Errorf("%s, %v", v.Clearance, d)
+	}
+}
