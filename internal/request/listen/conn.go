@@ -43,6 +43,8 @@ type conn struct {
 	writing atomic.Int64  // when the write that is under way is too slow, coarse ms; 0 none
 	worth   atomic.Uint32 // 0 nothing shown, 1 let in, 2 known to us
 	evicted atomic.Bool
+	sampled int64 // the sweeper's own: writing, when it last looked
+	queued  int   // the sweeper's own: bytes then in the kernel's send queue
 
 	client, network netip.Prefix // places taken in the tallies; zero: none
 
@@ -204,18 +206,20 @@ func (c *conn) fill() error {
 	return err
 }
 
-// Write writes an answer, and leaves word of how long that may take.
+// Write writes an answer, and leaves word of how long that may take. The
+// sweeper prolongs it by what the client takes meanwhile.
 func (c *conn) Write(p []byte) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	rate := time.Duration(c.s.cfg.MinRate)
 	begun := c.s.coarse()
-	may := max(c.writeBudget, 0) + time.Duration(len(p))*time.Second/rate
-	c.writing.Store(begun + ms(may))
+	c.writing.Store(begun + ms(max(c.writeBudget, 0)))
 	n, err := c.tcp.Write(p)
-	c.writing.Store(0)
-	spent := time.Duration(c.s.coarse()-begun) * time.Millisecond
-	c.writeBudget = min(c.s.cfg.Grace, c.writeBudget-spent+time.Duration(n)*time.Second/rate)
+	until := c.writing.Swap(0)
+	if now := c.s.coarse(); now != begun {
+		c.writeBudget = time.Duration(until-now) * time.Millisecond
+	}
+	c.writeBudget = min(c.s.cfg.Grace,
+		c.writeBudget+time.Duration(n)*time.Second/time.Duration(c.s.cfg.MinRate))
 	if err != nil {
 		c.writeFailed.Store(true)
 	}

@@ -109,7 +109,7 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lc := net.ListenConfig{KeepAlive: -1, Control: keepAlive}
+	lc := net.ListenConfig{KeepAlive: -1, Control: socketOptions}
 	// An MPTCP subflow could bring another source address than the one that
 	// the handshake proved.
 	lc.SetMultipathTCP(false)
@@ -142,23 +142,6 @@ func reason(err error) error {
 		return fmt.Errorf("ports below 1024 need root or CAP_NET_BIND_SERVICE: %w", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("this machine has no such address: %w", err)
-	}
-	return err
-}
-
-// keepAlive turns TCP keep-alive on at the listening socket, from which Linux
-// copies it to every accepted one: four system calls less per connection.
-func keepAlive(_, _ string, rc syscall.RawConn) error {
-	var err error
-	if e := rc.Control(func(fd uintptr) {
-		err = errors.Join(
-			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1),
-			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 60),
-			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, 15),
-			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 4),
-		)
-	}); e != nil {
-		return e
 	}
 	return err
 }

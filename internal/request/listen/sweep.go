@@ -82,7 +82,7 @@ func (s *Server) sweep() {
 		if c == nil {
 			continue
 		}
-		if at := c.writing.Load(); at != 0 && now > at+ms(s.tick) {
+		if c.stalled(now) {
 			s.count.timeouts[timeoutWrite].Add(1)
 			c.abort()
 			continue
@@ -96,6 +96,27 @@ func (s *Server) sweep() {
 			s.count.timeouts[timeoutOf(word&0xff)].Add(1)
 		}
 	}
+}
+
+// stalled says whether a write is under way that the client takes too slowly.
+// A blocked write wakes only when much of the send queue is free, so that its
+// length says little: what counts is how the queue shrinks.
+func (c *conn) stalled(now int64) bool {
+	until := c.writing.Load()
+	if until == 0 {
+		return false
+	}
+	q := sendQueue(c.tcp)
+	if until == c.sampled && q < c.queued {
+		more := int64(c.queued-q) * 1000 / int64(c.s.cfg.MinRate)
+		longer := max(until, min(until+more, now+ms(c.s.cfg.Grace)))
+		if !c.writing.CompareAndSwap(until, longer) {
+			return false // that write is over
+		}
+		until = longer
+	}
+	c.sampled, c.queued = until, q
+	return now > until+ms(c.s.tick)
 }
 
 // What a connection took too long for; indexes of counters.
