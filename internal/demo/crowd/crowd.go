@@ -30,7 +30,7 @@ func New(cfg Config) (*Crowd, error) {
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, fmt.Errorf("visitors: %w", err)
 	}
-	return &Crowd{cfg: cfg, arrive: make(chan arrival, 16), m: measures{felt: map[key]*record{}}}, nil
+	return &Crowd{cfg: cfg, arrive: make(chan arrival, 16), m: measures{felt: map[key]*record{}, open: map[uint64]open{}}}, nil
 }
 
 // Add lets n visitors arrive, evenly spread over a time, and puts what they
@@ -91,7 +91,7 @@ func (c *Crowd) Felt(phase, group string) Felt {
 	if r == nil {
 		r = &record{}
 	}
-	f := r.read()
+	f := r.read().withWaiting(c.m.waiting(phase, group))
 	f.Span = c.m.span(phase)
 	return f
 }
@@ -106,7 +106,7 @@ func (c *Crowd) FeltByAll(phase string) Felt {
 			all.add(r)
 		}
 	}
-	f := all.read()
+	f := all.read().withWaiting(c.m.waiting(phase, ""))
 	f.Span = c.m.span(phase)
 	return f
 }

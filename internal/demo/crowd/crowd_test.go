@@ -182,12 +182,19 @@ func TestPhases(t *testing.T) {
 		if d.Meant != 1 || d.Served != 0 || d.Wrong[wrongCut] != 1 || d.Share() != 0 {
 			t.Errorf("during: %+v", d)
 		}
+		c.m.begin("regular", time.Now())
+		if d := c.Felt("during", "regular"); d.Meant != 1 {
+			t.Errorf("a request of this moment is counted: %+v", d)
+		}
 		if n := c.Now(); n.Meant != 2 {
 			t.Errorf("now: %+v", n)
 		}
 		time.Sleep(10 * time.Second)
 		if n := c.Now(); n.Meant != 0 || n.Share() != 1 {
 			t.Errorf("later: %+v", n)
+		}
+		if d := c.Felt("during", "regular"); d.Meant != 2 || d.Wrong[wrongOpen] != 1 {
+			t.Errorf("a request still on its way is left out: %+v", d)
 		}
 	})
 }

@@ -33,6 +33,7 @@ const (
 	wrongLate    = "gave up"     // no whole answer within patience
 	wrongCut     = "cut off"     // the connection failed
 	wrongMissed  = "not clicked" // the page before was still missing
+	wrongOpen    = "waiting"     // on its way for over a second when Felt was asked
 )
 
 // mostTimes bounds how many latencies one record keeps; later ones are dropped.
@@ -88,6 +89,8 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 // measures keeps what was felt, by phase and group, and second by second.
 type measures struct {
 	mu     sync.Mutex
+	open   map[uint64]open // requests on their way
+	opened uint64          // requests ever begun
 	marks  []mark // phases, in order of time
 	felt   map[key]*record
 	recent []*second // the last few seconds, oldest first
@@ -96,6 +99,48 @@ type measures struct {
 type mark struct {
 	at    time.Time
 	phase string
+}
+
+// open is a request on its way.
+type open struct {
+	group string
+	meant time.Time
+}
+
+// begin keeps a request as on its way until done is called with its number.
+func (m *measures) begin(group string, meant time.Time) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.opened++
+	m.open[m.opened] = open{group, meant}
+	return m.opened
+}
+
+func (m *measures) done(n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, n)
+}
+
+// waiting counts the requests of a phase that have been on their way for so long
+// that they must not be left out; group "" is all groups. Hold m.mu.
+func (m *measures) waiting(phase, group string) uint64 {
+	var n uint64
+	for _, o := range m.open {
+		if (group == "" || o.group == group) && time.Since(o.meant) > time.Second && m.phaseAt(o.meant) == phase {
+			n++
+		}
+	}
+	return n
+}
+
+// withWaiting adds n waiting requests to what was felt.
+func (f Felt) withWaiting(n uint64) Felt {
+	if n > 0 {
+		f.Meant += n
+		f.Wrong[wrongOpen] = n
+	}
+	return f
 }
 
 type second struct {

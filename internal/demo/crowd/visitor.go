@@ -183,6 +183,8 @@ func (v *visitor) asset(ctx context.Context, path, from string, meant time.Time)
 func (v *visitor) ask(ctx context.Context, q request, lines []string, meant time.Time) (reply, bool) {
 	q.host, q.agent, q.cookie = v.crowd.cfg.Host, v.browser.Agent, v.cookie()
 	until := time.Now().Add(v.crowd.cfg.Patience)
+	n := v.crowd.m.begin(v.group, meant)
+	defer v.crowd.m.done(n)
 	a, err := v.exchange(ctx, q.method, q.head(lines), until)
 	wrong := ""
 	switch {

@@ -1,0 +1,160 @@
+package demo
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// print writes the summary, for people or as JSON.
+func (sum Summary) print(o Options, env Env) error {
+	if o.JSON {
+		b, err := sum.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = env.Out.Write(b)
+		return err
+	}
+	_, err := fmt.Fprint(env.Out, sum.Text())
+	return err
+}
+
+// Text is the summary for people.
+func (sum Summary) Text() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("")
+	line("What happened")
+	v := sum.Visitors
+	if v.Number > 0 {
+		line("  visitors             served      half within   99 %% within")
+		for _, row := range []struct {
+			name string
+			f    Felt
+		}{{"before", v.Quiet}, {during(sum.Kind), v.During}, {"after", v.After}, {"newcomers meanwhile", v.Newcomers}} {
+			if row.f.Meant > 0 {
+				line("  %-20s %6.2f %%   %8.0f ms   %8.0f ms%s", row.name, 100*row.f.Share, row.f.P50, row.f.P99, wrongs(row.f))
+			}
+		}
+	}
+	if f := sum.Flood; f != nil {
+		line("  flood                %s requests at %s/s%s", thousands(f.Sent), thousands(uint64(f.Rate)), from(f))
+		line("                       %s refused, %s reached the site (%s after the first 2 s)",
+			percent(f.RefusedShare), percent(f.ReachedShare), percent(f.ReachedLate))
+		if f.Stemmed >= 0 && sum.Front != FrontNone {
+			line("                       by the site's own count stemmed after %.1f s", f.Stemmed)
+		}
+	}
+	sum.Shield.text(line)
+	if sum.Shield == nil && sum.Front == FrontNone {
+		line("  Seawall              was not there")
+	}
+	line("")
+	return b.String()
+}
+
+func (h *Shield) text(line func(string, ...any)) {
+	if h == nil {
+		return
+	}
+	switch {
+	case h.Attacks == 0:
+		line("  Seawall              called nothing an attack")
+	case h.Mitigated < 0:
+		line("  Seawall              noticed %.2f s after the first request, but did not mitigate", h.Noticed)
+	default:
+		line("  Seawall              noticed after %.2f s, mitigated after %.2f s", h.Noticed, h.Mitigated)
+	}
+	switch {
+	case h.Withdrawn >= 0 && h.Attacks > 0:
+		line("                       undid everything by itself %.0f s after the end", h.Withdrawn)
+	case h.Withdrawn < 0:
+		line("                       was still doing something when this ended")
+	}
+	if len(h.Countries) > 0 {
+		line("                       refused addresses registered in %s", countries(h.Countries))
+	}
+	for _, d := range h.Did {
+		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, d.Match, thousands(d.Hits))
+	}
+	line("                       used %.0f MB of memory at most and %.2f of a processor", float64(h.PeakRSS)/1e6, h.CPU)
+	if len(h.Records) > 0 {
+		line("")
+		line("What Seawall says it did")
+		for _, r := range h.Records {
+			line("  %s  %-10s %s", r.At.Local().Format("15:04:05.0"), r.Step, r.Text)
+		}
+	}
+}
+
+func during(k Kind) string {
+	if k == Crowd {
+		return "during the crowd"
+	}
+	return "during the flood"
+}
+
+// wrongs lists what went wrong, the most frequent first.
+func wrongs(f Felt) string {
+	names := slices.SortedFunc(maps.Keys(f.Wrong), func(a, b string) int { return int(f.Wrong[b]) - int(f.Wrong[a]) })
+	var parts []string
+	for _, n := range names {
+		parts = append(parts, fmt.Sprintf("%s %s", thousands(f.Wrong[n]), n))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "   (" + strings.Join(parts, ", ") + ")"
+}
+
+func from(f *Flood) string {
+	if f.Sources == 0 {
+		return ""
+	}
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(f.Countries)) {
+		parts = append(parts, fmt.Sprintf("%s %s", c, thousands(uint64(f.Countries[c]))))
+	}
+	return fmt.Sprintf(" from %s addresses, registered in %s", thousands(uint64(f.Sources)), strings.Join(parts, ", "))
+}
+
+func countries(m map[string]uint64) string {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		if m[a] != m[b] {
+			return int(m[b]) - int(m[a])
+		}
+		return strings.Compare(a, b)
+	})
+	var parts []string
+	for _, n := range names[:min(5, len(names))] {
+		parts = append(parts, fmt.Sprintf("%s (%s)", n, thousands(m[n])))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func percent(share float64) string {
+	if share > 0 && share < 0.001 {
+		return fmt.Sprintf("%.3f %%", 100*share)
+	}
+	return fmt.Sprintf("%.1f %%", 100*share)
+}
+
+// thousands writes 12345 as 12,345.
+func thousands(n uint64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// stamp is how long after the flood's beginning something happened.
+func stamp(at, begun time.Time) string {
+	if begun.IsZero() {
+		return at.Local().Format("15:04:05")
+	}
+	return fmt.Sprintf("%+.1f s", at.Sub(begun).Seconds())
+}
