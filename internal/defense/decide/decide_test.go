@@ -295,6 +295,18 @@ func TestLoosensWhatHitsVisitors(t *testing.T) {
 	}
 }
 
+func TestNoRefusalOfWhatMeetsVisitors(t *testing.T) {
+	w := newWorld(t)
+	samples := bot(100)
+	for i := range 20 {
+		samples[i].Visit.Clearance = traffic.ClearanceKnown
+	}
+	w.second(flood(true, true), []attack.Signature{sig(`path == "/"`, 0, 0, 1000)}, samples...)
+	if w.actions() != "slow" {
+		t.Errorf("%q", w.actions())
+	}
+}
+
 func TestSumOfCollateralIsBounded(t *testing.T) {
 	w := newWorld(t)
 	var sigs []attack.Signature

@@ -20,6 +20,9 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 		return
 	}
 	action, why := d.choose(now, f, s, e)
+	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
+		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
+	}
 	if e == nil {
 		if d.covered(w, s.Match, action) {
 			return
@@ -228,6 +231,24 @@ func (d *Decider) loosen(now Moment, w *traffic.Window) {
 // or behaved well for a while.
 func real(v *traffic.Visit) bool {
 	return v.Clearance != traffic.ClearanceNone || v.Standing == traffic.StandingGood
+}
+
+// meetsVisitors says that more than a tenth of what m meets now are surely
+// visitors' requests.
+func meetsVisitors(w *traffic.Window, m *match.Match) bool {
+	if w == nil {
+		return false
+	}
+	hit, visitors := 0, 0
+	for i := range w.Samples {
+		if v := &w.Samples[i].Visit; m.Hits(v) {
+			hit++
+			if real(v) {
+				visitors++
+			}
+		}
+	}
+	return visitors*10 > hit
 }
 
 func (d *Decider) once(key, text string, numbers map[string]float64) {

@@ -24,7 +24,7 @@ const (
 const (
 	clean     = 0.001 // of ordinary traffic: the house's limit
 	welcoming = 0.02  // of first visits
-	useless   = 0.3   // of ordinary traffic: a match that broad describes nothing
+	telling   = 5     // times as common in the flood as in ordinary traffic: less describes nothing
 	free      = 0.98  // share of coverage that a trait must keep to be added for nothing
 	leastKept = 0.2   // share of coverage that a trait must keep to be added at a price
 	leastPart = 0.05  // share of the flood that a signature must cover
@@ -102,7 +102,7 @@ func (t *table) best(left bitset) *conj {
 			continue
 		}
 		c := t.grow(seed, left)
-		if c == nil || c.part < leastPart || c.hits > useless {
+		if c == nil || c.part < leastPart || c.part < telling*c.hits {
 			continue
 		}
 		if best == nil || better(c, best) < 0 {

@@ -181,6 +181,23 @@ func TestFirstVisitsAreSpared(t *testing.T) {
 	}
 }
 
+// During an attack some visitors count as known, which no ordinary sample was.
+func TestWhatPeopleEarnedIsNoTrait(t *testing.T) {
+	r := dice()
+	n := normal(r, 2000, 0.05)
+	known := func() traffic.Sample {
+		s := visitor(r, 0)
+		s.Visit.Clearance = traffic.ClearanceKnown
+		return s
+	}
+	s, f := mix(r, 1000, 800, known)
+	for _, sig := range Mine(f, s, n) {
+		if text := sig.Match.String(); strings.Contains(text, "known") || strings.Contains(text, "good") || clear(sig) {
+			t.Errorf("%s", text)
+		}
+	}
+}
+
 func TestPlaceAloneIsNoSignature(t *testing.T) {
 	r := dice()
 	n := normal(r, 2000, 1) // all look the same but for where they are from

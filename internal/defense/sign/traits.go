@@ -98,7 +98,7 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 	byKey := make(map[string]*trait)
 	var found []*trait
 	for i, key := range keys {
-		if float64(counts[key]) < keep || unknown(f, key) {
+		if float64(counts[key]) < keep || unknown(f, key) || earned(f, key) {
 			continue
 		}
 		tr := byKey[key]
@@ -185,6 +185,14 @@ func unknown(f traffic.Field, key string) bool {
 		return key == ""
 	}
 	return false
+}
+
+// earned says that visitors have to earn the key. Nothing that people earned is
+// ever held against them; besides, who is known is told apart from who is
+// proven during attacks only, so that ordinary traffic could not testify.
+func earned(f traffic.Field, key string) bool {
+	return f == traffic.FieldClearance && key != traffic.ClearanceNone.String() ||
+		f == traffic.FieldStanding && key == traffic.StandingGood.String()
 }
 
 // excess estimates how many of the flood's samples are among seen ones, when

@@ -9,9 +9,11 @@ import (
 const blatantLeast = 20
 
 // Blatant judges a glance: a Window of a tenth of a second or two in which
-// only Span, At, Offered, Admitted, ByKind, ByClearance and Origin are filled.
-// It changes nothing in d. Its finding is for putting newcomers at the end of
-// the line until the whole window can be judged, and for nothing harder.
+// only At, Span, Offered, Admitted, ByKind, ByClearance and Origin are filled.
+// Offered and Admitted hold those too that wait in line and so have no answer
+// yet; ByKind and ByClearance hold the answered ones only. It changes nothing
+// in d. Its finding is for putting newcomers at the end of the line until the
+// whole window can be judged, and for nothing harder.
 //
 // What counts is what got past the door: a flood that is being refused is no
 // emergency, and one that changes its shape is one again.
@@ -45,24 +47,25 @@ func (d *Detector) Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding
 	}, true
 }
 
-// likePeople says whether the excess fetches assets or keeps cookies about as
-// usual; asked is false where the site has neither.
+// likePeople says whether those answered fetch assets or keep cookies about as
+// usual; asked is false where the site has neither, or too few were answered.
 func likePeople(w *traffic.Window, n *traffic.Normal) (like, asked bool) {
-	e := excess{w: w, n: n, total: w.Rate(w.Offered) - n.Requests}
-	if e.total <= 0 {
-		return true, true
+	answered := uint64(0)
+	for _, c := range w.ByKind {
+		answered += c
 	}
-	if n.Learned < youth {
+	if n.Learned < youth || answered == 0 {
 		return false, false
 	}
+	share := func(c uint64) float64 { return float64(c) / float64(answered) }
 	if n.AssetShare >= telling {
 		asked = true
-		like = like || e.share(w.ByKind[traffic.KindAsset], n.AssetShare) >= 0.5*n.AssetShare
+		like = like || share(w.ByKind[traffic.KindAsset]) >= 0.5*n.AssetShare
 	}
 	if n.ClearanceShare >= telling {
 		asked = true
 		cleared := w.ByClearance[traffic.ClearanceProven] + w.ByClearance[traffic.ClearanceKnown]
-		like = like || e.share(cleared, n.ClearanceShare) >= 0.5*n.ClearanceShare
+		like = like || share(cleared) >= 0.5*n.ClearanceShare
 	}
 	return like, asked
 }

@@ -19,7 +19,7 @@ const (
 
 // youth is how much ordinary traffic must have been seen before shares of
 // fields mean anything.
-const youth = 10 * time.Second
+const youth = 5 * time.Second
 
 // Detector tells floods from crowds. It remembers what it said of the windows
 // before. Make it with New.

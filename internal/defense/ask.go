@@ -1,0 +1,105 @@
+package defense
+
+import (
+	"errors"
+	"time"
+
+	"seawall/internal/defense/decide"
+	"seawall/internal/mitigation"
+)
+
+// patience is how long a question waits for the loop, which answers within
+// some tens of milliseconds as a rule.
+const patience = 5 * time.Second
+
+// Errors that a caller decides on.
+var (
+	ErrNotRunning = errors.New("the control loop is not running")
+	ErrBusy       = errors.New("the control loop did not answer in time; what was asked for may still happen")
+)
+
+// ask is a question for the loop's goroutine.
+type ask struct {
+	do   func(now decide.Moment)
+	done chan struct{}
+}
+
+// do runs f on the loop's goroutine and waits for it.
+func (l *Loop) do(f func(now decide.Moment)) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	a := ask{do: f, done: make(chan struct{})}
+	select {
+	case l.asks <- a:
+	case <-l.gone:
+		return ErrNotRunning
+	case <-timer.C:
+		return ErrNotRunning
+	}
+	select {
+	case <-a.done:
+		return nil
+	case <-timer.C:
+		return ErrBusy
+	}
+}
+
+// Order carries out what somebody asks for and returns once it stands. Safe
+// for concurrent use; it waits for Run to have begun, for five seconds at most.
+func (l *Loop) Order(o decide.Order) (decide.Result, error) {
+	type answer struct {
+		r   decide.Result
+		err error
+	}
+	c := make(chan answer, 1)
+	err := l.do(func(now decide.Moment) {
+		off := l.decider.Off()
+		r, out, err := l.decider.Order(now, o, l.baseline.Normal())
+		l.take(now, out)
+		l.flush(now)
+		if l.decider.Off() != off && l.deps.SetOff != nil {
+			l.deps.SetOff(!off)
+		}
+		l.tellStance(now)
+		l.publish(now)
+		c <- answer{r, err}
+	})
+	if err != nil {
+		return decide.Result{}, err
+	}
+	select {
+	case a := <-c:
+		return a.r, a.err
+	default:
+		return decide.Result{}, errors.New("the order could not be carried out; see the log")
+	}
+}
+
+// Known looks a mitigation up, ended ones too, for a month.
+func (l *Loop) Known(id mitigation.ID) (decide.Known, bool) {
+	type answer struct {
+		k  decide.Known
+		ok bool
+	}
+	c := make(chan answer, 1)
+	if l.do(func(decide.Moment) { k, ok := l.decider.Find(id); c <- answer{k, ok} }) != nil {
+		return decide.Known{}, false
+	}
+	a := <-c
+	return a.k, a.ok
+}
+
+// Find is Known, short. Its Match is nil once the address in it was forgotten.
+func (l *Loop) Find(id mitigation.ID) (m mitigation.Mitigation, active, known bool) {
+	k, ok := l.Known(id)
+	return k.Mitigation, k.Active, ok
+}
+
+// Mitigations lists everything that is active; nil when the loop does not run.
+func (l *Loop) Mitigations() []decide.Listed {
+	c := make(chan []decide.Listed, 1)
+	if l.do(func(decide.Moment) { c <- l.decider.List(0) }) != nil {
+		return nil
+	}
+	return <-c
+}

@@ -1,0 +1,35 @@
+package defense
+
+import (
+	"seawall/internal/defense/baseline"
+	"seawall/internal/defense/decide"
+	"seawall/internal/defense/detect/httpflood"
+	"seawall/internal/defense/observe"
+	"seawall/internal/kit/problem"
+)
+
+// Config holds the settings of the loop's parts.
+type Config struct {
+	Observe   observe.Config   `yaml:"observe"`
+	Baseline  baseline.Config  `yaml:"baseline"`
+	HTTPFlood httpflood.Config `yaml:"http_flood"`
+	Decide    decide.Config    `yaml:"decide"`
+}
+
+// DefaultConfig is sensible from the first minute.
+func DefaultConfig() Config {
+	return Config{
+		Observe: observe.DefaultConfig(), Baseline: baseline.DefaultConfig(),
+		HTTPFlood: httpflood.DefaultConfig(), Decide: decide.DefaultConfig(),
+	}
+}
+
+// Validate lists what is wrong with c.
+func (c Config) Validate() problem.List {
+	var l problem.List
+	l.Under("observe", c.Observe.Validate())
+	l.Under("baseline", c.Baseline.Validate())
+	l.Under("http_flood", c.HTTPFlood.Validate())
+	l.Under("decide", c.Decide.Validate())
+	return l
+}

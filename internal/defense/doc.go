@@ -1,0 +1,24 @@
+// Package defense is the control loop: it notices floods, decides what to do
+// about them, and undoes it.
+//
+//	observe -> baseline -> detect -> sign -> decide -> enforce
+//
+// In: visits with what became of them (Record, safe for concurrent use, never
+// waiting), how the line for the origin stands, the door's reports of repeat
+// offenders, orders of people. Out: mitigations for an Applier, the door's
+// stance (under attack or calm), a Status, Records of every step.
+//
+// Run is one goroutine. Ten times a second it glances at plain counters, so
+// that what is blatant is answered within 250 ms; once a second it walks the
+// whole loop. Order, Find and Mitigations hand a question to that goroutine and
+// wait for its answer. Nothing on the way of a request ever waits for it.
+//
+// On disk, in DataDir: mitigations.journal (what is decided, within 100 ms) and
+// baseline (what is normal, each minute). Bans in the journal hold addresses
+// while they are active and for an hour after; see decide.
+//
+// Fail-open: without a journal, with a failing Applier or a broken detector the
+// loop goes on, traffic passes, and the trouble stands in Status and in the
+// log. Memory is bounded by the sub-rooms' bounds, the last 100 records and 16
+// attacks.
+package defense

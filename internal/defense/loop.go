@@ -1,0 +1,229 @@
+package defense
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"seawall/internal/attack"
+	"seawall/internal/defense/baseline"
+	"seawall/internal/defense/decide"
+	"seawall/internal/defense/detect/httpflood"
+	"seawall/internal/defense/enforce"
+	"seawall/internal/defense/observe"
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// How often the loop does what.
+const (
+	glanceEvery = 100 * time.Millisecond
+	windowEvery = time.Second
+	saveEvery   = time.Minute
+)
+
+// Detector judges windows. It is fed every window, in order, keeps no clock and
+// does no I/O.
+type Detector interface {
+	Name() string
+	Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
+}
+
+// Quick is a Detector that can also judge a glance: a Window of a tenth of a
+// second in which only At, Span, Offered, Admitted, Refused, ByKind,
+// ByClearance and Origin are filled.
+type Quick interface {
+	Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding, bool)
+}
+
+// Stance is told when an attack begins and when it is over.
+type Stance interface {
+	UnderAttack(since time.Time)
+	Calm()
+}
+
+// Deps is what the loop works with.
+type Deps struct {
+	Clock   *clock.Clock
+	Log     *slog.Logger
+	DataDir string // "" keeps nothing on disk
+
+	Applier enforce.Applier
+	Stance  Stance         // nil: nobody to tell
+	SetOff  func(off bool) // nil: nobody to tell
+
+	// Detectors judge each window; nil means httpflood alone.
+	Detectors []Detector
+	// Origin tells how the line for the origin stands now; nil: unknown.
+	Origin func() traffic.Origin
+	// Offences are the door's reports; nil: none.
+	Offences <-chan mitigation.Offence
+}
+
+// Loop is the control loop. Make it with New, start it with Run.
+type Loop struct {
+	cfg  Config
+	deps Deps
+	log  *slog.Logger
+
+	observer  *observe.Observer
+	baseline  *baseline.Baseline
+	detectors []Detector
+	decider   *decide.Decider
+	enforcer  *enforce.Enforcer
+	store     *store
+	records   *records
+	ledger    ledger
+
+	asks   chan ask
+	begun  atomic.Bool
+	gone   chan struct{} // closed when Run has returned
+	status atomic.Pointer[Status]
+
+	// What follows belongs to the goroutine of Run.
+	started  time.Time
+	last     decide.Moment
+	cutAt    clock.Instant
+	saveAt   clock.Instant
+	window   *traffic.Window
+	inLine   int // in flight or waiting at the last glance
+	crowd    *attack.Finding
+	stance   bool // the door was told of an attack
+	alarmAt  clock.Instant
+	troubles map[string]string
+	seen     map[string]bool // signatures recorded in this attack
+	asSaid   bool            // the trouble with enforcing was told
+	changed  bool            // Status is to be built anew
+}
+
+// New makes a loop and takes over what an earlier one left in DataDir. Nothing
+// is applied before Run.
+func New(cfg Config, deps Deps) (*Loop, error) {
+	if deps.Clock == nil || deps.Log == nil || deps.Applier == nil {
+		return nil, errors.New("defense needs a clock, a log and an applier")
+	}
+	if err := cfg.Validate().Err(); err != nil {
+		return nil, fmt.Errorf("defense: %w", err)
+	}
+	l := &Loop{
+		cfg: cfg, deps: deps, log: deps.Log,
+		observer: observe.New(cfg.Observe, deps.Clock), baseline: baseline.New(cfg.Baseline),
+		detectors: deps.Detectors, decider: decide.New(cfg.Decide), enforcer: enforce.New(deps.Applier),
+		records: newRecords(deps.Log), asks: make(chan ask), gone: make(chan struct{}),
+		troubles: make(map[string]string), seen: make(map[string]bool), window: &traffic.Window{},
+	}
+	if l.detectors == nil {
+		l.detectors = []Detector{httpflood.New(cfg.HTTPFlood)}
+	}
+	now := l.moment()
+	l.started, l.last, l.cutAt, l.saveAt = now.Wall, now, now.At, now.At.Add(saveEvery)
+	if err := l.open(now); err != nil {
+		return nil, err
+	}
+	l.publish(now)
+	return l, nil
+}
+
+// open takes over what is on disk.
+func (l *Loop) open(now decide.Moment) error {
+	var err error
+	if l.store, err = openStore(l.deps.DataDir); err != nil {
+		return err
+	}
+	if t := l.store.trouble; t != "" {
+		l.trouble(now, "journal", t)
+	}
+	if err := l.store.loadBaseline(l.baseline); err != nil {
+		l.record(now, "baseline", "What was learnt about normal traffic cannot be read; learning begins anew.", nil, true)
+		l.log.Warn("baseline not read", "err", err)
+	}
+	r, out, err := l.decider.Restore(now, l.store.each)
+	if err != nil {
+		l.trouble(now, "journal", err.Error())
+		return nil
+	}
+	if r.Active+r.Expired+r.Bad > 0 {
+		l.record(now, "decide", fmt.Sprintf("Took over %d mitigations from before the restart; %d had ended meanwhile.", r.Active, r.Expired),
+			map[string]float64{"active": float64(r.Active), "expired": float64(r.Expired), "unreadable": float64(r.Bad)}, r.Bad > 0)
+	}
+	l.take(now, out)
+	return nil
+}
+
+// Observer is where visits are recorded: hand it to listen as its Watcher.
+func (l *Loop) Observer() *observe.Observer { return l.observer }
+
+// Record counts a visit that has got its answer; see observe.
+func (l *Loop) Record(v *traffic.Visit, d mitigation.Verdict, o traffic.Outcome) {
+	l.observer.Record(v, d, o)
+}
+
+// Run works until ctx ends. It can be called once. What is active stays
+// applied, and on disk.
+func (l *Loop) Run(ctx context.Context) error {
+	if !l.begun.CompareAndSwap(false, true) {
+		return errors.New("the control loop runs already, or has ended")
+	}
+	defer close(l.gone)
+	l.guard(func() {
+		now := l.moment()
+		l.flush(now)
+		l.tellStance(now)
+		l.publish(now)
+	})
+	tick := time.NewTicker(glanceEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return l.finish()
+		case <-tick.C:
+			l.guard(l.tick)
+		case a := <-l.asks:
+			l.guard(func() { defer close(a.done); a.do(l.moment()) })
+		}
+	}
+}
+
+// Close releases the files of a loop whose Run was never called.
+func (l *Loop) Close() error {
+	if !l.begun.CompareAndSwap(false, true) {
+		return nil
+	}
+	defer close(l.gone)
+	return l.store.close()
+}
+
+func (l *Loop) finish() error {
+	err := l.store.saveBaseline(l.baseline)
+	l.store.wait()
+	l.records.close()
+	return errors.Join(err, l.store.close())
+}
+
+// guard keeps a broken part from ending the loop: traffic passes meanwhile.
+func (l *Loop) guard(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.trouble(l.moment(), "panic", fmt.Sprint(r))
+		}
+	}()
+	f()
+}
+
+// moment reads both clocks.
+func (l *Loop) moment() decide.Moment {
+	at := l.deps.Clock.Now()
+	return decide.Moment{At: at, Wall: l.deps.Clock.Wall(at)}
+}
+
+func (l *Loop) origin() traffic.Origin {
+	if l.deps.Origin == nil {
+		return traffic.Origin{}
+	}
+	return l.deps.Origin()
+}

@@ -1,0 +1,331 @@
+package defense
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"seawall/internal/attack"
+	"seawall/internal/defense/decide"
+	"seawall/internal/defense/sign"
+	"seawall/internal/match"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// clockStep is how far the wall clock must jump to be taken for set.
+const clockStep = 2 * time.Second
+
+// offencesATick bounds the work on reports in one tick.
+const offencesATick = 4096
+
+// tick is a tenth of a second's work.
+func (l *Loop) tick() {
+	now := l.moment()
+	if step := now.Wall.Sub(l.last.Wall) - now.At.Sub(l.last.At); step > clockStep || step < -clockStep {
+		l.record(now, "decide", "The wall clock was set; no mitigation ends earlier or later for it.", map[string]float64{"seconds": step.Seconds()}, false)
+		l.take(now, l.decider.Restamp(now))
+	}
+	l.last = now
+	l.take(now, l.decider.Tick(now))
+	l.offences(now)
+	l.glance(now)
+	// Half a glance early is on time: ticks come a little late or early.
+	if now.At.Sub(l.cutAt) >= windowEvery-glanceEvery/2 {
+		l.cutAt = now.At
+		l.second(now)
+		l.changed = true
+	}
+	l.flush(now)
+	l.tellStance(now)
+	if now.At >= l.saveAt {
+		l.saveAt = now.At.Add(saveEvery)
+		if err := l.store.saveBaselineLater(l.baseline); err != nil {
+			l.trouble(now, "baseline", err.Error())
+		}
+	}
+	if l.changed {
+		l.publish(now)
+	}
+}
+
+func (l *Loop) offences(now decide.Moment) {
+	var list []mitigation.Offence
+	for len(list) < offencesATick {
+		select {
+		case o, ok := <-l.deps.Offences:
+			if !ok {
+				l.deps.Offences = nil
+				continue
+			}
+			list = append(list, o)
+			continue
+		default:
+		}
+		break
+	}
+	if len(list) > 0 {
+		l.take(now, l.decider.Offences(now, list))
+	}
+}
+
+// glance is the fast path: plain counters only.
+func (l *Loop) glance(now decide.Moment) {
+	g, o := l.observer.Peek(), l.origin()
+	inLine := o.InFlight + o.Waiting
+	// Who waits in line has no answer yet, so was not recorded.
+	more := uint64(max(inLine-l.inLine, 0))
+	l.inLine = inLine
+	w := &traffic.Window{
+		At: g.At, Wall: now.Wall, Span: g.Span,
+		Offered: g.Offered + more, Admitted: g.Admitted + more, Refused: g.Refused,
+		ByKind: g.ByKind, ByClearance: g.ByClearance, Origin: o,
+	}
+	w.Origin.Asked, w.Origin.Failed, w.Origin.Shed = g.Asked, g.Failed, g.Shed
+	n := l.baseline.Normal()
+	for _, d := range l.detectors {
+		q, ok := d.(Quick)
+		if !ok {
+			continue
+		}
+		f, blatant := q.Blatant(w, n)
+		if !blatant {
+			continue
+		}
+		if !l.stance && l.alarmAt == 0 {
+			l.alarmAt = f.Since
+			l.record(now, "detect", fmt.Sprintf("%s sees %.0f requests a second at a glance, where %.0f are usual.", d.Name(), f.Rate, f.Normal), numbers(&f), true)
+		}
+		l.take(now, l.decider.Emergency(now, f))
+		return
+	}
+}
+
+// second is the whole walk.
+func (l *Loop) second(now decide.Moment) {
+	w := l.observer.Cut(l.origin())
+	n := l.baseline.Normal()
+	var findings []attack.Finding
+	for _, d := range l.detectors {
+		findings = append(findings, d.Detect(w, n)...)
+	}
+	flood, crowd := find(findings, attack.HTTPFlood), find(findings, attack.FlashCrowd)
+	l.window = w
+
+	var sigs []attack.Signature
+	if flood != nil {
+		sigs = l.sign(now, flood, w, n)
+	}
+	before := l.decider.Attack()
+	l.tellFinding(now, flood, crowd)
+	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs}))
+	l.baseline.Learn(w, flood != nil || l.decider.UnderAttack())
+
+	l.flush(now)
+	if flood != nil {
+		since := l.deps.Clock.Wall(flood.Since)
+		if l.alarmAt != 0 && l.alarmAt > flood.Since.Add(-5*time.Second) {
+			since = l.deps.Clock.Wall(min(l.alarmAt, flood.Since))
+		}
+		l.ledger.follow(now.Wall, since, w, n, flood, sigs)
+		l.ledger.mitigated(l.mitigatedAt())
+	} else if before {
+		l.ledger.end(now.Wall)
+		clear(l.seen)
+	}
+}
+
+// sign mines what is left of the flood besides what is refused already.
+func (l *Loop) sign(now decide.Moment, flood *attack.Finding, w *traffic.Window, n *traffic.Normal) []attack.Signature {
+	left := w.Samples
+	if refusing := l.decider.Refusing(); len(refusing) > 0 {
+		left = make([]traffic.Sample, 0, len(w.Samples))
+		for i := range w.Samples {
+			if !anyHits(refusing, &w.Samples[i].Visit) {
+				left = append(left, w.Samples[i])
+			}
+		}
+	}
+	if len(left) == 0 || len(w.Samples) == 0 {
+		return nil
+	}
+	// Ordinary visitors are always left. Mine only when there is clearly more
+	// than they: half more than their peak, and twice the chance error of the
+	// sample (a Poisson count's is its root).
+	usual := max(1.5*n.Peak, l.cfg.HTTPFlood.Floor) / flood.Rate * float64(len(w.Samples))
+	if float64(len(left)) <= usual+2*math.Sqrt(usual) {
+		return nil
+	}
+	f := *flood
+	f.Rate *= float64(len(left)) / float64(len(w.Samples))
+	begin := time.Now()
+	sigs := sign.Mine(f, left, n)
+	took := time.Since(begin)
+	fresh, covered := 0, 0.0
+	for i := range sigs {
+		covered += sigs[i].Coverage
+		if text := sigs[i].Match.String(); !l.seen[text] && len(l.seen) < 1024 {
+			l.seen[text] = true
+			fresh++
+		}
+	}
+	if fresh > 0 || len(sigs) == 0 && !l.seen[""] {
+		text := fmt.Sprintf("%d signatures describe %.0f %% of what is left of the flood; the first: %s.", len(sigs), 100*min(covered, 1), first(sigs))
+		if len(sigs) == 0 {
+			l.seen[""] = true
+			text = "Nothing tells what is left of the flood from ordinary traffic yet."
+		}
+		l.record(now, "sign", text, map[string]float64{
+			"signatures": float64(len(sigs)), "coverage": min(covered, 1), "flood_tested": float64(len(left)),
+			"ordinary_tested": float64(len(n.Ordinary)), "rate_left": f.Rate, "took_ms": float64(took.Microseconds()) / 1000,
+		}, false)
+	}
+	return sigs
+}
+
+// tellFinding records what changed in what is found.
+func (l *Loop) tellFinding(now decide.Moment, flood, crowd *attack.Finding) {
+	switch {
+	case flood != nil && !l.decider.Attack():
+		l.record(now, "detect", fmt.Sprintf("A flood: %.0f requests a second, where %.0f are usual.", flood.Rate, flood.Normal), numbers(flood), true)
+	case flood != nil && flood.Rate > 2*l.ledger.peakTold():
+		l.ledger.told = flood.Rate
+		l.record(now, "detect", fmt.Sprintf("The flood has grown to %.0f requests a second.", flood.Rate), numbers(flood), true)
+	case flood == nil && l.decider.Attack():
+		l.record(now, "detect", "The flood is over.", map[string]float64{"rate": l.window.Rate(l.window.Offered)}, false)
+	}
+	switch {
+	case crowd != nil && l.crowd == nil:
+		l.record(now, "detect", fmt.Sprintf("A crowd: %.0f requests a second, where %.0f are usual. They behave as visitors do; nobody is refused for it.", crowd.Rate, crowd.Normal), numbers(crowd), true)
+	case crowd == nil && l.crowd != nil && flood == nil:
+		l.record(now, "detect", "The crowd has gone.", map[string]float64{"rate": l.window.Rate(l.window.Offered)}, false)
+	}
+	l.crowd = crowd
+}
+
+// take passes an Output on: to the journal first, then to enforce.
+func (l *Loop) take(now decide.Moment, o decide.Output) {
+	if len(o.Events) > 0 {
+		if err := l.store.append(now, l.decider, o.Events); err != nil {
+			l.trouble(now, "journal", err.Error())
+		} else {
+			delete(l.troubles, "journal")
+		}
+	}
+	if o.Compact {
+		if err := l.store.compact(now, l.decider); err != nil {
+			l.trouble(now, "journal", err.Error())
+		}
+	}
+	for _, c := range o.Changes {
+		l.changed = true
+		if c.Apply != nil {
+			l.enforcer.Set(*c.Apply)
+		} else {
+			l.enforcer.Drop(c.Withdraw)
+		}
+	}
+	for _, n := range o.Notes {
+		l.record(now, n.Step, n.Text, n.Numbers, n.Warn)
+	}
+}
+
+// flush lets enforce do what is due.
+func (l *Loop) flush(now decide.Moment) {
+	failed := l.enforcer.Flush(now.At)
+	switch {
+	case len(failed) > 0 && !l.asSaid:
+		l.asSaid = true
+		l.trouble(now, "enforce", failed[0].Err.Error())
+		l.record(now, "enforce", fmt.Sprintf("%d mitigations could not be applied or withdrawn; they are tried again.", len(failed)),
+			map[string]float64{"failed": float64(len(failed))}, true)
+	case len(failed) == 0 && l.asSaid && l.enforcer.Counts().Pending == 0:
+		l.asSaid = false
+		delete(l.troubles, "enforce")
+		l.record(now, "enforce", "All mitigations stand as they should again.", nil, false)
+	}
+}
+
+// tellStance tells the door of an attack's beginning and end.
+func (l *Loop) tellStance(now decide.Moment) {
+	switch under := l.decider.UnderAttack(); {
+	case under && !l.stance:
+		since := now.Wall.Add(-windowEvery)
+		if l.alarmAt != 0 {
+			since = l.deps.Clock.Wall(l.alarmAt)
+		} else if a := l.ledger.current; a != nil {
+			since = a.Since
+		} else if from, ok := l.earliest(); ok {
+			since = from // taken over after a restart
+		}
+		l.stance = true
+		if l.deps.Stance != nil {
+			l.deps.Stance.UnderAttack(since)
+		}
+		l.changed = true
+	case !under && l.stance:
+		l.stance, l.alarmAt = false, 0
+		if l.deps.Stance != nil {
+			l.deps.Stance.Calm()
+		}
+		l.changed = true
+	case !under:
+		l.alarmAt = 0
+	}
+}
+
+// earliest finds the first of the machine's mitigations that are active.
+func (l *Loop) earliest() (time.Time, bool) {
+	var first time.Time
+	for _, m := range l.decider.List(256) {
+		if m.By == mitigation.ByMachine && m.Kind != "ban" && (first.IsZero() || m.From.Before(first)) {
+			first = m.From
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// mitigatedAt tells since when the first of the machine's mitigations that is
+// still active stands, if one does.
+func (l *Loop) mitigatedAt() (time.Time, bool) {
+	var first time.Time
+	for _, m := range l.decider.List(256) {
+		if m.By == mitigation.ByMachine && m.Kind != "ban" && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
+			first = m.From
+		}
+	}
+	return first, !first.IsZero()
+}
+
+func anyHits(list []*match.Match, v *traffic.Visit) bool {
+	for _, m := range list {
+		if m.Hits(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func find(fs []attack.Finding, v attack.Vector) *attack.Finding {
+	for i := range fs {
+		if fs[i].Vector == v {
+			return &fs[i]
+		}
+	}
+	return nil
+}
+
+func first(sigs []attack.Signature) string {
+	if len(sigs) == 0 {
+		return ""
+	}
+	return sigs[0].Match.String()
+}
+
+func numbers(f *attack.Finding) map[string]float64 {
+	out := map[string]float64{"rate": f.Rate, "normal": f.Normal, "confidence": f.Confidence}
+	for _, fact := range f.Facts {
+		out[fact.Name] = fact.Value
+	}
+	return out
+}
