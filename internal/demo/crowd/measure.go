@@ -91,7 +91,7 @@ type measures struct {
 	mu     sync.Mutex
 	open   map[uint64]open // requests on their way
 	opened uint64          // requests ever begun
-	marks  []mark // phases, in order of time
+	marks  []mark          // phases, in order of time
 	felt   map[key]*record
 	recent []*second // the last few seconds, oldest first
 }

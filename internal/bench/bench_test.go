@@ -1,0 +1,197 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets this test's own program play the demo's role "run": it answers
+// each kind with a summary made up for the test.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "played" {
+		os.Exit(played())
+	}
+	os.Exit(m.Run())
+}
+
+func played() int {
+	line, err := bufio.NewReader(os.Stdin).ReadBytes('\n')
+	if err != nil {
+		return 1
+	}
+	var s setup
+	if err := json.Unmarshal(line, &s); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	visitors := `"visitors":{"quiet":{"share":1,"p50_ms":11,"p99_ms":13},"during":{"meant":1600,"served":1599,"share":0.9993,"p50_ms":12,"p99_ms":%d,"wrong":{"refused":%d}}}`
+	switch s.Kind {
+	case "heavy":
+		fmt.Printf(`{`+visitors+`,"flood":{"sent":200000,"reached":900,"reached_share":0.0045,"reached_share_after_2s":0.0004},"seawall":{"noticed_s":0.3,"mitigated_s":0.5,"withdrawn_s":20,"attacks":1}}`, 49, 0)
+	case "wide":
+		fmt.Printf(`{`+visitors+`,"seawall":{"noticed_s":0.3,"mitigated_s":-1,"withdrawn_s":-1,"attacks":1}}`, 49, 0)
+	case "crowd":
+		fmt.Printf(`{`+visitors+`,"seawall":{"attacks":0}}`, 90, 3)
+	case "one":
+		fmt.Print(`{"flood":{"sent":4000,"reached":200}}`)
+	case "rotate":
+		fmt.Print(`{"flood":{"sent":4000,"reached":700}}`)
+	case "many":
+		fmt.Printf(`{"flood":{"sent":%d},"seawall":{"peak_rss_bytes":%d}}`, s.Requests, 100<<20)
+	}
+	fmt.Println()
+	return 0
+}
+
+func testEnv() Env {
+	return Env{Executable: os.Args[0], Role: func(string) []string { return []string{"played"} }}
+}
+
+func TestBars(t *testing.T) {
+	r, err := Run(t.Context(), Options{}, testEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range r.Results {
+		for _, b := range s.Bars {
+			got[s.name(b)] = b.Passed
+		}
+	}
+	want := map[string]bool{
+		"heavy: visitors' requests served":                              true,
+		"heavy: visitors' p99":                                          true,
+		"heavy: flood reaching the site after 2 s":                      true,
+		"heavy: withdrawn by itself":                                    true,
+		"wide: visitors' requests served":                               true,
+		"wide: mitigated":                                               false,
+		"wide: withdrawn by itself":                                     false,
+		"crowd: visitors' requests served":                              true,
+		"crowd: called an attack":                                       true,
+		"crowd: visitors refused":                                       false,
+		"rotate: gained by rotating":                                    true,
+		"memory: resident memory after 1000000 clients/at most 256 MiB": true,
+		"memory: resident memory after 1000000 clients/at most 64 MiB":  false,
+	}
+	for name, passed := range want {
+		if p, ok := got[name]; !ok || p != passed {
+			t.Errorf("%s: %v, %v", name, p, ok)
+		}
+	}
+	if len(got) != len(want) || r.Passed() {
+		t.Errorf("%d bars: %v", len(got), got)
+	}
+	text := r.Text()
+	for _, s := range []string{"MISSED", "3.50 times", "never", "at most 64 MiB", "99.93 %"} {
+		if !strings.Contains(text, s) {
+			t.Errorf("the table does not show %q:\n%s", s, text)
+		}
+	}
+}
+
+func (r Result) name(b Bar) string {
+	n := r.Name + ": " + b.Name
+	if r.Name == "memory" {
+		n += "/" + b.Asked
+	}
+	return n
+}
+
+func TestUnknownScenario(t *testing.T) {
+	if _, err := Run(t.Context(), Options{Scenarios: []string{"tsunami"}}, testEnv()); err == nil || !strings.Contains(err.Error(), "heavy") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestStopsWithItsContext(t *testing.T) {
+	env := Env{Executable: "/bin/cat", Role: func(string) []string { return nil }}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := Run(ctx, Options{Scenarios: []string{"crowd"}}, env); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestPeersStart starts each peer that is installed with its configuration and
+// asks it for a page as an address of its own.
+func TestPeersStart(t *testing.T) {
+	site, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	go func() {
+		_ = http.Serve(site, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "for "+r.Header.Get("X-Forwarded-For"))
+		}))
+	}()
+	for _, p := range peers() {
+		t.Run(p.program, func(t *testing.T) {
+			if !p.installed() {
+				t.Skip(p.program + " is not installed")
+			}
+			dir := t.TempDir()
+			free, err := freePorts(1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, "conf")
+			if err := os.WriteFile(file, []byte(p.config(free[0], site.Addr().String(), dir)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var said strings.Builder
+			cmd := exec.Command(p.path(), p.args(file, dir)...)
+			cmd.Stderr = &said
+			run, err := launch(cmd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer run.end(3 * time.Second)
+			if err := run.listens(free[0]); err != nil {
+				t.Fatal(err)
+			}
+			limited := 0
+			for i := range 60 {
+				resp, err := ask(free[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch {
+				case resp.StatusCode == 429:
+					limited++
+				case i == 0:
+					body := make([]byte, 100)
+					n, _ := resp.Body.Read(body)
+					if got := string(body[:n]); got != "for 192.0.2.9" {
+						t.Errorf("the site sees %q", got)
+					}
+				}
+				resp.Body.Close()
+			}
+			if limited == 0 {
+				t.Error("nothing was limited")
+			}
+		})
+	}
+}
+
+func ask(addr string) (*http.Response, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprint(c, "PROXY TCP4 192.0.2.9 127.0.0.1 999 80\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(bufio.NewReader(c), nil)
+}
