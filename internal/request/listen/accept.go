@@ -59,15 +59,18 @@ func (s *Server) enrol(t *net.TCPConn) *conn {
 		s.count.overAll.Add(1)
 		return nil
 	}
-	c := &conn{s: s, tcp: t, peer: peer, from: peer, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	var held places
+	if !trusted {
+		if held, ok = s.takePlaces(peer); !ok {
+			return nil
+		}
+	}
+	c := &conn{s: s, tcp: t, peer: peer, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
 	c.woken.L = &c.mu
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted
-	if !trusted && !s.admitClient(c, peer) {
-		return nil
-	}
 	if !s.conns.add(c) {
-		s.releaseClient(c)
+		s.givePlaces(held)
 		s.count.overAll.Add(1)
 		return nil
 	}
@@ -77,7 +80,7 @@ func (s *Server) enrol(t *net.TCPConn) *conn {
 // forget gives back the places of a connection that was closed.
 func (s *Server) forget(c *conn) {
 	s.conns.remove(c)
-	s.releaseClient(c)
+	s.givePlaces(c.held)
 	if c.evicted.CompareAndSwap(true, false) {
 		s.leaving.Add(-1)
 	}
@@ -127,8 +130,20 @@ func (c *conn) greet() error {
 		return nil
 	}
 	c.from = source.AddrPort().Addr().Unmap().WithZone("")
-	if !c.s.trusts(c.from) && !c.s.admitClient(c, c.from) {
+	if c.s.trusts(c.from) {
+		return nil
+	}
+	held, ok := c.s.takePlaces(c.from)
+	if !ok {
 		return errProxy
 	}
+	// Close may come from elsewhere at any time, and gives back what is held.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		c.s.givePlaces(held)
+		return errProxy
+	}
+	c.held = held
 	return nil
 }

@@ -50,6 +50,20 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, value...)
 }
 
+// scratch is room for one refusal. It is not a part of exchange, so that heads
+// which arrive slowly hold none.
+type scratch struct{ body, out []byte }
+
+// keepBuffer is how large a body's buffer may be to be used again.
+const keepBuffer = 32 << 10
+
+func (s *Server) scratch() *scratch {
+	if b, ok := s.scratches.Get().(*scratch); ok {
+		return b
+	}
+	return &scratch{make([]byte, 0, 4<<10), make([]byte, 0, 5<<10)}
+}
+
 // reject answers a message that is not accepted, and ends the connection.
 func (c *conn) reject(f fault) {
 	if f != faultSlowHead {

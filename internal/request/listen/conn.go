@@ -43,16 +43,16 @@ type conn struct {
 	writing atomic.Int64  // when the write that is under way is too slow, coarse ms; 0 none
 	worth   atomic.Uint32 // 0 nothing shown, 1 let in, 2 known to us
 	evicted atomic.Bool
-	sampled int64 // the sweeper's own: writing, when it last looked
-	queued  int   // the sweeper's own: bytes then in the kernel's send queue
-
-	client, network netip.Prefix // places taken in the tallies; zero: none
+	large   atomic.Bool // holds a borrowed buffer
+	sampled int64       // the sweeper's own: writing, when it last looked
+	queued  int         // the sweeper's own: bytes then in the kernel's send queue
 
 	mu          sync.Mutex // guards the following
 	woken       sync.Cond
 	interrupted bool // a read deadline in the past is set
 	ended       bool // by the sweeper: deadlines are no longer anybody else's
 	closed      bool
+	held        places
 	readUntil   bool // a read deadline is set at the socket
 	writeUntil  bool
 
@@ -91,7 +91,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.give > 0 {
 		n := copy(p, c.buf[c.r:c.r+c.give])
 		c.r += n
-		c.give -= n
+		if c.give -= n; c.give == 0 && c.r == c.w {
+			c.r, c.w = 0, 0
+			c.shrink()
+		}
 		return n, nil
 	}
 	switch c.part {
@@ -145,7 +148,15 @@ func (c *conn) answered() {
 }
 
 // takeOver makes the connection transparent. The reader has been stopped.
-func (c *conn) takeOver() { c.part = partRaw }
+func (c *conn) takeOver() {
+	c.part = partRaw
+	if len(c.buf) > smallBuffer {
+		rest := append([]byte(nil), c.buf[c.r:c.w]...)
+		c.s.giveBack(c.buf)
+		c.buf, c.r, c.w = rest, 0, len(rest)
+		c.large.Store(false)
+	}
+}
 
 // room makes room in buf for more of the head.
 func (c *conn) room() {
@@ -162,6 +173,7 @@ func (c *conn) room() {
 		c.r = 0
 		return
 	}
+	c.large.Store(true)
 	big := c.s.borrow()
 	c.w = copy(big, c.buf[:c.w])
 	c.buf = big
@@ -172,6 +184,7 @@ func (c *conn) shrink() {
 	if len(c.buf) > smallBuffer {
 		c.s.giveBack(c.buf)
 		c.buf = c.small[:]
+		c.large.Store(false)
 	}
 }
 

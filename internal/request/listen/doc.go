@@ -52,7 +52,9 @@
 // all places are taken the least useful connections that wait for a request are
 // closed first: those that never sent one or were refused last, then the
 // longest idle. A connection that is being served is never closed for another.
-// Memory per idle connection is about 20 KiB.
+// Memory per idle connection is about 20 KiB. Heads over 2 KiB borrow one of a
+// bounded number of larger buffers; when those run out, the heads that have
+// been arriving for longest are given up.
 //
 // # Units, ownership, failing
 //

@@ -18,8 +18,6 @@ type exchange struct {
 	visit   traffic.Visit
 	verdict mitigation.Verdict
 	outcome traffic.Outcome
-	buf     []byte // for the door's refusals
-	out     []byte // for answers
 
 	// For those let in.
 	rw       http.ResponseWriter
@@ -30,9 +28,6 @@ type exchange struct {
 	noBody   bool // BytesOut stays 0: HEAD, 204, 304
 	in       *countedBody
 }
-
-// keepBuffer is how large a buffer an exchange may keep for the next request.
-const keepBuffer = 32 << 10
 
 func (s *Server) newExchange(c *conn) *exchange {
 	x, ok := s.exchanges.Get().(*exchange)
@@ -46,15 +41,7 @@ func (s *Server) newExchange(c *conn) *exchange {
 }
 
 func (s *Server) freeExchange(x *exchange) {
-	fields, buf, out := x.head.fields, x.buf, x.out
-	if cap(buf) > keepBuffer {
-		buf = nil
-	}
-	if cap(out) > keepBuffer {
-		out = nil
-	}
-	*x = exchange{buf: buf[:0], out: out[:0]}
-	x.head.fields = fields[:0]
+	*x = exchange{head: head{fields: x.head.fields[:0]}}
 	s.exchanges.Put(x)
 }
 
@@ -87,8 +74,8 @@ func (x *exchange) decide() {
 	x.verdict = s.door.Decide(&x.visit)
 }
 
-// refusal asks the door for its answer.
-func (x *exchange) refusal() (a mitigation.Answer) {
+// refusal asks the door for its answer, whose body may use buf.
+func (x *exchange) refusal(buf []byte) (a mitigation.Answer) {
 	s := x.c.s
 	defer func() {
 		if p := recover(); p != nil {
@@ -96,11 +83,7 @@ func (x *exchange) refusal() (a mitigation.Answer) {
 			a = mitigation.Answer{Status: http.StatusServiceUnavailable, RetryAfter: 10, Close: true}
 		}
 	}()
-	a = s.door.Refuse(x.buf[:0], &x.visit, x.verdict, x)
-	if cap(a.Body) > cap(x.buf) {
-		x.buf = a.Body[:0]
-	}
-	return a
+	return s.door.Refuse(buf, &x.visit, x.verdict, x)
 }
 
 // record tells the watcher, once.

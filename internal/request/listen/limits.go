@@ -47,29 +47,31 @@ func (t *tally) give(p netip.Prefix) {
 	b.Add(-1)
 }
 
-// admitClient counts c for its client address, and says whether there was room.
-// The places are given back when c is closed.
-func (s *Server) admitClient(c *conn, a netip.Addr) bool {
+// places are what a connection was counted for; the zero places are none.
+type places struct{ client, network netip.Prefix }
+
+// takePlaces counts a connection of a, and says whether there was room. Who
+// holds places gives them back when the connection is closed.
+func (s *Server) takePlaces(a netip.Addr) (places, bool) {
 	client, network := traffic.PrefixOf(a, traffic.LevelClient), traffic.PrefixOf(a, traffic.LevelWide)
 	if !client.IsValid() {
-		return true
+		return places{}, true
 	}
 	if !s.clients.take(client, s.cfg.MaxConnsPerClient) {
 		s.count.overClient.Add(1)
-		return false
+		return places{}, false
 	}
 	if !s.networks.take(network, s.cfg.MaxConnsPerNetwork) {
 		s.clients.give(client)
 		s.count.overNetwork.Add(1)
-		return false
+		return places{}, false
 	}
-	c.client, c.network = client, network
-	return true
+	return places{client, network}, true
 }
 
-func (s *Server) releaseClient(c *conn) {
-	if c.client.IsValid() {
-		s.clients.give(c.client)
-		s.networks.give(c.network)
+func (s *Server) givePlaces(p places) {
+	if p.client.IsValid() {
+		s.clients.give(p.client)
+		s.networks.give(p.network)
 	}
 }

@@ -315,3 +315,24 @@ func TestMemoryPerIdleConnection(t *testing.T) {
 		t.Errorf("%d bytes per idle connection", used/n)
 	}
 }
+
+// Large heads that arrive slowly are given up for those that arrive fast.
+func TestSlowLargeHeadsAreGivenUp(t *testing.T) {
+	h := start(t, testConfig(), testDoor{}, hello)
+	h.mostLarge = 16
+	big := "GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("a", 4000)
+	for range 16 {
+		h.send(t, big)
+	}
+	eventually(t, "the slow heads", func() bool { return h.large.Load() == 16 })
+	for range 20 {
+		_, br := h.send(t, big+"\r\n\r\n")
+		if r, _ := answer(t, br, "GET"); r.StatusCode != 200 {
+			t.Errorf("answered %d", r.StatusCode)
+		}
+	}
+	if n := h.Stats().Timeouts["head"]; n == 0 || n > 16 {
+		t.Errorf("%d heads given up", n)
+	}
+	eventually(t, "all buffers but those of slow heads", func() bool { return h.large.Load() <= 16 })
+}

@@ -129,11 +129,16 @@ func (c *conn) lookAhead(h *head) (inHand int, f fault) {
 // still to come, which nobody is going to read.
 func (c *conn) refuse(x *exchange, inHand int) error {
 	h := &x.head
-	a := x.refusal()
+	b := c.s.scratch()
+	defer c.s.scratches.Put(b)
+	a := x.refusal(b.body[:0])
 	closes := h.closes || a.Close || inHand < 0 || c.s.draining.Load()
 	isHead := x.visit.Method == "HEAD"
-	x.out = appendAnswer(x.out[:0], *c.s.date.Load(), &a, isHead, h.minor == 0, closes)
-	_, err := c.Write(x.out)
+	b.out = appendAnswer(b.out[:0], *c.s.date.Load(), &a, isHead, h.minor == 0, closes)
+	_, err := c.Write(b.out)
+	if cap(a.Body) > cap(b.body) && cap(a.Body) <= keepBuffer {
+		b.body = a.Body[:0]
+	}
 	x.outcome.Status = a.Status
 	if !isHead {
 		x.outcome.BytesOut = int64(len(a.Body))

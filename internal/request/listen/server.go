@@ -53,9 +53,12 @@ type Server struct {
 	clients   *tally
 	networks  *tally
 	exchanges sync.Pool
-	buffers   sync.Pool // of *[]byte
+	scratches sync.Pool
+	buffers   sync.Pool    // of *[]byte: for large heads
+	large     atomic.Int64 // how many of them are lent
 
 	tick       time.Duration // between two sweeps
+	mostLarge  int           // buffers lent for large heads before slow ones are given up
 	batch      int           // connections closed at once to make room
 	stop       chan struct{}
 	now        atomic.Int64 // coarse milliseconds of the clock
@@ -81,6 +84,7 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 		stop: make(chan struct{}),
 	}
 	s.batch = max(1, cfg.MaxConns/64)
+	s.mostLarge = max(16, cfg.MaxConns/16)
 	s.conns = newRegistry(cfg.MaxConns + 2*s.batch)
 	// A sweep comes at most an eighth of the shortest time late.
 	shortest := min(cfg.HeadTimeout, cfg.IdleTimeout, cfg.Grace)
@@ -263,11 +267,19 @@ func (s *Server) each(do func(*conn)) {
 	}
 }
 
+// borrow lends a buffer for a large head. There are few of them; when too many
+// are lent, the heads that have been arriving for longest are given up.
 func (s *Server) borrow() []byte {
+	if s.large.Add(1) > int64(s.mostLarge) {
+		s.giveUpHeads()
+	}
 	if b, ok := s.buffers.Get().(*[]byte); ok {
 		return *b
 	}
 	return make([]byte, s.cfg.MaxHead+smallBuffer)
 }
 
-func (s *Server) giveBack(b []byte) { s.buffers.Put(&b) }
+func (s *Server) giveBack(b []byte) {
+	s.large.Add(-1)
+	s.buffers.Put(&b)
+}

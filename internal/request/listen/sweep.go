@@ -208,6 +208,29 @@ func (s *Server) evict() int {
 	return ended
 }
 
+// giveUpHeads ends a part of the connections whose large heads arrive slowly,
+// the slowest first: honest ones are there within a moment.
+func (s *Server) giveUpHeads() {
+	s.evicting.Lock()
+	defer s.evicting.Unlock()
+	list := s.candidates[:0]
+	for i := range s.conns.slots {
+		if c := s.conns.slots[i].Load(); c != nil && c.large.Load() {
+			if word := c.watch.Load(); word&0xff == phaseHead {
+				list = append(list, candidate{c, word, int64(word >> 8)})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
+	for _, k := range list[:min(len(list), s.mostLarge/8+1)] {
+		if k.c.end(k.word) {
+			s.count.timeouts[timeoutHead].Add(1)
+		}
+	}
+	clear(list)
+	s.candidates = list[:0]
+}
+
 // registry holds all open connections in a fixed number of slots.
 type registry struct {
 	slots []atomic.Pointer[conn]
