@@ -42,6 +42,9 @@ func (sum Summary) Text() string {
 	}
 	if f := sum.Flood; f != nil {
 		line("  flood                %s requests at %s/s%s", thousands(f.Sent), thousands(uint64(f.Rate)), from(f))
+		if f.Sent < f.Meant*9/10 {
+			line("                       %s were meant; the bots' connections were all waiting for answers", thousands(f.Meant))
+		}
 		line("                       %s refused, %s reached the site (%s after the first 2 s)",
 			percent(f.RefusedShare), percent(f.ReachedShare), percent(f.ReachedLate))
 		if f.Stemmed >= 0 && sum.Front != FrontNone {
