@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"seawall/internal/kit/clock"
-	"seawall/internal/kit/gcra"
 	"seawall/internal/kit/prefixset"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -18,6 +17,7 @@ import (
 // Admit is the door. Make one with New; it is safe for concurrent use.
 type Admit struct {
 	clk  *clock.Clock
+	cfg  Config // its sizes are those of the tables
 	wall wallClock
 	seed seeds
 
@@ -40,7 +40,7 @@ type Admit struct {
 	clearances table[clearanceCell]
 	standings  table[standingCell]
 
-	limit, limit56, limit48, limit24 gcra.Limit
+	limits atomic.Pointer[limits]
 
 	offences chan mitigation.Offence
 	recent   recent
@@ -59,10 +59,10 @@ func New(cfg Config, clk *clock.Clock, short func(netip.Prefix) uint64) (*Admit,
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, fmt.Errorf("make the door: %w", err)
 	}
-	one := gcra.New(cfg.Rate, cfg.Burst)
 	a := &Admit{
 
 		clk:        clk,
+		cfg:        cfg,
 		seed:       seeds{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()},
 		allow:      prefixset.New[pass](cfg.Bans),
 		people:     prefixset.New[ban](cfg.Bans),
@@ -73,15 +73,11 @@ func New(cfg Config, clk *clock.Clock, short func(netip.Prefix) uint64) (*Admit,
 		wider:      newTable[prefixCell](cfg.Clients / 2),
 		clearances: newTable[clearanceCell](cfg.Clients / 2),
 		standings:  newTable[standingCell](cfg.Clients),
-		limit:      one,
-		limit56:    one.Times(cfg.Times56),
-		limit48:    one.Times(cfg.Times48),
-		limit24:    one.Times(cfg.Times24),
 		offences:   make(chan mitigation.Offence, 1024),
 	}
 	a.recent.init(cfg.Recent, short)
 	a.orders.Store(new(orders))
-	if err := a.fromConfig(cfg); err != nil {
+	if err := a.Reconfigure(cfg); err != nil {
 		return nil, fmt.Errorf("make the door: %w", err)
 	}
 	return a, nil

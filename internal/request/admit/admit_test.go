@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"seawall/internal/kit/clock"
+	"seawall/internal/kit/prefixset"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -328,6 +330,45 @@ func TestEndsByTheBootClock(t *testing.T) {
 			t.Errorf("%d bans are left", st.Banned)
 		}
 	})
+}
+
+func TestReconfigure(t *testing.T) {
+	deny := func(d ...string) func(*Config) { return func(c *Config) { c.Clients, c.Deny, c.Bans = 4096, d, 2 } }
+	s := newStage(t, deny("192.0.2.1", "192.0.2.2"))
+	again := func(change func(*Config)) error {
+		cfg := DefaultConfig()
+		change(&cfg)
+		return s.Reconfigure(cfg)
+	}
+	expect := func(what string, banned ...int) {
+		t.Helper()
+		for i := 1; i <= 4; i++ {
+			d := s.Decide(s.visit(fmt.Sprintf("192.0.2.%d", i)))
+			if want := slices.Contains(banned, i); d.LetsIn() == want {
+				t.Errorf("%s: .%d gets %v", what, i, d)
+			}
+		}
+	}
+	expect("at first", 1, 2)
+	if err := again(deny("192.0.2.3", "192.0.2.2")); err != nil {
+		t.Fatal(err)
+	}
+	expect("other lists", 2, 3)
+	s.Apply(mitigation.Mitigation{ID: 1, Match: match.Client(netip.MustParsePrefix("192.0.2.3/32")), Action: mitigation.Refuse, By: mitigation.ByOperator})
+	if err := again(deny("192.0.2.1", "192.0.2.4")); !errors.Is(err, prefixset.ErrFull) {
+		t.Errorf("three entries in a list of two: %v", err)
+	}
+	expect("what did not fit", 2, 3)
+	if again(deny("nonsense")) == nil || again(func(c *Config) { deny()(c); c.Clients = 8192 }) == nil {
+		t.Error("took over what it cannot")
+	}
+	if err := again(func(c *Config) { deny()(c); c.Burst = 5 }); err != nil {
+		t.Fatal(err)
+	}
+	expect("the ban by order stays", 3)
+	if n := s.admitted(100, s.from("198.51.100.1")); n != 5 {
+		t.Errorf("a burst of %d, now 5", n)
+	}
 }
 
 func TestDecideAllocatesNothing(t *testing.T) {

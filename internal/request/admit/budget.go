@@ -8,6 +8,14 @@ import (
 	"seawall/internal/mitigation"
 )
 
+// limits are the budgets of each width of prefix.
+type limits struct{ one, net56, net48, net24 gcra.Limit }
+
+func newLimits(cfg Config) *limits {
+	one := gcra.New(cfg.Rate, cfg.Burst)
+	return &limits{one, one.Times(cfg.Times56), one.Times(cfg.Times48), one.Times(cfg.Times24)}
+}
+
 // reserveDepth is how many bursts deep a budget is for visitors who are known
 // or whose clearance is vetted. Strangers may use the first only, so they can
 // never use up what those with a past behind the same prefix need.
@@ -17,12 +25,13 @@ const reserveDepth = 2
 // to its client prefix. A stolen cookie therefore buys one visitor's budget,
 // from however many addresses it is used.
 func (a *Admit) isOverOwnBudget(m *meeting) bool {
+	lim := a.limits.Load()
 	if m.cookie {
-		if ok, retry := a.chargeClearance(m); !ok {
+		if ok, retry := a.chargeClearance(m, lim.one); !ok {
 			return m.over(mitigation.ReasonClientBudget, retry)
 		}
 	}
-	if ok, retry := a.charge(&a.clients, m.client, a.limit, m); !ok {
+	if ok, retry := a.charge(a.clients.at(m.client), m.client, lim.one, m, inClients); !ok {
 		return m.over(mitigation.ReasonClientBudget, retry)
 	}
 	return false
@@ -32,14 +41,15 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 // Who is refused here stays charged for its own: the budget of somebody who
 // goes on asking is used up first.
 func (a *Admit) isOverNeighboursBudget(m *meeting) bool {
-	wide := a.limit24
+	lim := a.limits.Load()
+	wide := lim.net24
 	if !m.addr.v4 {
-		if ok, retry := a.charge(&a.wider, m.middle, a.limit56, m); !ok {
+		if ok, retry := a.charge(a.wider.at(m.middle), m.middle, lim.net56, m, inWider); !ok {
 			return m.over(mitigation.ReasonNeighbours, retry)
 		}
-		wide = a.limit48
+		wide = lim.net48
 	}
-	if ok, retry := a.charge(&a.wider, m.wide, wide, m); !ok {
+	if ok, retry := a.charge(a.wider.at(m.wide), m.wide, wide, m, inWider); !ok {
 		return m.over(mitigation.ReasonNeighbours, retry)
 	}
 	return false
@@ -54,12 +64,12 @@ func (m *meeting) over(why mitigation.Reason, retry time.Duration) bool {
 }
 
 // charge charges the visit to a prefix. A prefix for which its set has no room
-// is charged to the budget that those without room share.
-func (a *Admit) charge(t *table[prefixCell], key uint64, l gcra.Limit, m *meeting) (ok bool, retry time.Duration) {
-	s := t.at(key)
+// is charged to the budget that those without room share. s is the set of key in
+// the table of that number.
+func (a *Admit) charge(s *set[prefixCell], key uint64, l gcra.Limit, m *meeting, table int) (ok bool, retry time.Duration) {
 	s.acquire()
 	defer s.release()
-	c := a.prefix(s, key, m)
+	c := a.prefix(s, key, m, table)
 	if c == nil {
 		s.carry, ok, retry = l.Take(s.carry, m.now, m.weight)
 		return ok, retry
@@ -90,7 +100,7 @@ func (a *Admit) charge(t *table[prefixCell], key uint64, l gcra.Limit, m *meetin
 
 // prefix finds the cell of a prefix in its set, which the caller has locked, or
 // makes one; nil where there is no room.
-func (a *Admit) prefix(s *set[prefixCell], key uint64, m *meeting) *prefixCell {
+func (a *Admit) prefix(s *set[prefixCell], key uint64, m *meeting, table int) *prefixCell {
 	i := s.find(key)
 	if i >= 0 {
 		c := &s.cells[i]
@@ -109,25 +119,25 @@ func (a *Admit) prefix(s *set[prefixCell], key uint64, m *meeting) *prefixCell {
 	}
 	if r == roomPushed {
 		s.carry = max(s.carry, s.cells[i].tat)
-		a.counts.pushed(key)
 	}
+	a.counts.placed(table, key, r)
 	s.cells[i] = newPrefixCell(s.carry, m.sec)
 	return &s.cells[i]
 }
 
 // chargeClearance charges the visit to its own clearance.
-func (a *Admit) chargeClearance(m *meeting) (ok bool, retry time.Duration) {
+func (a *Admit) chargeClearance(m *meeting, l gcra.Limit) (ok bool, retry time.Duration) {
 	s := a.clearances.at(m.clearance)
 	s.acquire()
 	defer s.release()
 	i := s.find(m.clearance)
 	if i < 0 { // no room, or pushed out a moment ago
-		s.carry, ok, retry = a.limit.Take(s.carry, m.now, 1)
+		s.carry, ok, retry = l.Take(s.carry, m.now, 1)
 		return ok, retry
 	}
 	c := &s.cells[i]
 	var next clock.Instant
-	if next, ok, retry = a.limit.Take(c.tat, m.now, 1); ok {
+	if next, ok, retry = l.Take(c.tat, m.now, 1); ok {
 		c.tat = next
 	} else {
 		add(&c.over)

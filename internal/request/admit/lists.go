@@ -1,6 +1,8 @@
 package admit
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"seawall/internal/kit/clock"
@@ -23,24 +25,56 @@ type ban struct {
 	until   clock.Instant // 0: has no end
 }
 
-// fromConfig fills the lists that a person wrote down. They have no end.
-func (a *Admit) fromConfig(cfg Config) error {
-	var l problem.List
+// Reconfigure takes over other budgets and other lists of the configuration
+// while visits go on. The sizes (clients, bans, recent) cannot change. After an
+// error everything is as it was.
+func (a *Admit) Reconfigure(cfg Config) error {
+	if err := cfg.Validate().Err(); err != nil {
+		return fmt.Errorf("reconfigure the door: %w", err)
+	}
+	if cfg.Clients != a.cfg.Clients || cfg.Bans != a.cfg.Bans || cfg.Recent != a.cfg.Recent {
+		return errors.New("reconfigure the door: clients, bans and recent cannot change while it stands")
+	}
+	fixed := make(map[place]applied)
 	fix := func(n applied, on list, texts []string) {
-		for _, p := range prefixes("", texts, &l) {
+		for _, p := range prefixes("", texts, new(problem.List)) {
 			n.place = place{on, p}
-			a.book.fixed[n.place] = n
+			fixed[n.place] = n
 		}
 	}
 	fix(applied{reason: mitigation.ReasonTrustedMonitor}, onAllow, cfg.Monitors)
 	fix(applied{reason: mitigation.ReasonAllowList}, onAllow, cfg.Allow)
 	fix(applied{order: order{action: mitigation.Refuse}}, onPeople, cfg.Deny)
-	for pl := range a.book.fixed {
-		if err := a.show(pl, a.clk.Now()); err != nil {
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.book.fixed
+	if err := a.swapFixed(fixed); err != nil {
+		_ = a.swapFixed(before) // it fitted before
+		return fmt.Errorf("reconfigure the door: %w", err)
+	}
+	a.limits.Store(newLimits(cfg))
+	return nil
+}
+
+// swapFixed publishes other entries of the configuration in the place of those
+// there were. What stays is never missing; what goes makes room first.
+func (a *Admit) swapFixed(fixed map[place]applied) error {
+	before, now := a.book.fixed, a.clk.Now()
+	a.book.fixed = fixed
+	for pl := range before {
+		if _, stays := fixed[pl]; !stays {
+			if err := a.show(pl, now); err != nil {
+				return err
+			}
+		}
+	}
+	for pl := range fixed {
+		if err := a.show(pl, now); err != nil {
 			return err
 		}
 	}
-	return l.Err()
+	return nil
 }
 
 // isAllowed lets in who is on the allow list, whatever else is said of them.

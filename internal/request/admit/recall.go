@@ -76,8 +76,8 @@ func (a *Admit) recallClearance(m *meeting) {
 		if i, r = s.place(m.clearance, m.sec); i >= 0 {
 			if r == roomPushed {
 				s.carry = max(s.carry, s.cells[i].tat)
-				a.counts.pushed(m.clearance)
 			}
+			a.counts.placed(inClearances, m.clearance, r)
 			s.cells[i] = clearanceCell{tat: s.carry, first: m.sec, home: uint32(m.client), fadeAt: uint16(m.sec / 60)}
 		}
 	}

@@ -45,7 +45,7 @@ func (a *Admit) noteRefusal(m *meeting) {
 
 	s := a.clients.at(m.client)
 	s.acquire()
-	c := a.prefix(s, m.client, m)
+	c := a.prefix(s, m.client, m, inClients)
 	if c == nil {
 		s.release()
 		return

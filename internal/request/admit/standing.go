@@ -26,9 +26,8 @@ func (a *Admit) recallStanding(m *meeting) {
 		var r room
 		if i, r = s.place(m.standing, m.sec); i < 0 {
 			return // StandingNew
-		} else if r == roomPushed {
-			a.counts.pushed(m.standing)
 		}
+		a.counts.placed(inStandings, m.standing, r)
 		s.cells[i] = standingCell{first: m.sec, fadeAt: uint16(m.sec / 60)}
 	}
 	c := &s.cells[i]

@@ -145,14 +145,3 @@ func (h *head) touch(i int, sec uint32) (idle uint16) {
 	h.last[i] = uint16(sec)
 	return idle
 }
-
-// fill counts taken cells. It reads every head, so it is for metrics.
-func (t *table[C]) fill() (used int) {
-	for i := range t.sets {
-		s := &t.sets[i]
-		s.acquire()
-		used += bits.OnesCount8(s.used)
-		s.release()
-	}
-	return used
-}

@@ -1,0 +1,75 @@
+package refuse
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+
+	"seawall/internal/kit/sealed"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// purposePrefix sets the hash of a refused prefix apart from other hashes under
+// the same key.
+const purposePrefix = 'r'
+
+// epoch is minute 0 of a code: 1 January 2025. Three bytes of minutes last until
+// November 2056.
+const epoch = 1_735_689_600 // Unix seconds
+
+// Ref is what a reference code says.
+type Ref struct {
+	ID     mitigation.ID     // the mitigation behind the refusal; 0 none
+	Reason mitigation.Reason // why
+	At     time.Time         // when, to the minute
+	Prefix uint32            // PrefixHash of the client's prefix
+}
+
+// Encode makes the code of a refusal. At is cut to the minute.
+func Encode(box *sealed.Box, r Ref) string {
+	return box.SealCode(payload(r.ID, r.Reason, r.At.Unix(), r.Prefix))
+}
+
+func payload(id mitigation.ID, why mitigation.Reason, unix int64, prefix uint32) (p [12]byte) {
+	minute := uint32(min(max(unix-epoch, 0)/60, 1<<24-1))
+	binary.BigEndian.PutUint32(p[:], uint32(id))
+	binary.BigEndian.PutUint32(p[4:], minute|uint32(why)<<24)
+	binary.BigEndian.PutUint32(p[8:], prefix)
+	return p
+}
+
+// ErrNoRef says that a text is no code of ours, or was mistyped.
+var ErrNoRef = errors.New("not a reference code")
+
+// DecodeRef reads a code as a person typed it.
+func DecodeRef(box *sealed.Box, code string) (Ref, error) {
+	p, ok := box.OpenCode(code)
+	if !ok || int(p[4]) >= int(mitigation.Reasons) {
+		return Ref{}, ErrNoRef
+	}
+	minute := binary.BigEndian.Uint32(p[4:]) & (1<<24 - 1)
+	return Ref{
+		ID:     mitigation.ID(binary.BigEndian.Uint32(p[:])),
+		Reason: mitigation.Reason(p[4]),
+		At:     time.Unix(epoch+60*int64(minute), 0).UTC(),
+		Prefix: binary.BigEndian.Uint32(p[8:]),
+	}, nil
+}
+
+// PrefixHash is the short keyed hash of a prefix that codes carry. It tells
+// nobody who lacks the key anything about the prefix.
+func PrefixHash(box *sealed.Box, p netip.Prefix) uint32 {
+	var b [17]byte
+	a := p.Masked().Addr().As16()
+	copy(b[:], a[:])
+	b[16] = byte(p.Bits())
+	return uint32(box.Hash(purposePrefix, b[:]))
+}
+
+// ref makes the code of this refusal. It works in room, which it may overwrite.
+func (r *Refuse) ref(room []byte, v *traffic.Visit, id mitigation.ID, why mitigation.Reason) string {
+	hash := PrefixHash(r.box, traffic.PrefixOf(v.Client, traffic.LevelClient))
+	return string(r.box.AppendCode(room[:0], payload(id, why, time.Now().Unix(), hash)))
+}
