@@ -56,7 +56,7 @@ type Row struct {
 	P50       float64 `json:"p50_ms"` // during the flood
 	P99       float64 `json:"p99_ms"` // during the flood
 	QuietP99  float64 `json:"quiet_p99_ms"`
-	Newcomers float64 `json:"newcomers"` // share served of those who came during the flood
+	Newcomers float64 `json:"newcomers"` // share served of those who came during the flood; negative: nobody came
 	Reached   float64 `json:"reached"`   // share of the flood that reached the site
 	CPU       float64 `json:"cpu_cores"` // of the front; 0 where unknown
 	RSS       int64   `json:"rss_bytes"` // of the front at most; 0 where unknown

@@ -104,9 +104,13 @@ func (b *bench) demo(ctx context.Context, s setup) (summary, error) {
 
 // row puts a summary into the table.
 func (s *summary) row(front string) Row {
+	came := -1.0
+	if s.Visitors.Newcomers.Meant > 0 {
+		came = s.Visitors.Newcomers.Share
+	}
 	return Row{
 		Front: front, Served: s.Visitors.During.Share, P50: s.Visitors.During.P50, P99: s.Visitors.During.P99,
-		QuietP99: s.Visitors.Quiet.P99, Newcomers: s.Visitors.Newcomers.Share, Reached: s.Flood.ReachedShare,
+		QuietP99: s.Visitors.Quiet.P99, Newcomers: came, Reached: s.Flood.ReachedShare,
 		CPU: s.Seawall.CPU, RSS: s.Seawall.PeakRSS,
 	}
 }

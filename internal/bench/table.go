@@ -2,9 +2,18 @@ package bench
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
+
+// Table writes the report as tables for people.
+func (r Report) Table(w io.Writer) error {
+	if _, err := io.WriteString(w, r.Text()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
 
 // Text is the report as tables for people.
 func (r Report) Text() string {
@@ -15,7 +24,7 @@ func (r Report) Text() string {
 			t := [][]string{{"in front", "visitors served", "p50", "p99", "quiet p99", "newcomers served", "flood reached site", "cores", "memory"}}
 			for _, w := range s.Rows {
 				t = append(t, []string{
-					w.Front, percent(w.Served), ms(w.P50), ms(w.P99), ms(w.QuietP99), percent(w.Newcomers), percent(w.Reached),
+					w.Front, percent(w.Served), ms(w.P50), ms(w.P99), ms(w.QuietP99), known(w.Newcomers >= 0, percent(w.Newcomers)), percent(w.Reached),
 					known(w.CPU > 0, fmt.Sprintf("%.2f", w.CPU)), known(w.RSS > 0, fmt.Sprintf("%.0f MiB", float64(w.RSS)/(1<<20))),
 				})
 			}
