@@ -92,8 +92,10 @@ type Loop struct {
 	window   *traffic.Window
 	inLine   int // in flight or waiting at the last glance
 	crowd    *attack.Finding
-	stance   bool // the door was told of an attack
-	alarmAt  clock.Instant
+	stance   bool          // the door was told of an attack
+	alarmAt  clock.Instant // of the fast path; 0 none
+	unproven int           // windows since then without a flood
+	crowdFor time.Duration // how long the crowd has been here
 	troubles map[string]string
 	seen     map[string]bool // signatures recorded in this attack
 	asSaid   bool            // the trouble with enforcing was told

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,10 +71,10 @@ func TestFloods(t *testing.T) {
 				begin := time.Now()
 				s.countFrom = begin.Add(3 * time.Second)
 				s.clients = append(append([]*client{}, good...), flood...)
-				s.run(10 * time.Second)
+				s.run(6 * time.Second)
 				late := visitors(5, 1, 101) // who come in the middle of it
 				s.clients = append(s.clients, late...)
-				s.run(10 * time.Second)
+				s.run(7 * time.Second)
 
 				st := s.loop.Status()
 				if st.State != UnderAttack || st.Attack == nil || st.Attack.Mitigated == nil {
@@ -91,7 +92,7 @@ func TestFloods(t *testing.T) {
 				if reached > c.reached {
 					t.Errorf("%.4f of the flood reached the origin from 3 s on", reached)
 				}
-				got := s.firstMitigated.Sub(begin)
+				got := s.mitigatedAt().Sub(begin)
 				if got > c.within {
 					t.Errorf("mitigated after %v", got)
 				}
@@ -105,7 +106,7 @@ func TestFloods(t *testing.T) {
 					t.Errorf("only %.2f of what newcomers asked for was served", share(late))
 				}
 				s.run(54 * time.Second)
-				if st = s.loop.Status(); s.count() != 0 || st.State != Calm || len(st.Attacks) != 1 || !s.since.IsZero() {
+				if st = s.loop.Status(); s.count() != 0 || st.State != Calm || len(st.Attacks) != 1 || !s.calm() {
 					t.Errorf("a minute later: %s, %d mitigations stand, %d attacks", st.State, s.count(), len(st.Attacks))
 				}
 			})
@@ -162,6 +163,111 @@ func TestFlashCrowd(t *testing.T) {
 	}
 }
 
+// A flood that changes what it looks like is described anew.
+func TestFloodThatChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, "")
+		stop := s.start(t)
+		defer stop()
+		defer s.dump(t)
+		good, flood := visitors(40, 2, 100), bots(2000, 2)
+		s.clients = good
+		s.run(12 * time.Second)
+		s.clients = append(append([]*client{}, good...), flood...)
+		for i := range 4 {
+			for _, b := range flood {
+				b.page, b.agent, b.order = pages[i], browsers[i], 0xc0+uint64(i)
+			}
+			s.run(5 * time.Second)
+		}
+		st := s.loop.Status()
+		if st.Attack == nil || len(st.Attack.Signatures) < 4 {
+			t.Errorf("%+v", st.Attack)
+		}
+		if got := share(good); got < 0.99 {
+			t.Errorf("%.3f of the visitors' requests were served", got)
+		}
+	})
+}
+
+// A site for programs: no assets, no cookies, one path, everybody shy.
+func TestSiteOfPrograms(t *testing.T) {
+	program := func(n int, net byte, path, agent string, order uint64, rate float64) []*client {
+		var out []*client
+		for i := range n {
+			out = append(out, &client{
+				addr: netip.AddrFrom4([4]byte{192, net, byte(i >> 8), byte(i)}), page: path, kind: traffic.KindAPI,
+				agent: agent, order: order, rate: rate, due: float64(i%100) / 100,
+			})
+		}
+		return out
+	}
+	honest := func() []*client { return program(40, 1, "/api/latest", "reader/2.1", 0xb0, 2) }
+
+	t.Run("more of the same is a crowd", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(t, "")
+			stop := s.start(t)
+			defer stop()
+			defer s.dump(t)
+			s.clients = honest()
+			s.run(15 * time.Second)
+			s.clients = append(s.clients, program(400, 2, "/api/latest", "reader/2.1", 0xb0, 2)...)
+			s.run(15 * time.Second)
+			st := s.loop.Status()
+			if st.Attack != nil || len(st.Attacks) > 0 || st.Window.Refused > 0 {
+				t.Errorf("called an attack: %+v", st.Attack)
+			}
+		})
+	})
+	t.Run("something else is a flood", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(t, "")
+			stop := s.start(t)
+			defer stop()
+			defer s.dump(t)
+			good := honest()
+			s.clients = good
+			s.run(15 * time.Second)
+			s.clients = append(append([]*client{}, good...), program(2000, 2, "/api/search", "curl/8.5", 0xb7, 2)...)
+			s.run(4 * time.Second)
+			for _, c := range good {
+				c.offered, c.served = 0, 0
+			}
+			s.run(8 * time.Second)
+			if got := share(good); got < 0.97 {
+				t.Errorf("%.3f of the honest programs' requests were served", got)
+			}
+			if st := s.loop.Status(); st.Attack == nil {
+				t.Error("not called an attack")
+			}
+		})
+	})
+}
+
+// A busy site on which Seawall is started for the first time is no attack, and
+// becomes normal within seconds.
+func TestFirstStartAtABusySite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, "")
+		stop := s.start(t)
+		defer stop()
+		defer s.dump(t)
+		s.clients = visitors(200, 2, 100)
+		s.run(25 * time.Second)
+		st := s.loop.Status()
+		if len(st.Attacks) > 0 || st.Attack != nil || st.Window.Refused > 0 || s.count() > 0 {
+			t.Errorf("%s, %d refused, %d mitigations", st.State, st.Window.Refused, s.count())
+		}
+		if st.Normal.Requests < 300 || st.Normal.Frozen {
+			t.Errorf("normal is %+v", st.Normal.Requests)
+		}
+		if got := share(s.clients); got < 0.98 {
+			t.Errorf("%.3f served", got)
+		}
+	})
+}
+
 // What is done survives a kill: the loop is left, not stopped, and another one
 // opens the same folder. (The journal's own tests kill a real process.)
 func TestRestartInTheMiddle(t *testing.T) {
@@ -190,7 +296,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 		if n.count() != len(before) {
 			t.Errorf("%d applied after the restart, want %d", n.count(), len(before))
 		}
-		if n.since.IsZero() {
+		if n.calm() {
 			t.Error("the door was not told that an attack runs")
 		}
 		for _, c := range good {
@@ -231,10 +337,10 @@ func TestOrdersWhileItRuns(t *testing.T) {
 		if s.count() != 0 {
 			t.Errorf("after undo the machine did it again: %v", s.loop.Mitigations())
 		}
-		if _, err := s.loop.Order(decide.Order{Verb: decide.Off}); err != nil || !s.off || s.loop.Status().State != Off {
-			t.Errorf("off: %v, %v", err, s.off)
+		if _, err := s.loop.Order(decide.Order{Verb: decide.Off}); err != nil || !s.isOff() || s.loop.Status().State != Off {
+			t.Errorf("off: %v", err)
 		}
-		if _, err := s.loop.Order(decide.Order{Verb: decide.On}); err != nil || s.off {
+		if _, err := s.loop.Order(decide.Order{Verb: decide.On}); err != nil || s.isOff() {
 			t.Errorf("on: %v", err)
 		}
 		if _, err := s.loop.Order(decide.Order{Verb: decide.Lift, ID: 999}); !errors.Is(err, decide.ErrNotFound) {
@@ -263,10 +369,10 @@ func TestOrdersWhileItRuns(t *testing.T) {
 }
 
 // brokenDoor fails, detectors panic: the loop goes on.
-type brokenDoor struct{ works bool }
+type brokenDoor struct{ works atomic.Bool }
 
 func (b *brokenDoor) Apply(mitigation.Mitigation) error {
-	if !b.works {
+	if !b.works.Load() {
 		panic("no")
 	}
 	return nil
@@ -304,7 +410,7 @@ func TestGoesOnWithBrokenParts(t *testing.T) {
 		if st.Enforce.Failed == 0 || st.Enforce.Pending != 1 || len(st.Troubles) != 2 {
 			t.Errorf("%+v, troubles %q", st.Enforce, st.Troubles)
 		}
-		door.works = true
+		door.works.Store(true)
 		s.run(6 * time.Second)
 		if st = l.Status(); st.Enforce.Pending != 0 || len(st.Troubles) != 1 {
 			t.Errorf("%+v, troubles %q", st.Enforce, st.Troubles)

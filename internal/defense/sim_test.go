@@ -28,7 +28,8 @@ type client struct {
 	since  time.Time // of its cookie; zero: it has none
 	order  uint64
 	agent  string
-	page   string  // asks for nothing else, when set
+	page   string // asks for nothing else, when set
+	kind   traffic.Kind
 	keeps  bool    // cookies, and fetches assets
 	rate   float64 // requests a second
 	due    float64
@@ -146,7 +147,7 @@ func (c *client) visit(now clock.Instant) traffic.Visit {
 	}
 	switch {
 	case c.page != "":
-		v.Path = c.page
+		v.Path, v.Kind = c.page, c.kind
 	case c.turn%4 == 0:
 		v.Path = pages[(c.turn/4+int(c.addr.As4()[3]))%len(pages)]
 	default:
@@ -170,9 +171,10 @@ func (s *sim) decide(c *client, v *traffic.Visit, now time.Time) mitigation.Verd
 	if c.first.IsZero() {
 		c.first, c.filled, c.tokens = now, now, 150
 	}
-	if v.Kind == traffic.KindPage {
+	switch v.Kind {
+	case traffic.KindPage:
 		c.pages++
-	} else {
+	case traffic.KindAsset:
 		c.assets++
 	}
 	switch {
@@ -317,6 +319,11 @@ func (s *sim) count() int {
 	defer s.mu.Unlock()
 	return len(s.standing)
 }
+
+func (s *sim) calm() bool  { s.mu.Lock(); defer s.mu.Unlock(); return s.since.IsZero() }
+func (s *sim) isOff() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.off }
+
+func (s *sim) mitigatedAt() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.firstMitigated }
 
 // share tells which share of their requests clients got answered.
 func share(cs []*client) float64 {

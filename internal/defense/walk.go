@@ -16,6 +16,13 @@ import (
 // clockStep is how far the wall clock must jump to be taken for set.
 const clockStep = 2 * time.Second
 
+// youth is how much must have been learnt before a crowd can be told from
+// ordinary traffic; crowdStays is when it is ordinary traffic.
+const (
+	youth      = 5 * time.Second
+	crowdStays = 5 * time.Minute
+)
+
 // offencesATick bounds the work on reports in one tick.
 const offencesATick = 4096
 
@@ -93,7 +100,7 @@ func (l *Loop) glance(now decide.Moment) {
 			continue
 		}
 		if !l.stance && l.alarmAt == 0 {
-			l.alarmAt = f.Since
+			l.alarmAt, l.unproven = f.Since, 0
 			l.record(now, "detect", fmt.Sprintf("%s sees %.0f requests a second at a glance, where %.0f are usual.", d.Name(), f.Rate, f.Normal), numbers(&f), true)
 		}
 		l.take(now, l.decider.Emergency(now, f))
@@ -112,14 +119,14 @@ func (l *Loop) second(now decide.Moment) {
 	flood, crowd := find(findings, attack.HTTPFlood), find(findings, attack.FlashCrowd)
 	l.window = w
 
+	before := l.decider.Attack()
+	l.tellFinding(now, flood, crowd)
 	var sigs []attack.Signature
 	if flood != nil {
 		sigs = l.sign(now, flood, w, n)
 	}
-	before := l.decider.Attack()
-	l.tellFinding(now, flood, crowd)
 	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs}))
-	l.baseline.Learn(w, flood != nil || l.decider.UnderAttack())
+	l.baseline.Learn(w, l.doubtful(flood, crowd, n))
 
 	l.flush(now)
 	if flood != nil {
@@ -133,6 +140,24 @@ func (l *Loop) second(now decide.Moment) {
 		l.ledger.end(now.Wall)
 		clear(l.seen)
 	}
+}
+
+// doubtful says that nothing may be learnt from a window: it belongs to a
+// flood, or may turn out to. An alarm that no whole window bears out is a false
+// one after three seconds. A crowd may be an attack that has not shown itself,
+// but one that stays is normal, and so is one that was there from the start.
+func (l *Loop) doubtful(flood, crowd *attack.Finding, n *traffic.Normal) bool {
+	if flood != nil {
+		l.unproven = 0
+		return true
+	}
+	l.unproven++
+	if crowd == nil {
+		l.crowdFor = 0
+		return l.decider.UnderAttack() && l.unproven <= 3
+	}
+	l.crowdFor += windowEvery
+	return n.Learned >= youth && l.crowdFor < crowdStays
 }
 
 // sign mines what is left of the flood besides what is refused already.

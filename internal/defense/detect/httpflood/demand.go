@@ -18,16 +18,17 @@ type demand struct {
 
 func (d *Detector) demand(w *traffic.Window, n *traffic.Normal) demand {
 	rate := w.Rate(w.Offered)
-	floor := d.cfg.Floor
+	floor, blatant := d.cfg.Floor, d.cfg.BlatantFloor
 	if n.Learned < youth {
-		floor *= 3 // little is known of this site: be slower to speak
+		// Little is known of this site: be slower to speak.
+		floor, blatant = 3*floor, 3*blatant
 	}
 	return demand{
 		rate:     rate,
 		high:     rate > max(d.cfg.Times*n.Peak, floor),
 		strained: rate > max(1.5*n.Peak, floor),
 		lingers:  rate > max(1.5*n.Peak, d.cfg.Floor/2),
-		blatant:  rate > max(d.cfg.BlatantTimes*n.Peak, d.cfg.BlatantFloor),
+		blatant:  rate > max(d.cfg.BlatantTimes*n.Peak, blatant),
 	}
 }
 
