@@ -37,7 +37,8 @@ func (l *endings) add(e Ended) {
 		l.lists[which] = append(l.lists[which], e.ID)
 	}
 	l.byID[e.ID] = &e
-	if n := len(l.lists[which]); n > mostEnded {
+	// Room for some more, so that a great many ends do not each move the list.
+	if n := len(l.lists[which]); n >= mostEnded+mostEnded/4 {
 		for _, id := range l.lists[which][:n-mostEnded] {
 			delete(l.byID, id)
 		}
