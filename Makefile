@@ -57,7 +57,7 @@ bench: build
 	./bin/seawall bench --peers $(ARGS)
 
 geodata: go
-	go run ./internal/request/identify/geo/gen
+	go run ./tools/geodata -out internal/request/identify/geo
 
 # Static binaries, packages with a systemd unit, and signed checksums in dist/.
 release: go

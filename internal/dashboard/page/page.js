@@ -17,7 +17,7 @@ function clock(t) { return t && !t.startsWith("0001") ? new Date(t).toLocaleTime
 function headline(s) {
   if (s.state === "off") return "Switched off: everything passes. `seawall on` defends again.";
   if (s.attack) return `An attack runs: ${Math.round(s.attack.peak)} requests a second at its peak, usual are ${Math.round(s.attack.normal)}.`;
-  const last = (s.attacks || []).at(-1);
+  const last = (s.attacks || [])[0]; // newest first
   return last ? `Calm. The last attack ended at ${clock(last.ended)}.` : "Calm.";
 }
 

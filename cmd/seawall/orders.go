@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seawall/internal/app"
+	"seawall/internal/dashboard"
+	"seawall/internal/mitigation"
+)
+
+func banCommand() *cobra.Command   { return prefixCommand("ban", "Turn away everybody from a prefix") }
+func allowCommand() *cobra.Command { return prefixCommand("allow", "Always let a prefix in") }
+
+func prefixCommand(action, short string) *cobra.Command {
+	c := &cobra.Command{
+		Use:     action + " PREFIX",
+		Short:   short,
+		Example: "  seawall " + action + " 198.51.100.7 --for 24h --note 'why'",
+		Args:    exactly(1, "one address or prefix"),
+	}
+	t := aim(c)
+	last := c.Flags().Duration("for", 0, "how long; without it, until lifted")
+	note := c.Flags().String("note", "", "why, for whoever reads it later")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		p, err := dashboard.Prefix(args[0])
+		if err != nil {
+			return usageError{err}
+		}
+		if *last < 0 {
+			return usagef("--for %v: write a time such as 10m or 24h", *last)
+		}
+		body := map[string]string{"action": action, "prefix": p.String(), "note": *note}
+		if *last > 0 {
+			body["for"] = last.String()
+		}
+		var m mitigation.Mitigation
+		if err := t.call(c.Context(), "POST", "/api/v1/mitigations", body, &m); err != nil {
+			return err
+		}
+		return t.show(c.OutOrStdout(), m, []mitigation.Mitigation{m}, "")
+	}
+	return c
+}
+
+func unbanCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "unban PREFIX",
+		Short: "Withdraw the bans and allow entries of a prefix",
+		Args:  exactly(1, "one address or prefix"),
+	}
+	t := aim(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		p, err := dashboard.Prefix(args[0])
+		if err != nil {
+			return usageError{err}
+		}
+		var gone []mitigation.Mitigation
+		if err := t.call(c.Context(), "POST", "/api/v1/unban", map[string]string{"prefix": p.String()}, &gone); err != nil {
+			return err
+		}
+		return t.show(c.OutOrStdout(), gone, gone, fmt.Sprintf("nothing stood against %s", p))
+	}
+	return c
+}
+
+func undoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "undo --since DURATION",
+		Short:   "Reverse what machine and people ordered; the machine may not repeat it for an hour",
+		Example: "  seawall undo --since 10m",
+		Args:    exactly(0, "no argument"),
+	}
+	t := aim(c)
+	since := c.Flags().Duration("since", 0, "how far back: 10m")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *since <= 0 {
+			return usagef("undo needs --since, such as --since 10m")
+		}
+		var gone []mitigation.Mitigation
+		if err := t.call(c.Context(), "POST", "/api/v1/undo", map[string]string{"since": since.String()}, &gone); err != nil {
+			return err
+		}
+		return t.show(c.OutOrStdout(), gone, gone, fmt.Sprintf("nothing was ordered in the last %v", *since))
+	}
+	return c
+}
+
+func mitigationsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mitigations",
+		Short: "List what is being done, to whom and why",
+		Args:  exactly(0, "no argument"),
+	}
+	t := aim(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var list []listed
+		if err := t.call(c.Context(), "GET", "/api/v1/mitigations", nil, &list); err != nil {
+			return err
+		}
+		if t.json {
+			return printJSON(c.OutOrStdout(), list)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(c.OutOrStdout(), "Nothing: every visitor is let in.")
+		}
+		for _, m := range list {
+			printMitigation(c.OutOrStdout(), &m.Mitigation)
+			fmt.Fprintf(c.OutOrStdout(), "      hits %d · ordinary visitors hit: expected %.2f %%, observed %.2f %%\n",
+				m.Hits, 100*m.Expected, 100*m.Observed)
+		}
+		return nil
+	}
+	return c
+}
+
+// listed is a mitigation as the admin API lists it.
+type listed struct {
+	mitigation.Mitigation
+	Hits     uint64  `json:"hits"`
+	Observed float64 `json:"observed_collateral"`
+}
+
+func (t *target) show(w io.Writer, asJSON any, list []mitigation.Mitigation, none string) error {
+	if t.json {
+		return printJSON(w, asJSON)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(w, none)
+	}
+	for i := range list {
+		printMitigation(w, &list[i])
+	}
+	return nil
+}
+
+func printMitigation(w io.Writer, m *mitigation.Mitigation) {
+	until := "until lifted"
+	if !m.Until.IsZero() {
+		until = "until " + m.Until.Local().Format("15:04:05")
+	}
+	fmt.Fprintf(w, "%4d  %-7s %s\n      by %s, %s", m.ID, m.Action, m.Match, m.By, until)
+	if m.Note != "" {
+		fmt.Fprintf(w, ": %s", m.Note)
+	}
+	fmt.Fprintln(w)
+}
+
+func whyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "why CODE",
+		Short: "Tell what was refused, why, and how to let that visitor in",
+		Long:  "Tell what stands behind a reference code (Seawall-Ref) that a visitor reports. Works with the daemon dead, too.",
+		Args:  exactly(1, "the reference code that the visitor was shown"),
+	}
+	t := aim(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var why dashboard.Why
+		err := t.call(c.Context(), "GET", "/api/v1/verdicts/"+url.PathEscape(args[0]), nil, &why)
+		if errors.Is(err, errNotRunning) {
+			why, err = app.WhyOffline(t.data, args[0])
+		}
+		if err != nil {
+			return err
+		}
+		if t.json {
+			return printJSON(c.OutOrStdout(), why)
+		}
+		fmt.Fprintln(c.OutOrStdout(), strings.Join(why.Sentences, "\n"))
+		return nil
+	}
+	return c
+}
+
+func offCommand() *cobra.Command {
+	return switchCommand("off", "Let everything through at once; works with the daemon dead, too", true)
+}
+
+func onCommand() *cobra.Command {
+	return switchCommand("on", "Defend again after `seawall off`", false)
+}
+
+// switchCommand writes the switch into the data folder, which the daemon reads
+// at its start and watches, and also tells a daemon that answers.
+func switchCommand(name, short string, off bool) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: exactly(0, "no argument")}
+	t := aim(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		began := time.Now()
+		fileErr := app.WriteOff(t.data, off)
+		err := t.call(c.Context(), "POST", "/api/v1/"+name, nil, nil)
+		switch {
+		case err == nil:
+			fmt.Fprintf(c.OutOrStdout(), "Seawall is %s, after %d ms.\n", name, time.Since(began).Milliseconds())
+		case fileErr != nil:
+			return fmt.Errorf("neither the daemon nor the switch in %s could be reached (name the right folder with --data): %w", t.data, errors.Join(err, fileErr))
+		case errors.Is(err, errNotRunning):
+			fmt.Fprintf(c.OutOrStdout(), "No daemon answers on %s. The switch in %s is %s: a Seawall that uses this folder obeys it within a second, and at its start.\n", t.admin, t.data, name)
+		default:
+			return err
+		}
+		return nil
+	}
+	return c
+}
+
+func reloadCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "reload",
+		Short: "Read the configuration again: all of it, or, if anything in it is wrong, nothing",
+		Args:  exactly(0, "no argument"),
+	}
+	t := aim(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := t.call(c.Context(), "POST", "/api/v1/reload", nil, nil); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), "The new configuration is in force.")
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"seawall/internal/app"
+	"seawall/internal/config"
+)
+
+// settings are the flags that stand above the configuration file.
+type settings struct {
+	file        string
+	origin      string
+	listen      string
+	admin       string
+	data        string
+	underAttack bool
+}
+
+func (s *settings) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVarP(&s.file, "config", "c", "", "configuration file")
+	f.StringVar(&s.origin, "origin", "", "the site to protect: http://127.0.0.1:3000")
+	f.StringVar(&s.listen, "listen", "", "address to serve on (default 127.0.0.1:8080)")
+	f.StringVar(&s.admin, "admin", "", "address for the operator (default 127.0.0.1:9090)")
+	f.StringVar(&s.data, "data", "", "folder for what outlives a restart (default ./seawall-data)")
+	f.BoolVar(&s.underAttack, "under-attack", false, "start with the stance of an attack")
+}
+
+// load reads the file, puts the flags above it, and checks the whole.
+func (s *settings) load() (*config.Config, error) {
+	return config.Compose(s.file, config.Flags{
+		Origin: s.origin, Listen: s.listen, Admin: s.admin, Data: s.data, UnderAttack: s.underAttack,
+	})
+}
+
+func runCommand() *cobra.Command {
+	s := &settings{}
+	c := &cobra.Command{
+		Use:     "run",
+		Short:   "Stand in front of a site and keep it up",
+		Example: "  seawall run --origin http://127.0.0.1:3000",
+		Args:    exactly(0, "no argument"),
+	}
+	s.flags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := s.load()
+		if err != nil {
+			return err
+		}
+		reload := make(chan os.Signal, 1)
+		signal.Notify(reload, syscall.SIGHUP)
+		defer signal.Stop(reload)
+		return app.Run(c.Context(), cfg, app.Options{
+			Version: version(),
+			Load:    s.load,
+			Reload:  reload,
+			Log:     c.ErrOrStderr(),
+			Ready: func(where string) {
+				fmt.Fprintln(c.OutOrStdout(), "seawall: ready", where)
+			},
+		})
+	}
+	return c
+}
+
+func checkCommand() *cobra.Command {
+	s := &settings{}
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check a configuration: every problem at once, with file, line and what would be right",
+		Long:  "Check a configuration without starting anything: its keys and values, whether its files, ports and folders can be used, and whether the origin answers.",
+		Args:  exactly(0, "no argument"),
+	}
+	s.flags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := s.load()
+		if err := app.Check(c.Context(), cfg, err); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), "The configuration is right, its ports are free and the origin answers.")
+		return nil
+	}
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  exactly(0, "no argument"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			fmt.Fprintln(c.OutOrStdout(), "seawall", version())
+			return nil
+		},
+	}
+}
+
+// release is set by the linker for released binaries.
+var release string
+
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

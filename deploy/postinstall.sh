@@ -1,0 +1,7 @@
+#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload
+fi
+echo "Seawall is installed. Name your site in /etc/seawall/seawall.yaml, then:"
+echo "  seawall check -c /etc/seawall/seawall.yaml && systemctl enable --now seawall"

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"net/http"
+	"sync/atomic"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/request/admit"
+	"seawall/internal/request/identify"
+	"seawall/internal/request/refuse"
+	"seawall/internal/traffic"
+)
+
+// door is the face that listen knows: who is it, what happens to it, and what
+// does somebody see who is not let in. The deciders stand in the order in which
+// a request meets them in admit.Decide. What a reload replaces is read through
+// one pointer, so that a visit meets either the old settings or the new ones.
+type door struct {
+	now   atomic.Pointer[generation]
+	admit *admit.Admit
+}
+
+// generation is what a reload replaces as one.
+type generation struct {
+	identify *identify.Identify
+	refuse   *refuse.Refuse
+	rooms    rooms
+}
+
+func (d *door) Identify(v *traffic.Visit, h traffic.Headers) { d.now.Load().identify.Identify(v, h) }
+
+func (d *door) Decide(v *traffic.Visit) mitigation.Verdict { return d.admit.Decide(v) }
+
+// ServeHTTP takes who was let in through the rooms.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.now.Load().rooms.first.ServeHTTP(w, r)
+}
+
+func (d *door) Refuse(buf []byte, v *traffic.Visit, verdict mitigation.Verdict, h traffic.Headers) mitigation.Answer {
+	return d.now.Load().refuse.Refuse(buf, v, verdict, h)
+}

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"seawall/internal/config"
+	"seawall/internal/defense/observe"
+	"seawall/internal/request/admit"
+)
+
+// Shares of the memory ceiling. What is left over is the program itself, its
+// stacks, the kernel's view of its buffers, and what the garbage collector
+// needs to breathe.
+const (
+	clientShare = 0.25     // the door's tables of clients
+	heapShare   = 0.75     // Go's soft limit for everything that it manages
+	perConn     = 20 << 10 // resident bytes of an idle connection, measured
+	connShare   = 0.25
+	smallBelow  = 128 << 20
+)
+
+// fit makes the settings keep within the ceiling for resident memory, where a
+// person has not set them apart from the default.
+func fit(cfg *config.Config) {
+	ceiling := int64(cfg.Ceiling())
+	debug.SetMemoryLimit(int64(float64(ceiling) * heapShare))
+
+	def := config.Default()
+	if cfg.Request.Admit.Clients == def.Request.Admit.Clients {
+		cfg.Request.Admit.Clients = powerOfTwo(int(float64(ceiling)*clientShare) / admit.BytesPerClient)
+	}
+	if cfg.Request.Listen.MaxConns == def.Request.Listen.MaxConns {
+		cfg.Request.Listen.MaxConns = min(cfg.Request.Listen.MaxConns, int(float64(ceiling)*connShare)/perConn)
+	}
+	if ceiling < smallBelow {
+		cfg.Defense.Observe = observe.SmallConfig()
+	}
+}
+
+// powerOfTwo rounds down to one.
+func powerOfTwo(n int) int {
+	p := 1
+	for p*2 <= n {
+		p *= 2
+	}
+	return p
+}
+
+// resident is the process's resident memory in bytes; 0 where it cannot be read.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// metrics serves /metrics. The rooms keep their own counts; this reads them
+// when it is asked, so that the hot paths know nothing of Prometheus.
+func (p *program) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gauges{p})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}
+
+// gauges is a prometheus.Collector over the running program.
+type gauges struct{ *program }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("seawall_"+name, help, labels, nil)
+}
+
+// Describe sends nothing, which makes the collector an unchecked one: its
+// series depend on what has happened.
+func (g *gauges) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the rooms.
+func (g *gauges) Collect(out chan<- prometheus.Metric) {
+	count := func(name, help string, n uint64) {
+		out <- prometheus.MustNewConstMetric(desc(name, help), prometheus.CounterValue, float64(n))
+	}
+	gauge := func(name, help string, n float64) {
+		out <- prometheus.MustNewConstMetric(desc(name, help), prometheus.GaugeValue, n)
+	}
+
+	door := g.door.admit.Stats()
+	verdicts := desc("verdicts_total", "Visits by what the door said of them.", "action", "reason")
+	for a, reasons := range door.Decisions {
+		for r, n := range reasons {
+			if n > 0 {
+				out <- prometheus.MustNewConstMetric(verdicts, prometheus.CounterValue, float64(n),
+					mitigation.Action(a).String(), mitigation.Reason(r).String())
+			}
+		}
+	}
+	count("clients_evicted_total", "Newcomers whose place in the table of clients went to a newer one.", door.Evicted)
+	count("offences_lost_total", "Reports of repeat offenders for which the queue had no room.", door.LostOffences)
+	gauge("banned_prefixes", "Prefixes that are banned now.", float64(door.Banned))
+	gauge("allowed_prefixes", "Prefixes on the allow list.", float64(door.Allowed))
+
+	conns := g.listen.Stats()
+	gauge("connections", "Open connections.", float64(conns.Open))
+	count("connections_total", "Connections accepted.", conns.Accepted)
+	count("connections_evicted_total", "Idle connections closed to make room.", conns.Evicted)
+	turned := desc("connections_refused_total", "Connections refused, by why.", "reason")
+	for reason, n := range map[string]uint64{
+		"all": conns.OverAll, "client": conns.OverClient, "network": conns.OverNetwork,
+		"proxy-missing": conns.ProxyMissing, "proxy-malformed": conns.ProxyMalformed,
+	} {
+		out <- prometheus.MustNewConstMetric(turned, prometheus.CounterValue, float64(n), reason)
+	}
+	byKind(out, desc("malformed_total", "Requests that are not proper HTTP, by what was wrong.", "kind"), conns.Malformed)
+	byKind(out, desc("timeouts_total", "Connections that took too long, by what for.", "kind"), conns.Timeouts)
+	count("panics_total", "Panics survived while serving a request.", conns.Panics)
+
+	st := g.loop.Status()
+	attack := 0.0
+	if st.Attack != nil {
+		attack = 1
+	}
+	gauge("attack", "1 while an attack runs.", attack)
+	off := 0.0
+	if g.off.Load() {
+		off = 1
+	}
+	gauge("off", "1 while everything is let through.", off)
+	gauge("mitigations", "Mitigations in force.", float64(st.Active))
+	gauge("memory_ceiling_bytes", "Ceiling for resident memory.", float64(g.cfg.Load().Ceiling()))
+	if w := st.Window; w != nil {
+		g.window(out, gauge, w)
+	}
+}
+
+// window sends the last second's figures.
+func (g *gauges) window(out chan<- prometheus.Metric, gauge func(string, string, float64), w *traffic.Window) {
+	gauge("window_offered_per_second", "Requests that met the door in the last second.", w.Rate(w.Offered))
+	gauge("window_clients", "Distinct client prefixes in the last second, estimated.", float64(w.Clients))
+	felt := desc("window_served_ratio", "Share of requests served in the last second, by clearance.", "clearance")
+	p99 := desc("window_p99_seconds", "Time to serve a request in the last second, by clearance.", "clearance")
+	for c, f := range w.Felt {
+		if f.Offered == 0 {
+			continue
+		}
+		name := traffic.Clearance(c).String()
+		out <- prometheus.MustNewConstMetric(felt, prometheus.GaugeValue, float64(f.Served)/float64(f.Offered), name)
+		out <- prometheus.MustNewConstMetric(p99, prometheus.GaugeValue, f.P99.Seconds(), name)
+	}
+	gauge("origin_in_flight", "Requests at the origin.", float64(w.Origin.InFlight))
+	gauge("origin_waiting", "Requests in line for the origin.", float64(w.Origin.Waiting))
+	gauge("origin_limit", "Requests that may be at the origin at a time.", float64(w.Origin.Limit))
+	gauge("origin_healthy", "Origins that pass their health checks.", float64(w.Origin.Healthy))
+	gauge("origin_p95_seconds", "Time to the origin's first byte in the last second.", w.Origin.P95.Seconds())
+}
+
+func byKind(out chan<- prometheus.Metric, d *prometheus.Desc, n map[string]uint64) {
+	for kind, c := range n {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(c), kind)
+	}
+}

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"seawall/internal/dashboard"
+	"seawall/internal/defense"
+	"seawall/internal/defense/decide"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// shield is the running program as the admin API sees it.
+type shield struct{ *program }
+
+// status is what GET /api/v1/status shows: the loop's own, and what only app
+// knows.
+type status struct {
+	Version string   `json:"version"`
+	Listen  []string `json:"listen"`
+	Admin   string   `json:"admin"`
+	PID     int      `json:"pid"`
+	Memory  struct {
+		Resident int64 `json:"resident"` // bytes
+		Ceiling  int64 `json:"ceiling"`
+	} `json:"memory"`
+	Connections int `json:"connections"`
+	defense.Status
+}
+
+func (s shield) Status() any {
+	st := status{Version: s.version, Listen: s.where(), Admin: s.admin.Addr().String(), PID: os.Getpid(), Status: s.loop.Status()}
+	st.Memory.Resident, st.Memory.Ceiling = resident(), int64(s.cfg.Load().Ceiling())
+	st.Connections = s.listen.Stats().Open
+	return st
+}
+
+func (s shield) Mitigations() any { return s.loop.Mitigations() }
+
+func (s shield) Attacks() any {
+	st := s.loop.Status()
+	return map[string]any{"attack": st.Attack, "attacks": st.Attacks}
+}
+
+func (s shield) Clients() any {
+	if w := s.loop.Status().Window; w != nil {
+		return map[string]any{"at": w.Wall, "clients": w.Clients, "top": w.Top[traffic.FieldClient], "networks": w.Top[traffic.FieldNetwork], "countries": w.Top[traffic.FieldCountry]}
+	}
+	return map[string]any{}
+}
+
+func (s shield) Verdicts() any {
+	type row struct {
+		Action mitigation.Action `json:"action"`
+		Reason mitigation.Reason `json:"reason"`
+		Count  uint64            `json:"count"`
+	}
+	rows := []row{}
+	for a, reasons := range s.door.admit.Stats().Decisions {
+		for r, n := range reasons {
+			if n > 0 {
+				rows = append(rows, row{mitigation.Action(a), mitigation.Reason(r), n})
+			}
+		}
+	}
+	return rows
+}
+
+func (s shield) Why(code string) (dashboard.Why, error) {
+	return why(s.box, online{s.program}, code)
+}
+
+// online answers from the running program's memory.
+type online struct{ *program }
+
+func (o online) Find(id mitigation.ID) (mitigation.Mitigation, bool, bool) { return o.loop.Find(id) }
+func (o online) Recent(hash uint64) (netip.Prefix, bool)                   { return o.door.admit.Recent(hash) }
+
+func (s shield) Events(ctx context.Context) <-chan any {
+	out := make(chan any)
+	go func() { // ends with ctx, or with the loop
+		defer close(out)
+		for r := range s.loop.Subscribe(ctx) {
+			select {
+			case out <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (s shield) Ready() error {
+	switch {
+	case s.draining.Load():
+		return errors.New("stopping: requests in flight are being finished")
+	case s.door.now.Load().rooms.proxy.Origin().Healthy == 0:
+		return errors.New("the origin does not answer")
+	}
+	return nil
+}
+
+func (s shield) Ban(o dashboard.PrefixOrder) (mitigation.Mitigation, error) {
+	return one(s.order(decide.Order{Verb: decide.Ban, Prefix: o.Prefix, For: o.For, Note: o.Note}))
+}
+
+func (s shield) Allow(o dashboard.PrefixOrder) (mitigation.Mitigation, error) {
+	return one(s.order(decide.Order{Verb: decide.Allow, Prefix: o.Prefix, For: o.For, Note: o.Note}))
+}
+
+func (s shield) Act(o dashboard.MatchOrder) (mitigation.Mitigation, error) {
+	verb := decide.Refuse
+	if o.Action == mitigation.Slow {
+		verb = decide.Slow
+	}
+	return one(s.order(decide.Order{Verb: verb, Match: o.Match, For: o.For, Note: o.Note}))
+}
+
+func (s shield) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {
+	return s.order(decide.Order{Verb: decide.Unban, Prefix: p})
+}
+
+func (s shield) Lift(id mitigation.ID) ([]mitigation.Mitigation, error) {
+	return s.order(decide.Order{Verb: decide.Lift, ID: id})
+}
+
+func (s shield) Undo(since time.Duration) ([]mitigation.Mitigation, error) {
+	return s.order(decide.Order{Verb: decide.Undo, Since: since})
+}
+
+// SetOff turns the door first and writes the switch after it: what matters is
+// that everything passes at once.
+func (s shield) SetOff(off bool) error {
+	s.setOff(off)
+	return WriteOff(s.cfg.Load().Data, off)
+}
+
+func (s shield) Reload() error { return s.reload() }
+
+// order hands an order to the loop, which answers within seconds.
+func (p *program) order(o decide.Order) ([]mitigation.Mitigation, error) {
+	r, err := p.loop.Order(o)
+	if errors.Is(err, decide.ErrNotFound) {
+		err = fmt.Errorf("%v: %w", err, dashboard.ErrNotFound)
+	}
+	return r.Changed, err
+}
+
+func one(list []mitigation.Mitigation, err error) (mitigation.Mitigation, error) {
+	if err != nil || len(list) == 0 {
+		return mitigation.Mitigation{}, err
+	}
+	return list[0], nil
+}

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// PackagedData is the data folder that the packages use.
+const PackagedData = "/var/lib/seawall"
+
+// Names of the files in the data folder that the commands read, too.
+const (
+	offFile     = "off"
+	runningFile = "running.json"
+	keyFile     = "keys"
+)
+
+// WriteOff sets the off switch in a data folder, with no daemon needed: a
+// running one looks at it several times a second, a new one at its start.
+func WriteOff(data string, off bool) error {
+	path := filepath.Join(data, offFile)
+	if !off {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("switch on: %w", err)
+		}
+		return nil
+	}
+	text := fmt.Sprintf("switched off at %s; `seawall on` defends again\n", time.Now().UTC().Format(time.RFC3339))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("switch off: %w", err)
+	}
+	return nil
+}
+
+// readOff says whether the switch is off. Where it cannot be read it counts as
+// on: an attacker who can hide files has other ways.
+func readOff(data string) bool {
+	_, err := os.Stat(filepath.Join(data, offFile))
+	return err == nil
+}
+
+// Running tells commands where the running Seawall of a data folder listens.
+type Running struct {
+	PID   int      `json:"pid"`
+	Admin string   `json:"admin"`
+	Serve []string `json:"listen"`
+}
+
+// ReadRunning reads what the last Seawall that used a data folder wrote.
+func ReadRunning(data string) (Running, error) {
+	var r Running
+	text, err := os.ReadFile(filepath.Join(data, runningFile))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(text, &r)
+}
+
+func writeRunning(data string, r Running) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(data, runningFile+".new")
+	if err := os.WriteFile(tmp, text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(data, runningFile))
+}

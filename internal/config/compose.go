@@ -1,0 +1,67 @@
+package config
+
+import (
+	"seawall/internal/kit/problem"
+)
+
+// Flags are the settings that can be given on the command line; they stand
+// above those of the file. An empty one says nothing.
+type Flags struct {
+	Origin, Listen, Admin, Data string
+	UnderAttack                 bool
+}
+
+// Compose reads file (or nothing, where it is ""), puts the flags above it,
+// and checks the whole. All problems come back at once, as Errors; the Config
+// comes back with them as far as it could be read, so that a caller can look
+// for further problems (Locate) before it reports any.
+func Compose(file string, flags Flags) (*Config, error) {
+	c := Default()
+	c.source = source{name: "command line"}
+	var found problem.List
+	if file != "" {
+		text, err := read(file)
+		if err != nil {
+			return nil, err
+		}
+		c.source.name = file
+		c.source.lines, found = decode(text, c)
+	}
+	flags.onto(c)
+	c.Request.Resolve()
+	if errs := c.Locate(append(found, c.Validate()...)); len(errs) > 0 {
+		return c, errs
+	}
+	return c, nil
+}
+
+// source is where a Config was read, for whoever reports problems with it.
+type source struct {
+	name  string
+	lines map[string]int // of each key that was set
+}
+
+// Locate gives problems their file and line.
+func (c *Config) Locate(found problem.List) Errors {
+	var errs Errors
+	for _, p := range found {
+		errs = append(errs, Located{File: c.source.name, Line: lineOf(c.source.lines, p.Key), Problem: p})
+	}
+	return errs
+}
+
+func (f Flags) onto(c *Config) {
+	if f.Origin != "" {
+		c.Request.SetOrigin(f.Origin)
+	}
+	if f.Listen != "" {
+		c.Request.Listen.Addresses = []string{f.Listen}
+	}
+	if f.Admin != "" {
+		c.Admin.Listen = f.Admin
+	}
+	if f.Data != "" {
+		c.Data = f.Data
+	}
+	c.UnderAttack = c.UnderAttack || f.UnderAttack
+}
