@@ -134,7 +134,7 @@ func (d *decoder) mapping(key string, n ast.Node, v reflect.Value) {
 	collect(v, fields)
 	seen := map[string]bool{}
 	for _, kv := range values {
-		name := kv.Key.String()
+		name := keyName(kv)
 		at := join(key, name)
 		d.mark(at, kv.Key)
 		f, known := fields[name]
@@ -148,6 +148,14 @@ func (d *decoder) mapping(key string, n ast.Node, v reflect.Value) {
 		}
 		seen[name] = true
 	}
+}
+
+// keyName is a key without its quotes, if any.
+func keyName(kv *ast.MappingValueNode) string {
+	if s, ok := kv.Key.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return kv.Key.String()
 }
 
 // collect gathers a struct's settings by name; inlined structs count as part.
@@ -180,10 +188,7 @@ func (d *decoder) table(key string, n ast.Node, v reflect.Value) {
 	}
 	m := reflect.MakeMap(v.Type())
 	for _, kv := range values {
-		name := kv.Key.String()
-		if s, ok := kv.Key.(*ast.StringNode); ok {
-			name = s.Value
-		}
+		name := keyName(kv)
 		item := reflect.New(v.Type().Elem()).Elem()
 		d.mark(join(key, name), kv.Key)
 		d.value(join(key, name), kv.Value, item)

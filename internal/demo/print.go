@@ -80,8 +80,12 @@ func (h *Shield) text(line func(string, ...any)) {
 	if len(h.Countries) > 0 {
 		line("                       refused addresses registered in %s", countries(h.Countries))
 	}
-	for _, d := range h.Did {
+	did, bans := fold(h.Did)
+	for _, d := range did {
 		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, d.Match, thousands(d.Hits))
+	}
+	if bans.n > 0 {
+		line("                       refused %s (%s requests met that)", bans, thousands(bans.hits))
 	}
 	line("                       used %.0f MB of memory at most and %.2f of a processor", float64(h.PeakRSS)/1e6, h.CPU)
 	if len(h.Records) > 0 {
@@ -91,6 +95,33 @@ func (h *Shield) text(line func(string, ...any)) {
 			line("  %s  %-10s %s", r.At.Local().Format("15:04:05.0"), r.Step, r.Text)
 		}
 	}
+}
+
+// banned sums up mitigations about single clients.
+type banned struct {
+	n    int
+	hits uint64
+}
+
+func (b banned) String() string {
+	if b.n == 1 {
+		return "1 client by its address"
+	}
+	return thousands(uint64(b.n)) + " clients by their addresses"
+}
+
+// fold takes the mitigations about single clients, of which there can be
+// hundreds, out of a list and sums them up.
+func fold(list []doing) (rest []doing, bans banned) {
+	for _, d := range list {
+		if d.Action == "refuse" && strings.HasPrefix(d.Match, "client.within(") && !strings.Contains(d.Match, "&&") {
+			bans.n++
+			bans.hits += d.Hits
+			continue
+		}
+		rest = append(rest, d)
+	}
+	return rest, bans
 }
 
 func during(k Kind) string {

@@ -33,7 +33,7 @@ const (
 )
 
 // arriving is how long the visitors take to arrive before anything is measured.
-const arriving = 3 * time.Second
+const arriving = 5 * time.Second
 
 // session is one run.
 type session struct {

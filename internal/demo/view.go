@@ -106,6 +106,7 @@ const (
 	bold, dim, red, green, yellow, plain = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 	clearLine                            = "\x1b[K"
 	showRecords                          = 6
+	showDoing                            = 5
 )
 
 // draw redraws the screen in place.
@@ -210,8 +211,15 @@ func (v *view) shieldLines() []string {
 		state = yellow + "off" + plain
 	}
 	lines := []string{fmt.Sprintf("  Seawall    %s, %.0f MB", state, float64(s.use.RSS)/1e6)}
-	for _, d := range s.now.Mitigations {
+	did, bans := fold(s.now.Mitigations)
+	for _, d := range did[:min(len(did), showDoing)] {
 		lines = append(lines, fmt.Sprintf("    %s#%d %s%s %s  %s(%s requests)%s", yellow, d.ID, d.Action, plain, d.Match, dim, thousands(d.Hits), plain))
+	}
+	if more := len(did) - showDoing; more > 0 {
+		lines = append(lines, fmt.Sprintf("    %sand %d more like these%s", dim, more, plain))
+	}
+	if bans.n > 0 {
+		lines = append(lines, fmt.Sprintf("    %srefuse%s %s  %s(%s requests)%s", yellow, plain, bans, dim, thousands(bans.hits), plain))
 	}
 	for _, r := range s.records[max(0, len(s.records)-showRecords):] {
 		lines = append(lines, fmt.Sprintf("    %s%9s%s  %s", dim, stamp(r.At, s.begun), plain, r.Text))

@@ -39,6 +39,7 @@ type orders struct {
 	kind      [traffic.Kinds]uint64
 	clearance [traffic.Clearances]uint64
 	standing  [traffic.Standings]uint64
+	facets    facetSet
 }
 
 func compile(list []order) *orders {
@@ -51,6 +52,7 @@ func compile(list []order) *orders {
 	})
 	for i, e := range o.list {
 		bit := uint64(1) << i
+		o.facets.add(e.match, bit)
 		for k := range o.kind {
 			if mayHit(e.match, traffic.FieldKind, traffic.Visit{Kind: traffic.Kind(k)}) {
 				o.kind[k] |= bit
@@ -115,6 +117,9 @@ func (a *Admit) isMitigated(m *meeting) bool {
 	}
 	o := a.orders.Load()
 	left := o.kind[m.v.Kind%traffic.Kinds] & o.clearance[m.v.Clearance%traffic.Clearances] & o.standing[m.v.Standing%traffic.Standings]
+	if left != 0 {
+		left &= o.facets.candidates(m.v)
+	}
 	for ; left != 0; left &= left - 1 {
 		e := &o.list[bits.TrailingZeros64(left)]
 		if (e.until == 0 || m.now < e.until) && e.match.Hits(m.v) {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net/http"
 )
@@ -24,7 +25,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.read(p)
-	if n > 0 && b.framing != framedClose && b.left == 0 && b.framing == framedLength {
+	if n > 0 && b.framing == framedLength && b.left == 0 {
 		err = io.EOF
 	}
 	b.err = err
@@ -91,17 +92,18 @@ func (b *answerBody) nextChunk() error {
 }
 
 func (b *answerBody) lineEnd() error {
-	c, err := b.br.ReadByte()
-	if err == nil && c == '\r' {
-		c, err = b.br.ReadByte()
+	for _, want := range []byte("\r\n") {
+		c, err := b.br.ReadByte()
+		switch {
+		case err == io.EOF:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		case c != want:
+			return nonsense("a chunk is longer than it says")
+		}
 	}
-	switch {
-	case err == io.EOF:
-		return io.ErrUnexpectedEOF
-	case err == nil && c != '\n':
-		return nonsense("a chunk is longer than it says")
-	}
-	return err
+	return nil
 }
 
 // chunkSize reads a chunk's first line, of which extensions are dropped.
@@ -126,12 +128,10 @@ func chunkSize(line []byte) (int64, error) {
 		}
 		n = n<<4 | int64(c)
 	}
-	if i == 0 {
+	rest := bytes.TrimLeft(line[i:], " \t")
+	cr := bytes.IndexByte(rest, '\r')
+	if i == 0 || cr < 0 || cr != len(rest)-2 || (cr > 0 && rest[0] != ';') {
 		return 0, nonsense("a chunk begins with %.20q", line)
 	}
-	switch line[i] {
-	case '\r', '\n', ';', ' ', '\t':
-		return n, nil
-	}
-	return 0, nonsense("a chunk begins with %.20q", line)
+	return n, nil
 }

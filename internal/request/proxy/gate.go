@@ -80,7 +80,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, s *Slot) (time
 		g.mu.Unlock()
 		return 0, nil
 	}
-	g.limit.used = true
+	g.limit.use()
 	w := g.enqueue(rank, now)
 	g.mu.Unlock()
 	if w == nil {
@@ -195,8 +195,9 @@ func (g *Gate) take(rank mitigation.Rank) {
 	if rank > mitigation.RankProven {
 		g.low++
 	}
+	g.limit.peak = max(g.limit.peak, g.inFlight)
 	if g.inFlight >= g.limit.now {
-		g.limit.used = true
+		g.limit.use()
 	}
 }
 
@@ -271,7 +272,9 @@ func (s *Slot) Observe(class uint8, sent clock.Instant, took time.Duration) {
 	g.mu.Lock()
 	before := g.limit.now
 	g.limit.observe(now, class, sent, took, s.with)
-	g.limit.used = g.limit.used || g.waiting > 0 || g.inFlight >= g.limit.now
+	if g.waiting > 0 || g.inFlight >= g.limit.now {
+		g.limit.use()
+	}
 	if g.limit.now > before && g.waiting > 0 {
 		g.dispatch(now)
 	}

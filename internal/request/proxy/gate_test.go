@@ -79,9 +79,13 @@ func TestGateOrder(t *testing.T) {
 				}
 				// No reserve in this table: with one slot it would hold back
 				// newcomers for ten seconds.
+				g.mu.Lock()
 				g.seenGood = 0
+				g.mu.Unlock()
 				hold.Release()
 				time.Sleep(time.Second)
+				mu.Lock()
+				defer mu.Unlock()
 				if !slices.Equal(log, c.want) {
 					t.Errorf("order %v, want %v", log, c.want)
 				}
@@ -238,6 +242,20 @@ func (f *visitorsFelt) add(d time.Duration, err error) {
 	f.took = append(f.took, d)
 }
 
+// felt returns a copy for reading.
+func (f *visitorsFelt) felt() *visitorsFelt {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &visitorsFelt{took: slices.Clone(f.took), shed: f.shed, sent: f.sent}
+}
+
+// reset forgets everything.
+func (f *visitorsFelt) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.took, f.shed, f.sent = nil, 0, 0
+}
+
 func (f *visitorsFelt) quantile(q float64) time.Duration {
 	slices.Sort(f.took)
 	if len(f.took) == 0 {
@@ -246,15 +264,19 @@ func (f *visitorsFelt) quantile(q float64) time.Duration {
 	return f.took[min(len(f.took)-1, int(q*float64(len(f.took))))]
 }
 
-// poisson calls f at random moments, rate times a second, until the end.
-func poisson(rng *rand.Rand, rate float64, d time.Duration, f func()) {
-	for end := time.Now().Add(d); ; {
-		time.Sleep(time.Duration(rng.ExpFloat64() / rate * float64(time.Second)))
-		if time.Now().After(end) {
-			return
+// poisson calls f at random moments, rate times a second, for d. Moments that a
+// coarse timer slept through are made up for. It returns when the last call has
+// begun; waiting for the group waits for their ends.
+func poisson(rng *rand.Rand, rate float64, d time.Duration, f func()) *sync.WaitGroup {
+	var calls sync.WaitGroup
+	begin := time.Now()
+	for at := time.Duration(0); at < d; at += time.Duration(rng.ExpFloat64() / rate * float64(time.Second)) {
+		if wait := at - time.Since(begin); wait > 0 {
+			time.Sleep(wait)
 		}
-		go f()
+		calls.Go(f)
 	}
+	return &calls
 }
 
 // TestFloodBehindTheGate is the main scenario without sockets or noise: what
@@ -274,7 +296,7 @@ func TestFloodBehindTheGate(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewGate(0, 4096, 1024, clock.New())
 				origin := make(workers, c.workers)
-				var known, flood visitorsFelt
+				var knownSoFar, floodSoFar visitorsFelt
 				var served atomic.Int64
 				ask := func(rank mitigation.Rank, f *visitorsFelt) func() {
 					return func() {
@@ -292,19 +314,20 @@ func TestFloodBehindTheGate(t *testing.T) {
 					}
 				}
 				rng := rand.New(rand.NewPCG(1, 2))
-				poisson(rng, 80, c.quiet, ask(mitigation.RankKnown, &known))
-				known = visitorsFelt{}
+				poisson(rng, 80, c.quiet, ask(mitigation.RankKnown, &knownSoFar))
+				knownSoFar.reset()
 				served.Store(0)
 				var phase sync.WaitGroup
 				phase.Go(func() {
-					poisson(rand.New(rand.NewPCG(3, 4)), 80, 20*time.Second, ask(mitigation.RankKnown, &known))
+					poisson(rand.New(rand.NewPCG(3, 4)), 80, 20*time.Second, ask(mitigation.RankKnown, &knownSoFar))
 				})
 				phase.Go(func() {
-					poisson(rand.New(rand.NewPCG(5, 6)), 2000, 20*time.Second, ask(mitigation.RankNewcomer, &flood))
+					poisson(rand.New(rand.NewPCG(5, 6)), 2000, 20*time.Second, ask(mitigation.RankNewcomer, &floodSoFar))
 				})
 				phase.Wait()
 				n := served.Load()
 				time.Sleep(15 * time.Second)
+				known, flood := knownSoFar.felt(), floodSoFar.felt()
 				t.Logf("known: %d sent, %d shed, p50 %v p99 %v max %v; flood: %d sent, %d shed; origin served %d a second; limit %d",
 					known.sent, known.shed, known.quantile(.5), known.quantile(.99), known.quantile(1),
 					flood.sent, flood.shed, n/20, g.Gauges().Limit)

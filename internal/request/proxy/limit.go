@@ -13,28 +13,62 @@ const (
 	limitStart = 32
 	limitMin   = 4
 	limitMax   = 1024
+
+	// What a quiet site did not use for a span is closed again, down to
+	// limitQuiet or spare times what was used: whatever stands open, a flood's
+	// first moment fills.
+	limitQuiet = 16
+	spare      = 4
+	span       = 2 * time.Second
+
+	// A limit that neither grows nor shrinks for this long is taken down to
+	// limitMin for a moment, to see what the site costs without a crowd. (BBR
+	// looks for the shortest round trip in the same way: Cardwell et al., ACM
+	// Queue 14/5, 2016.)
+	probeAfter = 5 * time.Second
 )
 
 // Constants of the adaptation.
 const (
 	interval   = 100 * time.Millisecond // between decisions
-	minSamples = 8                      // for a decision
+	minSamples = 8                      // for a decision; even
 	maxSamples = 256                    // kept of an interval
 
 	// An answer is slow beyond slowTimes its usual time and slowMore, and quick
 	// up to quickTimes and quickMore. Between the two the limit rests. The
 	// absolute parts keep noise of a few milliseconds from counting.
 	slowTimes, quickTimes = 2.0, 1.5
-	slowMore, quickMore   = float64(5 * time.Millisecond), float64(2 * time.Millisecond)
+	slowMore, quickMore   = float64(5 * time.Millisecond), float64(3 * time.Millisecond)
 
 	// alone is how many may be in flight for a sample to show what a page costs
 	// when nobody queues inside the origin.
-	alone     = limitMin
-	learnFast = 1.0 / 32
-	learnSlow = 1.0 / 1024
-	firsts    = 8 // samples of a class that count as its beginning
-	outlier   = 4 // times usual: more counts as this much
+	alone      = limitMin
+	learnProbe = 1.0 / 8
+	learnFast  = 1.0 / 32
+	learnSlow  = 1.0 / 1024
+	firsts     = 8 // samples of a class that count as its beginning
+	outlier    = 4 // times usual: more counts as this much
 )
+
+// pace says how one answer compares with its class's usual.
+type pace uint8
+
+const (
+	paceUsual pace = iota
+	paceQuick
+	paceSlow
+)
+
+// paceOf judges a time against the usual one, both in nanoseconds.
+func paceOf(x, u float64) pace {
+	switch {
+	case x > slowTimes*u+slowMore:
+		return paceSlow
+	case x <= quickTimes*u+quickMore:
+		return paceQuick
+	}
+	return paceUsual
+}
 
 // limiter finds how many requests the origin bears at a time, from how long it
 // takes to begin its answers: more in flight than it has workers makes answers
@@ -55,6 +89,13 @@ type limiter struct {
 	fixed bool
 	used  bool // the limit stopped somebody during this interval, or nearly
 
+	rested clock.Instant // when the limit moved or was not used, last
+	parked int           // the limit to go back to after a probe; 0 when there is none
+
+	spanned clock.Instant // when this span began
+	peak    int           // most in flight during this span
+	busy    bool          // used during this span
+
 	usual [256]float64 // by class: nanoseconds to the first byte, alone
 	seen  [256]uint8   // samples of the class, up to firsts
 
@@ -63,15 +104,24 @@ type limiter struct {
 	slower  float64       // how many times the usual time answers took, last interval; at least 1
 	n       int
 	ratios  [maxSamples]float64
-	usuals  [maxSamples]float64
+	paces   [maxSamples]pace
 	sorting [maxSamples]float64
 }
 
 func (l *limiter) init(fixed int, now clock.Instant) {
-	l.now, l.fixed, l.began, l.slower = limitStart, fixed > 0, now, 1
+	l.now, l.fixed, l.began, l.spanned, l.slower = limitStart, fixed > 0, now, now, 1
 	if l.fixed {
 		l.now = fixed
 	}
+}
+
+// use says that the limit stops somebody, or nearly. What was seen before, when
+// it did not, says nothing about it.
+func (l *limiter) use() {
+	if !l.used {
+		l.used, l.n = true, 0
+	}
+	l.busy = true
 }
 
 // observe takes in one sample; with is how many were in flight with it.
@@ -80,24 +130,29 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 		return
 	}
 	x := float64(took)
-	u := l.learn(class, x, with)
+	u := l.learn(class, x, with, l.parked > 0 && sent >= l.shrunk)
 	if sent >= l.shrunk {
 		i := l.n % maxSamples
-		l.ratios[i], l.usuals[i] = x/u, u
+		l.ratios[i], l.paces[i] = x/u, paceOf(x, u)
 		l.n++
 	}
-	since := now.Sub(l.began)
-	switch {
+	switch since := now.Sub(l.began); {
 	case since >= interval && l.n >= minSamples, since >= 10*interval && l.n > 0:
-		l.decide(now, true)
-	case l.n == 2*minSamples || l.n == 4*minSamples || l.n == 8*minSamples:
-		// A flood's first moment need not wait for the interval's end.
-		l.decide(now, false)
+		l.decide(now)
+	case l.used && l.parked == 0 && l.n >= minSamples && l.n%(minSamples/2) == 0:
+		l.flinch(now)
+	}
+	if now.Sub(l.spanned) >= span {
+		if !l.busy {
+			l.now = min(l.now, max(limitQuiet, spare*l.peak))
+		}
+		l.spanned, l.peak, l.busy = now, 0, false
 	}
 }
 
-// learn returns what the class usually costs, this sample considered.
-func (l *limiter) learn(class uint8, x float64, with int) float64 {
+// learn returns what the class usually costs, this sample considered. The few
+// samples of a probe count more.
+func (l *limiter) learn(class uint8, x float64, with int, probe bool) float64 {
 	u := &l.usual[class]
 	if l.seen[class] < firsts {
 		// In the midst of a crowd the sample holds the crowd's queue too.
@@ -110,6 +165,8 @@ func (l *limiter) learn(class uint8, x float64, with int) float64 {
 	}
 	rate := 0.0
 	switch {
+	case with <= alone && probe:
+		rate = learnProbe
 	case with <= alone:
 		rate = learnFast
 	case !l.used:
@@ -119,26 +176,66 @@ func (l *limiter) learn(class uint8, x float64, with int) float64 {
 	return *u
 }
 
-// decide changes the limit by what the interval showed. Before the interval's
-// end it may only shrink.
-func (l *limiter) decide(now clock.Instant, end bool) {
-	n := min(l.n, maxSamples)
-	u := l.median(l.usuals[:n])
-	x := l.median(l.ratios[:n]) * u
-	slow := x > slowTimes*u+slowMore
+// flinch shrinks the limit before the interval's end if the last few samples
+// are slow: in a flood's first moment every one is slower than the one before.
+func (l *limiter) flinch(now clock.Instant) {
+	i := l.n % maxSamples
+	if i < minSamples {
+		return
+	}
+	if p, times := l.judge(i-minSamples, i); p == paceSlow {
+		l.shrink(now, times)
+	}
+}
+
+// decide changes the limit by what the interval showed.
+func (l *limiter) decide(now clock.Instant) {
+	p, times := l.judge(0, min(l.n, maxSamples))
 	switch {
-	case l.used && slow:
-		l.now = max(limitMin, int(float64(l.now)*u/x))
-		l.shrunk = now
-		end = true
-	case !end:
-	case l.used && x <= quickTimes*u+quickMore:
+	case l.parked > 0:
+		l.now, l.parked, l.rested = l.parked, 0, now
+	case !l.used:
+		l.rested = now
+	case p == paceSlow:
+		l.shrink(now, times)
+		return
+	case p == paceQuick:
 		l.now = min(limitMax, l.now+max(1, int(math.Sqrt(float64(l.now)))))
+		l.rested = now
+	case now.Sub(l.rested) > probeAfter:
+		l.parked, l.now, l.shrunk = l.now, limitMin, now
 	}
-	if end {
-		l.slower = max(1, x/u)
-		l.began, l.n, l.used = now, 0, false
+	l.next(now, times)
+}
+
+func (l *limiter) shrink(now clock.Instant, times float64) {
+	l.now = max(limitMin, int(float64(l.now)/times))
+	l.shrunk, l.rested = now, now
+	l.next(now, times)
+}
+
+// next begins the next interval.
+func (l *limiter) next(now clock.Instant, times float64) {
+	l.slower = max(1, times)
+	l.began, l.n, l.used = now, 0, false
+}
+
+// judge returns the pace of most of the samples i to j, and how many times the
+// usual time the middle one took. Each sample is judged on its own, since a
+// page that usually takes 3 ms may well take 10 and one of 100 not 300.
+func (l *limiter) judge(i, j int) (pace, float64) {
+	var count [3]int
+	for _, p := range l.paces[i:j] {
+		count[p]++
 	}
+	most := paceUsual
+	switch half := (j - i) / 2; {
+	case count[paceSlow] > half:
+		most = paceSlow
+	case count[paceQuick] > half:
+		most = paceQuick
+	}
+	return most, l.median(l.ratios[i:j])
 }
 
 func (l *limiter) median(v []float64) float64 {
