@@ -21,11 +21,9 @@ const (
 	spare      = 4
 	span       = 2 * time.Second
 
-	// A limit that neither grows nor shrinks for this long is taken down to
-	// limitMin for a moment, to see what the site costs without a crowd. (BBR
-	// looks for the shortest round trip in the same way: Cardwell et al., ACM
-	// Queue 14/5, 2016.)
-	probeAfter = 5 * time.Second
+	// A limit that has rested for this long grows all the same: the usual times
+	// are only estimates, and only growing shows whether it makes answers slower.
+	restless = 500 * time.Millisecond
 )
 
 // Constants of the adaptation.
@@ -42,12 +40,11 @@ const (
 
 	// alone is how many may be in flight for a sample to show what a page costs
 	// when nobody queues inside the origin.
-	alone      = limitMin
-	learnProbe = 1.0 / 8
-	learnFast  = 1.0 / 32
-	learnSlow  = 1.0 / 1024
-	firsts     = 8 // samples of a class that count as its beginning
-	outlier    = 4 // times usual: more counts as this much
+	alone     = limitMin
+	learnFast = 1.0 / 32
+	learnSlow = 1.0 / 1024
+	firsts    = 8 // samples of a class that count as its beginning
+	outlier   = 4 // times usual: more counts as this much
 )
 
 // pace says how one answer compares with its class's usual.
@@ -90,7 +87,6 @@ type limiter struct {
 	used  bool // the limit stopped somebody during this interval, or nearly
 
 	rested clock.Instant // when the limit moved or was not used, last
-	parked int           // the limit to go back to after a probe; 0 when there is none
 
 	spanned clock.Instant // when this span began
 	peak    int           // most in flight during this span
@@ -130,7 +126,7 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 		return
 	}
 	x := float64(took)
-	u := l.learn(class, x, with, l.parked > 0 && sent >= l.shrunk)
+	u := l.learn(class, x, with)
 	if sent >= l.shrunk {
 		i := l.n % maxSamples
 		l.ratios[i], l.paces[i] = x/u, paceOf(x, u)
@@ -139,7 +135,7 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 	switch since := now.Sub(l.began); {
 	case since >= interval && l.n >= minSamples, since >= 10*interval && l.n > 0:
 		l.decide(now)
-	case l.used && l.parked == 0 && l.n >= minSamples && l.n%(minSamples/2) == 0:
+	case l.used && l.n >= minSamples && l.n%(minSamples/2) == 0:
 		l.flinch(now)
 	}
 	if now.Sub(l.spanned) >= span {
@@ -150,9 +146,8 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 	}
 }
 
-// learn returns what the class usually costs, this sample considered. The few
-// samples of a probe count more.
-func (l *limiter) learn(class uint8, x float64, with int, probe bool) float64 {
+// learn returns what the class usually costs, this sample considered.
+func (l *limiter) learn(class uint8, x float64, with int) float64 {
 	u := &l.usual[class]
 	if l.seen[class] < firsts {
 		// In the midst of a crowd the sample holds the crowd's queue too.
@@ -165,8 +160,6 @@ func (l *limiter) learn(class uint8, x float64, with int, probe bool) float64 {
 	}
 	rate := 0.0
 	switch {
-	case with <= alone && probe:
-		rate = learnProbe
 	case with <= alone:
 		rate = learnFast
 	case !l.used:
@@ -192,18 +185,14 @@ func (l *limiter) flinch(now clock.Instant) {
 func (l *limiter) decide(now clock.Instant) {
 	p, times := l.judge(0, min(l.n, maxSamples))
 	switch {
-	case l.parked > 0:
-		l.now, l.parked, l.rested = l.parked, 0, now
 	case !l.used:
 		l.rested = now
 	case p == paceSlow:
 		l.shrink(now, times)
 		return
-	case p == paceQuick:
+	case p == paceQuick, now.Sub(l.rested) > restless:
 		l.now = min(limitMax, l.now+max(1, int(math.Sqrt(float64(l.now)))))
 		l.rested = now
-	case now.Sub(l.rested) > probeAfter:
-		l.parked, l.now, l.shrunk = l.now, limitMin, now
 	}
 	l.next(now, times)
 }
