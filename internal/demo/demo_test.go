@@ -105,7 +105,7 @@ func testEnv(out io.Writer) Env {
 	}
 }
 
-func short(kind Kind, front Front) Options {
+func brief(kind Kind, front Front) Options {
 	o := DefaultOptions()
 	o.Kind, o.Front, o.Seconds, o.Quiet, o.After, o.Settle = kind, front, 2, 2, 1, 10
 	o.Visitors, o.Newcomers, o.LookAt = 10, 2, ""
@@ -115,7 +115,7 @@ func short(kind Kind, front Front) Options {
 func TestWithoutSeawallTheSiteDrowns(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	o := short(Heavy, FrontNone)
+	o := brief(Heavy, FrontNone)
 	sum, err := Run(t.Context(), o, testEnv(&out))
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestWithAShield(t *testing.T) {
 	var out bytes.Buffer
 	env := testEnv(&out)
 	env.Terminal = true
-	o := short(Wide, FrontSeawall)
+	o := brief(Wide, FrontSeawall)
 	o.LookAt = "127.0.0.1:0"
 	sum, err := Run(t.Context(), o, env)
 	if err != nil {
@@ -171,13 +171,13 @@ func TestRunSeesWhatBreaks(t *testing.T) {
 	t.Parallel()
 	env := testEnv(io.Discard)
 	env.Shield = func(ShieldSpec) ([]string, error) { return []string{"role", "nonsense"}, nil }
-	if _, err := Run(t.Context(), short(Heavy, FrontSeawall), env); err == nil || !strings.Contains(err.Error(), "nonsense") {
+	if _, err := Run(t.Context(), brief(Heavy, FrontSeawall), env); err == nil || !strings.Contains(err.Error(), "nonsense") {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	begun := time.Now()
-	if _, err := Run(ctx, short(Heavy, FrontNone), testEnv(io.Discard)); err == nil {
+	if _, err := Run(ctx, brief(Heavy, FrontNone), testEnv(io.Discard)); err == nil {
 		t.Error("an interrupted run says that all is well")
 	}
 	if d := time.Since(begun); d > 8*time.Second {

@@ -82,7 +82,7 @@ func (h *Shield) text(line func(string, ...any)) {
 	}
 	did, bans := fold(h.Did)
 	for _, d := range did {
-		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, d.Match, thousands(d.Hits))
+		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, short(d.Match), thousands(d.Hits))
 	}
 	if bans.n > 0 {
 		line("                       refused %s (%s requests met that)", bans, thousands(bans.hits))
@@ -95,6 +95,15 @@ func (h *Shield) text(line func(string, ...any)) {
 			line("  %s  %-10s %s", r.At.Local().Format("15:04:05.0"), r.Step, r.Text)
 		}
 	}
+}
+
+// short cuts an expression to what fits on a line or two; the JSON has it whole.
+func short(match string) string {
+	const most = 180
+	if r := []rune(match); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return match
 }
 
 // banned sums up mitigations about single clients.

@@ -50,7 +50,9 @@ func (f *flood) fire(ctx context.Context, s *source, now time.Time) {
 		}
 		return
 	}
-	if s.dialing+len(s.links) >= f.cfg.Connections || now.Before(s.notTill) {
+	// One connection is opened at a time: a source needs more only when answers
+	// take long, not because this machine is slow to connect.
+	if s.dialing > 0 || len(s.links) >= f.cfg.Connections || now.Before(s.notTill) {
 		s.mu.Unlock()
 		f.counts.held.Add(1)
 		return
