@@ -50,7 +50,9 @@ type head struct {
 }
 
 func newTable[C any](entries int) table[C] {
-	return table[C]{make([]set[C], max(1, (entries+ways-1)/ways))}
+	sets := make([]set[C], max(1, (entries+ways-1)/ways))
+	huge(sets)
+	return table[C]{sets}
 }
 
 // at finds the set of a key.

@@ -104,7 +104,7 @@ func TestSpoofedFloodPushesOutNobodyProven(t *testing.T) {
 		}
 		s.pass(time.Second)
 	}
-	for i := range 300_000 {
+	for i := range 100_000 {
 		v := page(v6(0x2a00<<48 | uint64(i)*0x9E3779B97F4A7C15>>16))
 		v.At, v.HeaderOrder = s.now, uint64(i)
 		s.Decide(v)
