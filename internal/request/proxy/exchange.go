@@ -16,10 +16,6 @@ import (
 	"seawall/internal/traffic"
 )
 
-// longLived is how long an answer or an upload lasts before it counts as a
-// stream.
-const longLived = 5 * time.Second
-
 // exchange is one request on its way to the origin and back. It belongs to the
 // handler's goroutine.
 type exchange struct {
@@ -249,7 +245,7 @@ func (x *exchange) lasts(c *conn) {
 	if x.long != nil {
 		return
 	}
-	x.long = time.AfterFunc(longLived, func() {
+	x.long = time.AfterFunc(x.p.longLived, func() {
 		if !x.slot.Stream() {
 			x.cut.Store(true)
 			c.Close()

@@ -36,6 +36,9 @@ type Proxy struct {
 	backends []*backend
 	turn     atomic.Uint32
 	quiet    quietLog
+	// longLived is how long an answer or an upload lasts before it counts as a
+	// stream.
+	longLived time.Duration
 
 	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
 
@@ -55,7 +58,7 @@ func New(cfg Config, full FullFunc, clk *clock.Clock, log *slog.Logger) (*Proxy,
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, err
 	}
-	p := &Proxy{cfg: cfg, full: full, clk: clk, log: log}
+	p := &Proxy{cfg: cfg, full: full, clk: clk, log: log, longLived: 5 * time.Second}
 	p.gate = NewGate(cfg.MaxInFlight, cfg.MaxStreams, cfg.MaxWaiting, clk)
 	p.quiet.log, p.quiet.clk = log, clk
 	p.small.New = func() any { b := make([]byte, smallBuffer); return &b }

@@ -408,6 +408,43 @@ func TestUpgradeRefusedAndIdle(t *testing.T) {
 	}
 }
 
+// TestStreamsLeaveTheLimit: what lasts gives its slot back, and beyond the bound
+// on streams newcomers are cut off.
+func TestStreamsLeaveTheLimit(t *testing.T) {
+	origin := site(t, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	for _, c := range []struct {
+		name, request string
+		max           int
+	}{
+		{"event stream", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10},
+		{"slow upload", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", 10},
+		{"one too many", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := testConfig(origin.URL)
+			cfg.MaxStreams = c.max
+			h := newHouse(t, cfg)
+			h.longLived = 20 * time.Millisecond
+			conn, br := dialHouse(t, h.addr)
+			io.WriteString(conn, c.request)
+			if c.max == 1 {
+				if all, _ := io.ReadAll(br); !strings.HasPrefix(string(all), "HTTP/1.1 200") || strings.HasSuffix(string(all), "0\r\n\r\n") {
+					t.Errorf("got %q", all)
+				}
+				return
+			}
+			eventually(t, "the stream", func() bool {
+				g := h.gate.Gauges()
+				return g.Streams == 1 && g.InFlight == 0
+			})
+		})
+	}
+}
+
 // patterned is a body that costs nothing to make.
 type patterned struct{ left int64 }
 
