@@ -47,6 +47,10 @@ type Visit struct {
 	Network uint32  // autonomous system number of Client; 0 unknown
 	Country Country // where Client is registered
 
+	// Secure says that the visitor's own connection is HTTPS, as the connection
+	// itself or a trusted proxy tells.
+	Secure bool
+
 	HeaderOrder uint64 // fingerprint of the order of header names; 0 unknown
 	QueryShape  uint64 // fingerprint of the query's parameter names; 0 no query
 	Method      string

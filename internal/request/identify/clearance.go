@@ -3,9 +3,9 @@ package identify
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"seawall/internal/kit/sealed"
@@ -151,12 +151,11 @@ func newID() uint64 {
 	}
 }
 
-// secure says that the visitor's own connection is HTTPS, as far as we know. A
-// visitor who lies about it gets a cookie that his browser keeps for HTTPS.
-func secure(r *http.Request) bool {
-	if r.TLS != nil {
+// secure says that the visitor's own connection is HTTPS. v.Client is still
+// the address that the connection vouches for: only a trusted proxy is believed.
+func (id *Identify) secure(v *traffic.Visit, h traffic.Headers) bool {
+	if v.Secure || id.https {
 		return true
 	}
-	proto := r.Header.Get("X-Forwarded-Proto")
-	return len(proto) >= 5 && (proto[:5] == "https" || proto[:5] == "HTTPS")
+	return id.trusted.has(v.Client.Unmap()) && strings.EqualFold(h.Get("X-Forwarded-Proto"), "https")
 }

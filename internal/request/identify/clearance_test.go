@@ -229,7 +229,7 @@ func TestConfigProblems(t *testing.T) {
 			t.Errorf("%s: no hint", p.Key)
 		}
 	}
-	want := "trusted_proxies[1] client_header country_file network_file cookie clearance_for new_per_minute"
+	want := "trusted_proxies[1] client_header scheme country_file network_file cookie clearance_for new_per_minute"
 	if got := strings.Join(keys, " "); got != want {
 		t.Errorf("problems at %q, want %q", got, want)
 	}

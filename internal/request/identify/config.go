@@ -18,6 +18,15 @@ const (
 	HeaderForwarded = "forwarded"
 )
 
+// How visitors reach us.
+const (
+	// SchemeAuto believes X-Forwarded-Proto of trusted proxies.
+	SchemeAuto = "auto"
+	// SchemeHTTPS: something in front ends TLS and does not say so in a header,
+	// as relays that only speak the PROXY protocol do.
+	SchemeHTTPS = "https"
+)
+
 // Config is the room's settings.
 type Config struct {
 	// TrustedProxies may say whom they speak for: prefixes, addresses, and the
@@ -27,6 +36,8 @@ type Config struct {
 	// on the other one as the client sent it, so where they write Forwarded
 	// only, say so here.
 	ClientHeader string `yaml:"client_header"`
+	// Scheme is how visitors reach us: auto or https.
+	Scheme string `yaml:"scheme"`
 	// CountryFile and NetworkFile are MMDB files that take the place of the
 	// table that is part of the program; "" for none.
 	CountryFile string `yaml:"country_file"`
@@ -44,6 +55,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		ClientHeader: HeaderAuto,
+		Scheme:       SchemeAuto,
 		Cookie:       "seawall",
 		ClearanceFor: 24 * time.Hour,
 		NewPerMinute: 30,
@@ -63,6 +75,9 @@ func (c Config) Validate() problem.List {
 	case HeaderAuto, HeaderXFF, HeaderForwarded:
 	default:
 		l.Add("client_header", "write auto, x-forwarded-for or forwarded", "%q is no choice", c.ClientHeader)
+	}
+	if c.Scheme != SchemeAuto && c.Scheme != SchemeHTTPS {
+		l.Add("scheme", "write auto or https", "%q is no choice", c.Scheme)
 	}
 	for _, f := range []struct{ key, path string }{{"country_file", c.CountryFile}, {"network_file", c.NetworkFile}} {
 		if f.path == "" {

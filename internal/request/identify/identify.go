@@ -17,6 +17,7 @@ import (
 type Identify struct {
 	trusted trusted
 	header  string
+	https   bool // whatever arrives here came by HTTPS
 	cookie  string
 	goodFor time.Duration
 	box     *sealed.Box
@@ -48,6 +49,7 @@ func New(cfg Config, box *sealed.Box, places *geo.Places, clk *clock.Clock, log 
 	return &Identify{
 		trusted: t,
 		header:  cfg.ClientHeader,
+		https:   cfg.Scheme == SchemeHTTPS,
 		cookie:  cfg.Cookie,
 		goodFor: cfg.ClearanceFor,
 		box:     box,
@@ -62,6 +64,7 @@ func New(cfg Config, box *sealed.Box, places *geo.Places, clk *clock.Clock, log 
 // the address that the connection vouches for: the peer's, or the one that a
 // trusted proxy gave in a PROXY header.
 func (id *Identify) Identify(v *traffic.Visit, h traffic.Headers) {
+	v.Secure = id.secure(v, h)
 	v.Client = id.client(v.Client.Unmap(), h)
 	v.Country, v.Network = id.places.Lookup(v.Client)
 	v.Host = hostName(v.Host)

@@ -16,7 +16,7 @@ func (id *Identify) Room(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visitOf(w)
 		if v != nil && v.Kind == traffic.KindPage && r.Method == http.MethodGet && id.wants(v, r) {
-			w = &page{ResponseWriter: w, id: id, visit: v, secure: secure(r)}
+			w = &page{ResponseWriter: w, id: id, visit: v, secure: v.Secure}
 		}
 		id.strip(r.Header)
 		next.ServeHTTP(w, r)

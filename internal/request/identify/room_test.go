@@ -146,12 +146,27 @@ func TestRoomRenewsInTime(t *testing.T) {
 }
 
 func TestSecureFollowsTheVisitorsScheme(t *testing.T) {
-	id := newTest(t, nil)
 	html := map[string]string{"Content-Type": "text/html"}
-	for proto, want := range map[string]bool{"": false, "http": false, "https": true} {
-		res, _ := ask(id, "GET", "/", map[string]string{"X-Forwarded-Proto": proto}, html, 200)
-		if res.Cookies()[0].Secure != want {
-			t.Errorf("X-Forwarded-Proto %q: Secure %v", proto, !want)
+	relay := func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} } // httptest's peer
+	always := func(c *Config) { c.Scheme = SchemeHTTPS }
+	for _, c := range []struct {
+		name  string
+		cfg   func(*Config)
+		proto string
+		want  bool
+	}{
+		{"direct", nil, "", false},
+		{"direct, and claims it", nil, "https", false},
+		{"relay says nothing", relay, "", false},
+		{"relay says http", relay, "http", false},
+		{"relay says https", relay, "https", true},
+		{"relay shouts", relay, "HTTPS", true},
+		{"configured", always, "", true},
+	} {
+		id := newTest(t, c.cfg)
+		res, _ := ask(id, "GET", "/", map[string]string{"X-Forwarded-Proto": c.proto, "X-Forwarded-For": "198.51.100.1"}, html, 200)
+		if res.Cookies()[0].Secure != c.want {
+			t.Errorf("%s: Secure %v", c.name, !c.want)
 		}
 	}
 }

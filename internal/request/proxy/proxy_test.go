@@ -97,6 +97,7 @@ func newHouse(t testing.TB, cfg Config) *house {
 		if c := r.Header.Get("Test-Client"); c != "" {
 			l.v.Client = netip.MustParseAddr(c)
 		}
+		l.v.Secure = l.v.Client != peer // as a relay that is believed said
 		defer func() {
 			h.mu.Lock()
 			h.outcomes = append(h.outcomes, *l.o)

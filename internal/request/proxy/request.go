@@ -148,14 +148,8 @@ func writeForwarded(bw *bufio.Writer, r *http.Request, v *traffic.Visit) {
 	}
 	client = client.Unmap().WithZone("")
 	scheme := "http"
-	if r.TLS != nil {
+	if r.TLS != nil || v != nil && v.Secure {
 		scheme = "https"
-	} else if v != nil && !v.Direct() {
-		// A trusted relay stands in front of us, or Client would be Peer. Only
-		// it knows how the visitor came.
-		if s := r.Header.Get("X-Forwarded-Proto"); s == "https" {
-			scheme = s
-		}
 	}
 	if client.IsValid() {
 		bw.WriteString("X-Forwarded-For: ")
