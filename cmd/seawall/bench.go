@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,11 @@ func benchCommand() *cobra.Command {
 		Long: `Runs real processes on loopback and prints what was asked beside what was
 measured. Scenarios: ` + strings.Join(bench.Names(), ", ") + ` (all of them, when none is named).`,
 		Args: func(_ *cobra.Command, args []string) error {
+			for _, name := range args {
+				if !slices.Contains(bench.Names(), name) {
+					return usagef("there is no scenario %q; there are %s", name, strings.Join(bench.Names(), ", "))
+				}
+			}
 			o.Scenarios = args
 			return nil
 		},

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -30,7 +29,7 @@ type target struct {
 // aim adds the flags by which a command finds the running Seawall.
 func aim(c *cobra.Command) *target {
 	t := &target{}
-	c.Flags().StringVar(&t.admin, "admin", "", "admin address of the running Seawall (default: what --data says, then 127.0.0.1:9090)")
+	c.Flags().StringVar(&t.admin, "admin", "", "admin address of the running Seawall (default: what the data folder says, then 127.0.0.1:9090)")
 	c.Flags().StringVar(&t.data, "data", "", "data folder of Seawall (default: ./seawall-data, then /var/lib/seawall)")
 	c.Flags().BoolVar(&t.json, "json", false, "print JSON")
 	var file string
@@ -40,12 +39,16 @@ func aim(c *cobra.Command) *target {
 }
 
 func (t *target) resolve(file string) error {
+	configured := config.Default().Admin.Listen
 	if file != "" {
+		// A file with problems will do as far as it could be read: whoever has
+		// just broken it must still be able to switch off, or to be told what is
+		// wrong by `seawall reload`.
 		cfg, err := config.Load(file)
-		if err != nil {
+		if cfg == nil {
 			return err
 		}
-		t.admin = first(t.admin, cfg.Admin.Listen)
+		configured = cfg.Admin.Listen
 		t.data = first(t.data, cfg.Data)
 		t.token = cfg.Admin.Token
 	}
@@ -60,7 +63,7 @@ func (t *target) resolve(file string) error {
 	if running, err := app.ReadRunning(t.data); err == nil {
 		t.admin = first(t.admin, running.Admin)
 	}
-	t.admin = first(t.admin, config.Default().Admin.Listen)
+	t.admin = first(t.admin, configured)
 	t.token = first(os.Getenv("SEAWALL_TOKEN"), t.token)
 	return nil
 }
@@ -74,6 +77,10 @@ func first(a, b string) string {
 
 // errNotRunning is returned when nothing listens on the admin address.
 var errNotRunning = errors.New("no Seawall answers")
+
+// errConfiguration is returned when a running Seawall did not take a
+// configuration.
+var errConfiguration = errors.New("the configuration in force stays the old one; the new one has problems")
 
 // call sends one request to the admin API; body and into may be nil.
 func (t *target) call(ctx context.Context, method, path string, body, into any) error {
@@ -112,8 +119,11 @@ func (t *target) call(ctx context.Context, method, path string, body, into any) 
 		if json.Unmarshal(text, &e) != nil || e.Error == "" {
 			e.Error = fmt.Sprintf("status %d", resp.StatusCode)
 		}
-		if resp.StatusCode == http.StatusUnauthorized {
+		switch resp.StatusCode {
+		case http.StatusUnauthorized:
 			return fmt.Errorf("%s (set SEAWALL_TOKEN, or name the configuration with -c)", e.Error)
+		case http.StatusUnprocessableEntity:
+			return fmt.Errorf("%w:\n%s", errConfiguration, e.Error)
 		}
 		return errors.New(e.Error)
 	}
@@ -128,6 +138,3 @@ func printJSON(w io.Writer, v any) error {
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
-
-// dataPath is a file in the data folder.
-func (t *target) dataPath(name string) string { return filepath.Join(t.data, name) }

@@ -29,6 +29,8 @@ func main() { os.Exit(seawall(os.Args[1:], os.Stdout, os.Stderr)) }
 func seawall(args []string, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal asks for a proper end; a second one ends at once.
+	context.AfterFunc(ctx, stop)
 	root := commands()
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -44,7 +46,7 @@ func seawall(args []string, out, errs io.Writer) int {
 	}
 	fmt.Fprintln(errs, "seawall:", err)
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || errors.Is(err, errConfiguration) {
 		return exitUsage
 	}
 	return exitFailed
@@ -72,7 +74,9 @@ func commands() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w; `%s --help` lists what there is", err, c.CommandPath())
+	})
 	root.AddCommand(
 		runCommand(), checkCommand(), reloadCommand(),
 		statusCommand(), mitigationsCommand(), whyCommand(),

@@ -193,21 +193,33 @@ func switchCommand(name, short string, off bool) *cobra.Command {
 	t := aim(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		began := time.Now()
+		say := func(daemon bool, format string, args ...any) error {
+			if t.json {
+				return printJSON(c.OutOrStdout(), switched{State: name, Daemon: daemon, Data: t.data})
+			}
+			fmt.Fprintf(c.OutOrStdout(), format, args...)
+			return nil
+		}
 		fileErr := app.WriteOff(t.data, off)
 		err := t.call(c.Context(), "POST", "/api/v1/"+name, nil, nil)
 		switch {
 		case err == nil:
-			fmt.Fprintf(c.OutOrStdout(), "Seawall is %s, after %d ms.\n", name, time.Since(began).Milliseconds())
+			return say(true, "Seawall is %s, after %d ms.\n", name, time.Since(began).Milliseconds())
 		case fileErr != nil:
 			return fmt.Errorf("neither the daemon nor the switch in %s could be reached (name the right folder with --data): %w", t.data, errors.Join(err, fileErr))
 		case errors.Is(err, errNotRunning):
-			fmt.Fprintf(c.OutOrStdout(), "No daemon answers on %s. The switch in %s is %s: a Seawall that uses this folder obeys it within a second, and at its start.\n", t.admin, t.data, name)
-		default:
-			return err
+			return say(false, "No daemon answers on %s. The switch in %s is %s: a Seawall that uses this folder obeys it within a second, and at its start.\n", t.admin, t.data, name)
 		}
-		return nil
+		return err
 	}
 	return c
+}
+
+// switched is what `seawall off` and `seawall on` print as JSON.
+type switched struct {
+	State  string `json:"state"`  // off or on
+	Daemon bool   `json:"daemon"` // a running Seawall confirmed it
+	Data   string `json:"data"`   // the folder whose switch was set
 }
 
 func reloadCommand() *cobra.Command {
@@ -220,6 +232,9 @@ func reloadCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := t.call(c.Context(), "POST", "/api/v1/reload", nil, nil); err != nil {
 			return err
+		}
+		if t.json {
+			return printJSON(c.OutOrStdout(), map[string]bool{"done": true})
 		}
 		fmt.Fprintln(c.OutOrStdout(), "The new configuration is in force.")
 		return nil

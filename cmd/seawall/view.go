@@ -130,6 +130,9 @@ func (v *view) traffic(line func(string, string, ...any), w *traffic.Window) {
 		}
 		parts = append(parts, text)
 	}
+	if len(parts) == 0 {
+		parts = []string{"nobody asked for anything in the last second"}
+	}
 	line("Served", "%s", strings.Join(parts, " · "))
 	line("Traffic", "%s/s from %s addresses: let in %s, slowed %s, refused %s",
 		group(uint64(w.Rate(w.Offered))), group(w.Clients), group(uint64(w.Rate(w.Admitted))),

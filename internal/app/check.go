@@ -28,10 +28,10 @@ func Check(ctx context.Context, cfg *config.Config, found error) error {
 		return found
 	}
 	var l problem.List
-	for i, a := range cfg.Request.Listen.Addresses {
-		tryListen(&l, fmt.Sprintf("listen.addresses[%d]", i), a)
-	}
-	tryListen(&l, "admin.listen", cfg.Admin.Listen)
+	// Whoever checks a changed file while Seawall runs has its ports in use.
+	self := running(cfg.Data)
+	tryServe(&l, cfg, self)
+	tryListen(&l, "admin.listen", cfg.Admin.Listen, self)
 	tryData(&l, cfg.Data)
 	if len(cfg.Request.Proxy.Origins) > 0 && len(cfg.Request.Proxy.Validate()) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -52,11 +52,19 @@ func Check(ctx context.Context, cfg *config.Config, found error) error {
 	return errs
 }
 
-func tryListen(l *problem.List, key, addr string) {
+func tryServe(l *problem.List, cfg *config.Config, self Running) {
+	for i, a := range cfg.Request.Listen.Addresses {
+		tryListen(l, fmt.Sprintf("listen.addresses[%d]", i), a, self)
+	}
+}
+
+// tryListen says why an address cannot be had. That self has it is no problem.
+func tryListen(l *problem.List, key, addr string, self Running) {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		ln.Close()
+	case errors.Is(err, syscall.EADDRINUSE) && self.has(addr):
 	case errors.Is(err, syscall.EADDRINUSE):
 		l.Add(key, "choose another port, or stop what listens there (`ss -ltnp` names it)", "%s is in use by another program", addr)
 	case errors.Is(err, fs.ErrPermission):

@@ -21,6 +21,7 @@ import (
 	"seawall/internal/defense"
 	"seawall/internal/defense/decide"
 	"seawall/internal/kit/clock"
+	"seawall/internal/kit/problem"
 	"seawall/internal/kit/sealed"
 	"seawall/internal/request/admit"
 	"seawall/internal/request/identify"
@@ -58,8 +59,10 @@ type program struct {
 	loop   *defense.Loop
 	admin  *dashboard.Server
 
-	reloading sync.Mutex
+	reloading sync.Mutex    // guards written
+	written   config.Config // cfg as people wrote it, before fit
 	off       atomic.Bool
+	followed  atomic.Bool // what the switch in the data folder was seen to say
 	draining  atomic.Bool
 }
 
@@ -76,6 +79,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	if readOff(cfg.Data) {
 		p.off.Store(true)
+		p.followed.Store(true)
 		p.door.admit.SetOff(true)
 		p.log.Warn("switched off: everything passes; `seawall on` defends again")
 	}
@@ -135,8 +139,9 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 
 // build makes all rooms and starts none.
 func build(cfg *config.Config, o Options) (_ *program, err error) {
+	p := &program{version: o.Version, load: o.Load, clk: clock.New(), level: new(slog.LevelVar), written: *cfg}
 	fit(cfg)
-	p := &program{version: o.Version, load: o.Load, clk: clock.New(), level: new(slog.LevelVar)}
+	limitHeap(cfg)
 	p.log = logger(cfg.Log, o.Log, p.level)
 	p.cfg.Store(cfg)
 	defer func() {
@@ -206,7 +211,18 @@ func (p *program) prefixHash(prefix netip.Prefix) uint64 {
 // bind takes the addresses; all that cannot be had are named at once.
 func (p *program) bind() error {
 	cfg := p.cfg.Load()
-	if err := errors.Join(p.listen.Listen(), p.admin.Listen(cfg.Admin.Listen)); err != nil {
+	served, steered := p.listen.Listen(), p.admin.Listen(cfg.Admin.Listen)
+	if err := errors.Join(served, steered); err != nil {
+		var l problem.List
+		if served != nil {
+			tryServe(&l, cfg, Running{})
+		}
+		if steered != nil {
+			tryListen(&l, "admin.listen", cfg.Admin.Listen, Running{})
+		}
+		if len(l) > 0 {
+			return cfg.Locate(l)
+		}
 		return err
 	}
 	return writeRunning(cfg.Data, Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where()})
@@ -234,7 +250,7 @@ func (p *program) close() {
 
 // lockData keeps two Seawalls from writing the same journal.
 func (p *program) lockData(data string) error {
-	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(data, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("lock the data folder: %w", err)
 	}
@@ -312,8 +328,7 @@ func (p *program) setOff(off bool) {
 func (p *program) watch(ctx context.Context) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
-	last := p.off.Load()
-	if last {
+	if p.followed.Load() {
 		p.setOff(true) // the loop knows nothing of it yet
 	}
 	for {
@@ -321,8 +336,7 @@ func (p *program) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			if off := readOff(p.cfg.Load().Data); off != last {
-				last = off
+			if off := readOff(p.cfg.Load().Data); p.followed.Swap(off) != off {
 				p.setOff(off)
 			}
 		}

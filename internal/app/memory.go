@@ -26,8 +26,6 @@ const (
 // person has not set them apart from the default.
 func fit(cfg *config.Config) {
 	ceiling := int64(cfg.Ceiling())
-	debug.SetMemoryLimit(int64(float64(ceiling) * heapShare))
-
 	def := config.Default()
 	if cfg.Request.Admit.Clients == def.Request.Admit.Clients {
 		cfg.Request.Admit.Clients = powerOfTwo(int(float64(ceiling)*clientShare) / admit.BytesPerClient)
@@ -38,6 +36,11 @@ func fit(cfg *config.Config) {
 	if ceiling < smallBelow {
 		cfg.Defense.Observe = observe.SmallConfig()
 	}
+}
+
+// limitHeap tells the garbage collector of the ceiling.
+func limitHeap(cfg *config.Config) {
+	debug.SetMemoryLimit(int64(float64(cfg.Ceiling()) * heapShare))
 }
 
 // powerOfTwo rounds down to one.

@@ -16,11 +16,11 @@ func (p *program) reload() error {
 	if err != nil {
 		return err
 	}
-	fit(next)
-	old := p.cfg.Load()
-	if errs := next.Locate(needsRestart(old, next)); len(errs) > 0 {
+	if errs := next.Locate(needsRestart(&p.written, next)); len(errs) > 0 {
 		return errs
 	}
+	written := *next
+	fit(next)
 	g, err := p.generation(next)
 	if err != nil {
 		return err
@@ -31,6 +31,7 @@ func (p *program) reload() error {
 	}
 	before := p.door.now.Swap(g)
 	p.cfg.Store(next)
+	p.written = written
 	setLevel(p.level, next.Log.Level)
 	p.log.Info("the new configuration is in force")
 	// Visits that met the old rooms may still be on their way. This ends with
@@ -43,6 +44,10 @@ func (p *program) reload() error {
 // over.
 func needsRestart(old, next *config.Config) problem.List {
 	var l problem.List
+	listen := next.Request.Listen
+	if !reflect.DeepEqual(old.Request.TrustedProxies, next.Request.TrustedProxies) {
+		listen.TrustedProxies = old.Request.Listen.TrustedProxies // once is enough
+	}
 	for _, s := range []struct {
 		key      string
 		old, new any
@@ -51,7 +56,8 @@ func needsRestart(old, next *config.Config) problem.List {
 		{"memory", old.Memory, next.Memory},
 		{"log.format", old.Log.Format, next.Log.Format},
 		{"admin", old.Admin, next.Admin},
-		{"listen", old.Request.Listen, next.Request.Listen},
+		{"trusted_proxies", old.Request.TrustedProxies, next.Request.TrustedProxies},
+		{"listen", old.Request.Listen, listen},
 		{"defense", old.Defense, next.Defense},
 		{"under_attack", old.UnderAttack, next.UnderAttack},
 	} {

@@ -3,11 +3,11 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"time"
 
+	"seawall/internal/config"
 	"seawall/internal/dashboard"
 	"seawall/internal/defense"
 	"seawall/internal/defense/decide"
@@ -138,16 +138,30 @@ func (s shield) Undo(since time.Duration) ([]mitigation.Mitigation, error) {
 // that everything passes at once.
 func (s shield) SetOff(off bool) error {
 	s.setOff(off)
-	return WriteOff(s.cfg.Load().Data, off)
+	err := WriteOff(s.cfg.Load().Data, off)
+	if err == nil {
+		s.followed.Store(off)
+	}
+	return err
 }
 
-func (s shield) Reload() error { return s.reload() }
+func (s shield) Reload() error {
+	err := s.reload()
+	var wrong config.Errors
+	if errors.As(err, &wrong) {
+		err = dashboard.Kind(dashboard.ErrConfiguration, err)
+	}
+	return err
+}
 
 // order hands an order to the loop, which answers within seconds.
 func (p *program) order(o decide.Order) ([]mitigation.Mitigation, error) {
 	r, err := p.loop.Order(o)
 	if errors.Is(err, decide.ErrNotFound) {
-		err = fmt.Errorf("%v: %w", err, dashboard.ErrNotFound)
+		err = dashboard.Kind(dashboard.ErrNotFound, err)
+	}
+	if r.Changed == nil {
+		r.Changed = []mitigation.Mitigation{} // a list in JSON, too
 	}
 	return r.Changed, err
 }

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // PackagedData is the data folder that the packages use.
@@ -18,6 +22,7 @@ const (
 	offFile     = "off"
 	runningFile = "running.json"
 	keyFile     = "keys"
+	lockFile    = "lock"
 )
 
 // WriteOff sets the off switch in a data folder, with no daemon needed: a
@@ -59,6 +64,30 @@ func ReadRunning(data string) (Running, error) {
 		return r, err
 	}
 	return r, json.Unmarshal(text, &r)
+}
+
+// running is ReadRunning, empty unless that process still lives.
+func running(data string) Running {
+	r, err := ReadRunning(data)
+	if err != nil || r.PID <= 0 {
+		return Running{}
+	}
+	if err := unix.Kill(r.PID, 0); err != nil && !errors.Is(err, unix.EPERM) {
+		return Running{}
+	}
+	return r
+}
+
+// has says whether it listens on the port of an address.
+func (r Running) has(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(append(slices.Clone(r.Serve), r.Admin), func(a string) bool {
+		_, p, err := net.SplitHostPort(a)
+		return err == nil && p == port
+	})
 }
 
 func writeRunning(data string, r Running) error {

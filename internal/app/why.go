@@ -35,8 +35,8 @@ func (e *explainer) say(format string, args ...any) {
 func why(box *sealed.Box, mem memory, code string) (dashboard.Why, error) {
 	ref, err := refuse.DecodeRef(box, code)
 	if err != nil {
-		return dashboard.Why{}, fmt.Errorf("%q is no reference code of this Seawall; check it for typing errors: %w",
-			code, dashboard.ErrNotFound)
+		return dashboard.Why{}, dashboard.Kind(dashboard.ErrNotFound,
+			fmt.Errorf("%q is no reference code of this Seawall; check it for typing errors", code))
 	}
 	e := &explainer{dashboard.Why{Code: code, At: ref.At, Reason: ref.Reason}}
 	who := "A visitor"

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"seawall/internal/defense"
@@ -129,8 +130,15 @@ func (e Located) String() string {
 }
 
 func (e Errors) Error() string {
+	inOrder := slices.Clone(e)
+	slices.SortStableFunc(inOrder, func(a, b Located) int {
+		if (a.Line == 0) != (b.Line == 0) { // what is missing comes last
+			return b.Line - a.Line
+		}
+		return a.Line - b.Line
+	})
 	lines := make([]string, len(e))
-	for i, p := range e {
+	for i, p := range inOrder {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")

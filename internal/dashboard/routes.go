@@ -166,6 +166,10 @@ func (s *Server) undo(w http.ResponseWriter, r *http.Request) {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
+	// The time limit for reading a request would end the stream, too.
+	if err := out.SetReadDeadline(time.Time{}); err != nil {
+		return
+	}
 	if err := out.Flush(); err != nil {
 		return
 	}
@@ -209,6 +213,8 @@ func answer(w http.ResponseWriter, v any, err error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		fail(w, http.StatusNotFound, err.Error())
+	case errors.Is(err, ErrConfiguration):
+		fail(w, http.StatusUnprocessableEntity, err.Error())
 	case err != nil:
 		fail(w, http.StatusBadRequest, err.Error())
 	default:

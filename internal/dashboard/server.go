@@ -23,8 +23,23 @@ type Server struct {
 	ln     net.Listener
 }
 
-// ErrNotFound is what a Shield returns for something that it does not know.
-var ErrNotFound = errors.New("not found")
+// The kinds of errors of a Shield that are told apart; see Kind.
+var (
+	// ErrNotFound: nothing like that is known.
+	ErrNotFound = errors.New("not found")
+	// ErrConfiguration: the new configuration has problems and is not used.
+	ErrConfiguration = errors.New("wrong configuration")
+)
+
+// Kind makes err one of the kinds above, and leaves its text as it is.
+func Kind(kind, err error) error { return kindError{err, kind} }
+
+type kindError struct {
+	error
+	kind error
+}
+
+func (e kindError) Unwrap() []error { return []error{e.error, e.kind} }
 
 // New prepares the server. metrics serves /metrics. token may be "" on loopback.
 func New(shield Shield, metrics http.Handler, token string, log *slog.Logger) *Server {
@@ -77,7 +92,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case !open && !s.ownHost(r.Host):
 			fail(w, http.StatusMisdirectedRequest, "this is Seawall's admin address; use the address that it listens on, not a name")
 		case !open && s.token != "" && !s.tokenFits(r):
-			w.Header().Set("WWW-Authenticate", `Bearer realm="seawall"`)
+			// A browser asks for a name and a password and takes the token as the
+			// latter; that it sends both by itself is harmless, see doc.go.
+			w.Header()["Www-Authenticate"] = []string{`Bearer realm="seawall"`, `Basic realm="Seawall: any name, the admin token as password"`}
 			fail(w, http.StatusUnauthorized, "send the admin token: Authorization: Bearer TOKEN")
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("Seawall-Admin") == "":
 			fail(w, http.StatusForbidden, "requests that change something carry the header Seawall-Admin: 1, so that no web page can send them")
@@ -103,6 +120,9 @@ func (s *Server) ownHost(host string) bool {
 
 func (s *Server) tokenFits(r *http.Request) bool {
 	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		_, got, ok = r.BasicAuth()
+	}
 	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(s.token)) == 1
 }
 

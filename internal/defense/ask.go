@@ -69,6 +69,12 @@ func (l *Loop) Order(o decide.Order) (decide.Result, error) {
 	}
 	select {
 	case a := <-c:
+		if a.err == nil {
+			// Whoever gave an order may pull the plug once it is answered.
+			if err := l.store.sync(); err != nil {
+				l.deps.Log.Error("an order stands, and is lost if Seawall ends before the disk works again", "err", err)
+			}
+		}
 		return a.r, a.err
 	default:
 		return decide.Result{}, errors.New("the order could not be carried out; see the log")

@@ -25,7 +25,7 @@ const (
 )
 
 // store keeps decisions and the baseline on disk. Without a folder it does
-// nothing. For the loop's goroutine only.
+// nothing. For the loop's goroutine only, but for sync.
 type store struct {
 	dir     string
 	journal *journal.Journal // nil: nothing is kept
@@ -88,6 +88,14 @@ func (s *store) append(now decide.Moment, d *decide.Decider, events []decide.Eve
 		return s.compact(now, d)
 	}
 	return nil
+}
+
+// sync waits until what was appended is on the disk. Any goroutine may call it.
+func (s *store) sync() error {
+	if s.journal == nil {
+		return nil
+	}
+	return s.journal.Sync()
 }
 
 func (s *store) compact(now decide.Moment, d *decide.Decider) error {

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The commands as people and scripts use them: arguments in, text, JSON and
+// exit codes out. Each script of testdata/script runs the real program.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"seawall": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"site":  site,
+			"ports": ports,
+			"get":   get,
+			"term":  terminate,
+			"code":  code,
+		},
+	})
+}
+
+// site starts a web site on a free port of loopback, and puts its address into
+// $SITE.
+func site(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "hello from the site")
+	})}
+	go s.Serve(l) //nolint:errcheck // it ends with the script
+	ts.Defer(func() { s.Close() })
+	ts.Setenv("SITE", "http://"+l.Addr().String())
+}
+
+// ports puts free ports into the variables named.
+func ports(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		ts.Check(err)
+		ts.Setenv(name, port)
+		defer l.Close()
+	}
+}
+
+// get asks a URL until it answers with a status, and puts the reference code of
+// a refusal into $REF.
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: get URL STATUS")
+	}
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var last any
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		req, err := http.NewRequestWithContext(ctx, "GET", args[0], nil)
+		ts.Check(err)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			last = err
+			cancel()
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		cancel()
+		if last = resp.StatusCode; err == nil && last == want {
+			ts.Setenv("REF", resp.Header.Get("Seawall-Ref"))
+			_, _ = ts.Stdout().Write(body)
+			return
+		}
+	}
+	ts.Fatalf("%s: %v, want %d", args[0], last, want)
+}
+
+// terminate sends SIGTERM to what runs in the background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range ts.BackgroundCmds() {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+			ts.Logf("%v", err)
+		}
+	}
+}
+
+// code runs a command line that must end with an exit code: code 2 seawall ...
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: code N PROGRAM [ARG...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		var exit interface{ ExitCode() int }
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = strconv.Itoa(exit.ExitCode())
+	}
+	if got != args[0] {
+		ts.Fatalf("ended with %s, want %s", got, args[0])
+	}
+}
