@@ -46,8 +46,11 @@ func why(box *sealed.Box, mem memory, code string) (dashboard.Why, error) {
 	}
 	e.say("%s was turned away at %s (to the minute).", who, ref.At.Local().Format("15:04 on 2 January 2006"))
 	e.say("Why: %s", reasonText(ref.Reason))
-	if ref.ID != 0 {
+	switch {
+	case ref.ID != 0:
 		e.mitigation(mem, ref.ID)
+	case ref.Reason == mitigation.ReasonBan:
+		e.say("It stood on the deny list of the configuration (admit.deny).")
 	}
 	e.remedy(ref.Reason)
 	return e.Why, nil
@@ -85,11 +88,11 @@ func (e *explainer) mitigation(mem memory, id mitigation.ID) {
 		state = fmt.Sprintf("It is in force until %s unless renewed.", m.Until.Local().Format("15:04:05"))
 	}
 	what := m.Match.String()
-	if _, ok := m.Banned(); ok && !active {
+	if _, ok := m.Banned(); m.Match == nil || ok && !active {
 		what = "an address"
 	}
 	e.say("By mitigation #%d (%s %s), ordered by %s at %s. %s",
-		id, m.Action, what, byText(m.By), m.From.Local().Format("15:04:05"), state)
+		id, m.Action, what, byText(m.By), m.From.Local().Format("15:04:05 on 2 January"), state)
 	if m.Note != "" {
 		e.say("Its reason: %s", m.Note)
 	}

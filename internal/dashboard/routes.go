@@ -202,7 +202,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	err := d.Decode(into)
+	if err == nil && d.More() {
+		err = errors.New("something follows the first value")
+	}
+	if err != nil {
 		fail(w, http.StatusBadRequest, "the body is not the JSON that is expected: "+err.Error())
 		return false
 	}
