@@ -102,8 +102,9 @@ type bench struct {
 	env Env
 }
 
-// Run measures. A scenario that could not be measured is an error; one that
-// misses a bar is not.
+// Run measures. What could not be measured counts as a bar missed, with the
+// reason, and the other scenarios still run; when ctx ends, Run returns what it
+// has. An error means that the options are wrong.
 func Run(ctx context.Context, o Options, env Env) (Report, error) {
 	for _, n := range o.Scenarios {
 		if !slices.Contains(Names(), n) {
@@ -118,9 +119,12 @@ func Run(ctx context.Context, o Options, env Env) (Report, error) {
 		}
 		r := Result{Name: s.name, Title: s.title}
 		if err := s.run(ctx, b, &r); err != nil {
-			return report, fmt.Errorf("bench: %s: %w", s.name, err)
+			r.Bars = append(r.Bars, Bar{Name: "could be measured", Asked: "yes", Measured: err.Error()})
 		}
 		report.Results = append(report.Results, r)
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return report, nil
 }

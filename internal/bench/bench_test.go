@@ -117,8 +117,18 @@ func TestStopsWithItsContext(t *testing.T) {
 	env := Env{Executable: "/bin/cat", Role: func(string) []string { return nil }}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := Run(ctx, Options{Scenarios: []string{"crowd"}}, env); err == nil {
-		t.Error("no error")
+	r, err := Run(ctx, Options{}, env)
+	if err != nil || len(r.Results) != 1 || r.Passed() {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// What cannot be measured is a bar missed, and the rest is measured all the same.
+func TestBrokenScenario(t *testing.T) {
+	env := Env{Executable: "/bin/false", Role: func(string) []string { return nil }}
+	r, err := Run(t.Context(), Options{Scenarios: []string{"crowd", "memory"}}, env)
+	if err != nil || len(r.Results) != 2 || r.Passed() || !strings.Contains(r.Text(), "exit status 1") {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

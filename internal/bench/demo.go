@@ -99,6 +99,9 @@ func (b *bench) demo(ctx context.Context, s setup) (summary, error) {
 	if err := json.Unmarshal(bytes.TrimSpace(out), &sum); err != nil {
 		return summary{}, fmt.Errorf("read the summary %.200q: %w", out, err)
 	}
+	if v := sum.Visitors.During; v.Meant > 0 {
+		b.say("  visitors: %s served, half within %.0f ms, 99 %% within %.0f ms", percent(v.Share), v.P50, v.P99)
+	}
 	return sum, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"seawall/internal/demo/flood"
 	"seawall/internal/demo/site"
 	"seawall/internal/kit/problem"
 )
@@ -92,7 +93,11 @@ func (o Options) Validate() problem.List {
 	default:
 		l.Add("front", "seawall, none or through", "%q cannot stand in front", o.Front)
 	}
-	between(&l, "seconds", o.Seconds, 1, 600)
+	longest := int(flood.MostTime / time.Second)
+	if !o.relayed() {
+		longest = int(flood.MostSpreadTime / time.Second)
+	}
+	between(&l, "seconds", o.Seconds, 1, longest)
 	between(&l, "quiet", o.Quiet, 1, 600)
 	between(&l, "after", o.After, 0, 600)
 	between(&l, "settle", o.Settle, 0, 600)

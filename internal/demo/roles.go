@@ -229,11 +229,11 @@ func RunFlood(ctx context.Context, s FloodSpec, report func(flood.Counts)) error
 	case One, Rotate, Many:
 		cfg := flood.SpreadConfig{
 			Target: s.Target, Requests: s.Requests, Rate: s.Rate, Length: s.Length,
-			Connections: 4, Batch: 32, Every: tickEvery, Append: spreadHead(s.Kind, s.Host),
+			Connections: 32, Batch: 32, Every: tickEvery, Append: spreadHead(s.Kind, s.Host),
 		}
 		if s.Rate > 0 {
-			// Small batches keep a low rate even.
-			cfg.Batch = 4
+			// Small batches on few connections keep a low rate even.
+			cfg.Connections, cfg.Batch = 4, 4
 		}
 		if cfg.Requests == 0 {
 			cfg.Requests = flood.MostRequests

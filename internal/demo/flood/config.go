@@ -13,6 +13,7 @@ const (
 	MostConnections = 16_000  // open at once, in all
 	MostRate        = 100_000 // requests a second, in all
 	MostTime        = 10 * time.Minute
+	MostSpreadTime  = time.Hour  // of Spread
 	MostRequests    = 20_000_000 // of Spread
 )
 

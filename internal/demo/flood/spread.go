@@ -30,8 +30,8 @@ func (c SpreadConfig) validate() error {
 	switch {
 	case c.Requests < 1 || c.Requests > MostRequests:
 		return fmt.Errorf("%d requests; between 1 and %d", c.Requests, MostRequests)
-	case c.Length <= 0 || c.Length > MostTime:
-		return fmt.Errorf("%v long; at most %v", c.Length, MostTime)
+	case c.Length <= 0 || c.Length > MostSpreadTime:
+		return fmt.Errorf("%v long; at most %v", c.Length, MostSpreadTime)
 	case c.Connections < 1 || c.Connections > 64:
 		return fmt.Errorf("%d connections; between 1 and 64", c.Connections)
 	case c.Batch < 1 || c.Batch > 256:
