@@ -24,11 +24,9 @@ type conn struct {
 	// beforeRead runs before the origin is waited for, so that what the client
 	// has not been sent yet goes out first.
 	beforeRead func()
-	// closing says that the connection is not to be used again.
-	closing bool
-	used    bool // it has carried an exchange before
-	idleAt  clock.Instant
-	keep    time.Duration // how long it may be idle
+	used       bool // it has carried an exchange before
+	idleAt     clock.Instant
+	keep       time.Duration // how long it may be idle
 
 	raw   syscall.RawConn // nil where the state of the socket cannot be asked
 	probe func(fd uintptr) bool
