@@ -1,6 +1,9 @@
 package config
 
 import (
+	"slices"
+	"strings"
+
 	"seawall/internal/kit/problem"
 )
 
@@ -14,7 +17,8 @@ type Flags struct {
 // Compose reads file (or nothing, where it is ""), puts the flags above it,
 // and checks the whole. All problems come back at once, as Errors; the Config
 // comes back with them as far as it could be read, so that a caller can look
-// for further problems (Locate) before it reports any.
+// for further problems (Locate) before it reports any. Where nothing could be
+// read it is nil.
 func Compose(file string, flags Flags) (*Config, error) {
 	c := Default()
 	c.source = source{name: "command line"}
@@ -25,14 +29,27 @@ func Compose(file string, flags Flags) (*Config, error) {
 			return nil, err
 		}
 		c.source.name = file
-		c.source.lines, found = decode(text, c)
+		var read bool
+		if c.source.lines, found, read = decode(text, c); !read {
+			return nil, c.Locate(found)
+		}
 	}
 	flags.onto(c)
 	c.Request.Resolve()
-	if errs := c.Locate(append(found, c.Validate()...)); len(errs) > 0 {
+	news := slices.DeleteFunc(c.Validate(), func(p problem.Problem) bool { return about(found, p.Key) })
+	if errs := c.Locate(append(found, news...)); len(errs) > 0 {
 		return c, errs
 	}
 	return c, nil
+}
+
+// about says whether a key, or a group that it is in, has been found wrong
+// already: it was not read then, and what it holds says nothing.
+func about(found problem.List, key string) bool {
+	return slices.ContainsFunc(found, func(p problem.Problem) bool {
+		rest, in := strings.CutPrefix(key, p.Key)
+		return in && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 // source is where a Config was read, for whoever reports problems with it.

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,13 +20,15 @@ import (
 // decode reads text into the struct that into points to. goccy/go-yaml stops
 // at the first wrong value; people who write a configuration under stress want
 // all of them, so the syntax tree is walked here. It returns the line of each
-// key that was set, for problems found later.
-func decode(text []byte, into any) (map[string]int, problem.List) {
+// key that was set, for problems found later; read is false where the text is no
+// YAML, and nothing of it could be read.
+func decode(text []byte, into any) (lines map[string]int, found problem.List, read bool) {
 	d := &decoder{lines: map[string]int{}}
-	file, err := parser.ParseBytes(text, 0)
+	// Keys that are set twice are reported below, with all other problems.
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.syntax(err)
-		return d.lines, d.found
+		return d.lines, d.found, false
 	}
 	docs := 0
 	for _, doc := range file.Docs {
@@ -38,7 +41,7 @@ func decode(text []byte, into any) (map[string]int, problem.List) {
 		}
 		d.value("", doc.Body, reflect.ValueOf(into).Elem())
 	}
-	return d.lines, d.found
+	return d.lines, d.found, true
 }
 
 type decoder struct {
@@ -142,6 +145,7 @@ func (d *decoder) mapping(key string, n ast.Node, v reflect.Value) {
 		case !known:
 			d.add(at, kv.Key, suggest(name, fields), "is no setting")
 		case seen[name]:
+			delete(d.lines, at) // the second one is too many
 			d.add(at, kv.Key, "keep one of them", "is set twice")
 		default:
 			d.value(at, kv.Value, f)
@@ -232,20 +236,24 @@ func (d *decoder) text(key string, n ast.Node, v reflect.Value) {
 		return
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
-		d.add(key, n, hintFor(v.Type()), "%q is wrong: %s", s, firstLine(err.Error()))
+		what, hint := textFault(v.Interface(), err)
+		d.add(key, n, hint, "%q %s", s, what)
 	}
 }
 
-func hintFor(t reflect.Type) string {
-	switch t.String() {
-	case "netip.Prefix":
-		return "write a network such as 198.51.100.0/24 or 2001:db8::/48"
-	case "netip.Addr":
-		return "write an address such as 198.51.100.7"
-	case "netip.AddrPort":
-		return "write an address and a port such as 127.0.0.1:8080"
+// textFault says what is wrong with the text of a value, and what would be right.
+func textFault(value any, err error) (what, hint string) {
+	switch value.(type) {
+	case netip.Prefix:
+		return "is no network", "write one such as 198.51.100.0/24 or 2001:db8::/48"
+	case netip.Addr:
+		return "is no address", "write one such as 198.51.100.7"
+	case netip.AddrPort:
+		return "is no address with a port", "write one such as 127.0.0.1:8080"
+	case Size:
+		return "is no size", "write 256MiB or 1GiB"
 	}
-	return ""
+	return "is wrong: " + firstLine(err.Error()), ""
 }
 
 func (d *decoder) scalar(key string, n ast.Node, v reflect.Value) {
@@ -273,12 +281,13 @@ func (d *decoder) scalar(key string, n ast.Node, v reflect.Value) {
 		v.SetBool(n.(*ast.BoolNode).Value)
 	default:
 		// Numbers: goccy's own decoder knows their notations and ranges.
+		// A broken one it would cut for a whole one.
 		p := reflect.New(v.Type())
-		if err := yaml.NodeToValue(n, p.Interface()); err != nil || n.Type() == ast.StringType {
-			hint := "write a whole number"
-			if v.CanFloat() {
-				hint = "write a number"
-			}
+		hint, fits := "write a whole number", n.Type() == ast.IntegerType
+		if v.CanFloat() {
+			hint, fits = "write a number", n.Type() != ast.StringType && n.Type() != ast.BoolType
+		}
+		if !fits || yaml.NodeToValue(n, p.Interface()) != nil {
 			wrong(hint)
 			return
 		}

@@ -40,7 +40,7 @@ func (s *Size) UnmarshalText(b []byte) error {
 		*s = Size(n * u.size)
 		return nil
 	}
-	return fmt.Errorf("%q is no size: write 256MiB or 1GiB", text)
+	return fmt.Errorf("%q is no size", text)
 }
 
 // MarshalText writes a size in MiB where that is exact.
@@ -57,14 +57,19 @@ func (s Size) String() string {
 // machine's memory between MinMemory and DefaultMemory. A 1 GiB server gets
 // 64 MiB, one of 4 GiB or more gets 256 MiB.
 func (c *Config) Ceiling() Size {
-	if c.Memory != 0 {
-		return c.Memory
-	}
-	total := machineMemory("/proc/meminfo", "/sys/fs/cgroup/memory.max")
-	if total <= 0 {
+	return ceiling(c.Memory, machineMemory("/proc/meminfo", "/sys/fs/cgroup/memory.max"))
+}
+
+// ceiling takes what was set and what the machine has; 0 is nothing, and not
+// known.
+func ceiling(set, machine Size) Size {
+	switch {
+	case set != 0:
+		return set
+	case machine <= 0:
 		return DefaultMemory
 	}
-	return min(max(total/16, MinMemory), DefaultMemory)
+	return min(max(machine/16, MinMemory), DefaultMemory)
 }
 
 // machineMemory is the smaller of the machine's memory and its control
