@@ -35,7 +35,8 @@ type Detector interface {
 
 // Quick is a Detector that can also judge a glance: a Window of a tenth of a
 // second in which only At, Span, Offered, Admitted, Refused, ByKind,
-// ByClearance and Origin are filled.
+// ByClearance and Origin are filled. ByKind and ByClearance count those let in
+// that have been answered; those in line count as Offered and Admitted.
 type Quick interface {
 	Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding, bool)
 }

@@ -80,13 +80,15 @@ func (l *Loop) offences(now decide.Moment) {
 func (l *Loop) glance(now decide.Moment) {
 	g, o := l.observer.Peek(), l.origin()
 	inLine := o.InFlight + o.Waiting
-	// Who waits in line has no answer yet, so was not recorded.
-	more := uint64(max(inLine-l.inLine, 0))
+	// Who waits in line has no answer yet, so was not recorded; and who leaves
+	// it is recorded, but came earlier. What came is what was recorded and what
+	// the line grew by, or less what it shrank by.
+	came := uint64(max(int(g.Admitted)+inLine-l.inLine, 0))
 	l.inLine = inLine
 	w := &traffic.Window{
 		At: g.At, Wall: now.Wall, Span: g.Span,
-		Offered: g.Offered + more, Admitted: g.Admitted + more, Refused: g.Refused,
-		ByKind: g.ByKind, ByClearance: g.ByClearance, Origin: o,
+		Offered: g.Refused + came, Admitted: came, Refused: g.Refused,
+		ByKind: g.AdmittedKind, ByClearance: g.AdmittedBy, Origin: o,
 	}
 	w.Origin.Asked, w.Origin.Failed, w.Origin.Shed = g.Asked, g.Failed, g.Shed
 	n := l.baseline.Normal()

@@ -138,7 +138,9 @@ type Glance struct {
 	ByKind      [traffic.Kinds]uint64 // offered
 	ByClearance [traffic.Clearances]uint64
 	AdmittedBy  [traffic.Clearances]uint64
-	ServedBy    [traffic.Clearances]uint64
+
+	AdmittedKind [traffic.Kinds]uint64
+	ServedBy     [traffic.Clearances]uint64
 
 	Asked, Failed, Shed uint64        // of the origin; see traffic.Origin
 	OriginTime          time.Duration // mean time to the origin's first byte; 0 when it gave none
@@ -175,6 +177,7 @@ func (c *counts) glance() Glance {
 				default:
 					g.Admitted += n
 					g.AdmittedBy[cl] += n
+					g.AdmittedKind[k] += n
 				}
 				if f.served() {
 					g.ServedBy[cl] += n

@@ -7,7 +7,7 @@ import (
 	"seawall/internal/traffic"
 )
 
-// demand is how much was asked for, against what is usual.
+// demand is how much is asked for, against what is usual.
 type demand struct {
 	rate     float64 // requests a second
 	high     bool    // enough for a flood or a crowd
@@ -16,8 +16,7 @@ type demand struct {
 	blatant  bool
 }
 
-func (d *Detector) demand(w *traffic.Window, n *traffic.Normal) demand {
-	rate := w.Rate(w.Offered)
+func (d *Detector) demand(rate float64, n *traffic.Normal) demand {
 	floor, blatant := d.cfg.Floor, d.cfg.BlatantFloor
 	if n.Learned < youth {
 		// Little is known of this site: be slower to speak.

@@ -49,7 +49,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	dem := d.demand(w, n)
+	dem := d.demand(w.Rate(w.Offered), n)
 	pain := suffering(w, n)
 	sh := shapeOf(w, n)
 	begin := w.At.Add(-w.Span)
@@ -79,6 +79,11 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		return []attack.Finding{d.finding(attack.HTTPFlood, d.floodAt, w, n, dem, pain, sh, blatant)}
 	}
 
+	if n.Learned < youth {
+		// What is not known to be usual cannot be more than usual.
+		d.crowd = false
+		return nil
+	}
 	if dem.high && sh.score < scoreCrowd {
 		if !d.crowd {
 			d.crowd, d.crowdAt = true, begin

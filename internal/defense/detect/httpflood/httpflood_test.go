@@ -136,7 +136,7 @@ func TestSinglePictures(t *testing.T) {
 		{"api: polling that hurts", apiSite(), []part{api(560, 400, "/api/latest", "poller"), api(240, 200, "/api/item", "app")}, hurt, "flash-crowd", "flash-crowd"},
 		{"api: one strange program on one path that hurts", apiSite(), []part{api(80, 40, "/api/latest", "poller"), api(4000, 2000, "/api/search", "x")}, hurt, "http-flood", "http-flood"},
 		{"nothing known yet, page flood that hurts", nil, []part{flood(4000, 2000, traffic.StandingNew)}, hurt, "http-flood", "http-flood"},
-		{"nothing known yet, visitors", nil, visitors(800), nil, "flash-crowd", "flash-crowd"},
+		{"nothing known yet, visitors", nil, visitors(800), nil, "", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -250,6 +250,11 @@ func TestBlatant(t *testing.T) {
 	line.Origin.Waiting = 30
 	young := site()
 	young.Learned = 0
+	// A visitor loads a page in the same moment as a refused flood of 8,000/s
+	// goes on: some 200/s are let in.
+	page := glance(append(visitors(20), tenth(40))...)
+	page.Offered, page.Refused = 820, 800
+	full := func(w *traffic.Window) *traffic.Window { w.Origin.Waiting = 30; return w }
 	for _, c := range []struct {
 		name string
 		w    *traffic.Window
@@ -261,9 +266,13 @@ func TestBlatant(t *testing.T) {
 		{"quiet", glance(visitors(20)...), site(), false},
 		{"crowd", glance(visitors(200)...), site(), false},
 		{"flood that is refused already", refused, site(), false},
+		{"flood that is refused already, and a page", page, site(), false},
 		{"the line fills with newcomers", line, site(), true},
 		{"unknown site", glance(tenth(10000)), nil, true},
 		{"young site", glance(tenth(10000)), young, true},
+		{"young site, a flood that fills the line", full(glance(tenth(1000))), young, true},
+		{"young site, many pages at once", glance(tenth(1000)), young, false},
+		{"young site, visitors fill the line", full(glance(visitors(100)...)), young, false},
 		{"too little to say", glance(tenth(100)), site(), false},
 	} {
 		if _, got := New(DefaultConfig()).Blatant(c.w, c.n); got != c.want {
