@@ -14,9 +14,10 @@ shift 2
 rm -rf dist
 mkdir -p dist
 
-# Packages need a version that begins with a digit.
-export VERSION=${version#v}
-[[ $VERSION =~ ^[0-9]+\. ]] || VERSION="0.0.0~$VERSION"
+VERSION=$(deploy/version.sh "$version")
+export VERSION
+
+deploy/licences.sh >dist/LICENCES
 
 for arch in "$@"; do
   echo "build linux/$arch"
@@ -24,7 +25,7 @@ for arch in "$@"; do
   CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath \
     -ldflags "-s -w -X main.release=$version" -o "$BINARY" ./cmd/seawall
   for kind in deb rpm; do
-    GOOS='' GOARCH='' go run "$nfpm" package -f deploy/nfpm.yaml -p "$kind" -t dist/ >/dev/null
+    GOOS='' GOARCH='' go run "$nfpm" package -f deploy/nfpm.yaml -p "$kind" -t dist/
   done
 done
 
