@@ -78,7 +78,7 @@ func runFakeShield(listen, admin, origin string) error {
 			t := time.Unix(0, at)
 			st.Attacks = []attackStatus{{Noticed: t, Mitigated: t, Ended: t.Add(time.Second)}}
 			st.Records = []record{{At: t, Step: "enforce", Text: "refuse two countries\x1b[2J"}}
-			if time.Since(t) < 3*time.Second {
+			if time.Since(t) < 5*time.Second {
 				st.State, st.Mitigations = "attack", []doing{{ID: 1, Match: `country in ["RU", "BR"]`, Action: "refuse"}}
 			}
 		}

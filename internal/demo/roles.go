@@ -199,9 +199,11 @@ type FloodSpec struct {
 	Rate     float64 `json:"rate"`     // of One, Rotate and Many, in all
 }
 
-// The two botnets of the demo.
+// The two botnets of the demo. How many connections a bot may have bounds how
+// many of its requests can wait: 40 are most of a second's worth, so that it goes
+// on at nearly its rate against a site that has become slow.
 const (
-	heavySources, heavyRate, heavyConns = 200, 50, 8
+	heavySources, heavyRate, heavyConns = 200, 50, 40
 	wideSources, wideRate, wideConns    = 2000, 2, 2
 )
 
