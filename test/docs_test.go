@@ -308,3 +308,26 @@ func anchors(d document) []string {
 	}
 	return out
 }
+
+// Every test that never.md calls upon is where it says.
+func TestDocumentedNever(t *testing.T) {
+	for _, m := range regexp.MustCompile("((?:`Test\\w+`(?:, )?)+) \\(`([\\w/]+)`\\)").FindAllStringSubmatch(page(t, "docs/never.md").prose, -1) {
+		files, err := filepath.Glob(filepath.Join("..", m[2], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(b)
+		}
+		for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(m[1], -1) {
+			if !strings.Contains(text.String(), "func "+name+"(") {
+				t.Errorf("%s has no %s", m[2], name)
+			}
+		}
+	}
+}
