@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCHES   := amd64 arm64
 
-.PHONY: all build demo test race lint fuzz bench geodata release clean go
+.PHONY: all build demo test race lint fuzz bench bench-stream geodata release clean go
 
 all: build
 
@@ -55,6 +55,10 @@ fuzz: go
 bench: build
 	go test -run '^$$' -bench 'Decide|Identify|Record|Refuse' -benchmem ./internal/request/admit ./internal/request/identify ./internal/request/refuse ./internal/defense/observe
 	./bin/seawall bench --peers $(ARGS)
+
+# 1 GiB up and 1 GiB down through Seawall, and its resident memory above idle.
+bench-stream: go
+	go test -run '^$$' -bench Stream -benchtime 1x ./test/e2e
 
 geodata: go
 	go run ./tools/geodata -out internal/request/identify/geo

@@ -27,10 +27,8 @@ func main() { os.Exit(seawall(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // seawall runs one command line; tests call it too.
 func seawall(args []string, out, errs io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	// The first signal asks for a proper end; a second one ends at once.
-	context.AfterFunc(ctx, stop)
 	root := commands()
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -50,6 +48,23 @@ func seawall(args []string, out, errs io.Writer) int {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// untilSignal returns a context that ends with the first signal to end, which
+// asks for a proper end. A second one ends the program at once.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-asked:
+		case <-ctx.Done():
+		}
+		signal.Stop(asked)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // usageError is a command line that cannot be right.

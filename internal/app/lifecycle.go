@@ -288,6 +288,13 @@ type stance struct {
 
 func (s stance) UnderAttack(since time.Time) { s.door.UnderAttack(since) }
 
+// Crowded is less than an attack: whoever said that one runs has said more.
+func (s stance) Crowded(since time.Time) {
+	if !s.always {
+		s.door.Crowded(since)
+	}
+}
+
 func (s stance) Calm() {
 	if !s.always {
 		s.door.Calm()

@@ -36,21 +36,21 @@ const site = "proxy: {origins: [{url: \"http://127.0.0.1:1\"}]}\n"
 
 func TestNeedsRestart(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                   "",
-		"refuse: {site: x}":                  "",
-		"admit: {deny: [192.0.2.1]}":         "",
-		"identify: {clearance_for: 2h}":      "",
-		"log: {level: debug}":                "",
-		"log: {format: json}":                "log.format",
-		"memory: 128MiB":                     "memory",
-		"memory: 64MiB":                      "memory",
-		"data: elsewhere":                    "data",
-		"admin: {listen: \"127.0.0.1:1\"}":   "admin",
-		"listen: {idle_timeout: 1m1s}":       "listen",
-		"trusted_proxies: [loopback]":        "trusted_proxies",
+		"":                                       "",
+		"refuse: {site: x}":                      "",
+		"admit: {deny: [192.0.2.1]}":             "",
+		"identify: {clearance_for: 2h}":          "",
+		"log: {level: debug}":                    "",
+		"log: {format: json}":                    "log.format",
+		"memory: 128MiB":                         "memory",
+		"memory: 64MiB":                          "memory",
+		"data: elsewhere":                        "data",
+		"admin: {listen: \"127.0.0.1:1\"}":       "admin",
+		"listen: {idle_timeout: 1m1s}":           "listen",
+		"trusted_proxies: [loopback]":            "trusted_proxies",
 		"listen: {trusted_proxies: [\"::/64\"]}": "listen",
-		"under_attack: true":                 "under_attack",
-		"defense: {decide: {}}":              "",
+		"under_attack: true":                     "under_attack",
+		"defense: {decide: {}}":                  "",
 	} {
 		old, next := read(t, site), read(t, site+text+"\n")
 		var keys []string
