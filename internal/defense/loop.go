@@ -36,14 +36,17 @@ type Detector interface {
 // Quick is a Detector that can also judge a glance: a Window of a tenth of a
 // second in which only At, Span, Offered, Admitted, Refused, ByKind,
 // ByClearance and Origin are filled. ByKind and ByClearance count those let in
-// that have been answered; those in line count as Offered and Admitted.
+// that have been answered; those in line count as Offered and Admitted. A
+// FlashCrowd says that more is wanted than the origin can serve, by people.
 type Quick interface {
 	Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding, bool)
 }
 
-// Stance is told when an attack begins and when it is over.
+// Stance is told when an attack begins, when more want the site than it can
+// serve though it is none, and when either is over.
 type Stance interface {
 	UnderAttack(since time.Time)
+	Crowded(since time.Time)
 	Calm()
 }
 
@@ -94,6 +97,7 @@ type Loop struct {
 	inLine   int // in flight or waiting at the last glance
 	crowd    *attack.Finding
 	stance   bool          // the door was told of an attack
+	press    press         // more than the site can serve, and no attack
 	alarmAt  clock.Instant // of the fast path; 0 none
 	unproven int           // windows since then without a flood
 	crowdFor time.Duration // how long the crowd has been here

@@ -88,6 +88,7 @@ func (s *sim) Withdraw(id mitigation.ID) error {
 }
 
 func (s *sim) UnderAttack(since time.Time) { s.mu.Lock(); s.since = since; s.mu.Unlock() }
+func (s *sim) Crowded(since time.Time)     { s.mu.Lock(); s.since = since; s.mu.Unlock() }
 func (s *sim) Calm()                       { s.mu.Lock(); s.since = time.Time{}; s.mu.Unlock() }
 func (s *sim) setOff(off bool)             { s.mu.Lock(); s.off = off; s.mu.Unlock() }
 

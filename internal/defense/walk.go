@@ -101,6 +101,10 @@ func (l *Loop) glance(now decide.Moment) {
 		if !blatant {
 			continue
 		}
+		if f.Vector == attack.FlashCrowd {
+			l.press.felt(now.At, f.Since)
+			return
+		}
 		if !l.stance && l.alarmAt == 0 {
 			l.alarmAt, l.unproven = f.Since, 0
 			l.record(now, "detect", fmt.Sprintf("%s sees %.0f requests a second at a glance, where %.0f are usual.", d.Name(), f.Rate, f.Normal), numbers(&f), true)
@@ -121,6 +125,9 @@ func (l *Loop) second(now decide.Moment) {
 	flood, crowd := find(findings, attack.HTTPFlood), find(findings, attack.FlashCrowd)
 	l.window = w
 
+	if crowd != nil && crowd.Suffering && w.Origin.Shed > 0 {
+		l.press.felt(now.At, crowd.Since)
+	}
 	before := l.decider.Attack()
 	l.tellFinding(now, flood, crowd)
 	var sigs []attack.Signature
@@ -285,6 +292,12 @@ func (l *Loop) tellStance(now decide.Moment) {
 		} else if from, ok := l.earliest(); ok {
 			since = from // taken over after a restart
 		}
+		if l.press.told {
+			// It looked like a crowd at first.
+			if from := l.deps.Clock.Wall(l.press.since); from.Before(since) {
+				since = from
+			}
+		}
 		l.stance = true
 		if l.deps.Stance != nil {
 			l.deps.Stance.UnderAttack(since)
@@ -295,9 +308,12 @@ func (l *Loop) tellStance(now decide.Moment) {
 		if l.deps.Stance != nil {
 			l.deps.Stance.Calm()
 		}
+		l.press.told = false
 		l.changed = true
+		l.tellPress(now)
 	case !under:
 		l.alarmAt = 0
+		l.tellPress(now)
 	}
 }
 

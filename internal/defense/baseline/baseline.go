@@ -54,7 +54,7 @@ type digest struct {
 	at      clock.Instant
 	wall    time.Time
 	span    time.Duration
-	let     float64 // let in, a second
+	let     float64 // let in, a second, and not sent away by a full line
 	calm    bool    // hardly anything was refused: the rest tells of ordinary traffic
 	clients float64 // a second
 	busiest float64
@@ -136,7 +136,7 @@ func (b *Baseline) drop(n int) {
 func (b *Baseline) digest(w *traffic.Window) digest {
 	d := digest{
 		at: w.At, wall: w.Wall, span: w.Span,
-		let:     w.Rate(w.Admitted),
+		let:     w.Rate(w.Admitted - min(w.Origin.Shed, w.Admitted)),
 		calm:    w.Refused*10 <= w.Offered,
 		clients: w.Rate(w.Clients),
 		offered: float64(w.Offered),

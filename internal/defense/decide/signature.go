@@ -27,6 +27,11 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 		if d.covered(w, s.Match, action) {
 			return
 		}
+		if s.Ordinary < d.cfg.LeastOrdinary && meetsVisitors(w, s.Match) {
+			// Nothing is known of ordinary traffic, but who they are is.
+			d.once("visitors "+text, "Not slowed, because a part of what it meets are visitors with a clearance: "+text+".", nil)
+			return
+		}
 		if !d.room(now) {
 			d.once("full", "No further signature can act: all places are taken.", map[string]float64{"signatures": float64(len(d.byText))})
 			return

@@ -47,10 +47,11 @@ type Admit struct {
 	counts   counters
 }
 
-// attackState is what is known of the attack that runs.
+// attackState is what is known of the attack, or of the crowd, that runs.
 type attackState struct {
-	sec  uint32 // second in which it began
-	wall int64  // the same in Unix nanoseconds
+	sec   uint32 // second in which it began
+	wall  int64  // the same in Unix nanoseconds
+	crowd bool   // it is merely a crowd: nobody's budget is smaller for it
 }
 
 // New makes a door. short is the short keyed hash of a client prefix that
@@ -87,7 +88,7 @@ func New(cfg Config, clk *clock.Clock, short func(netip.Prefix) uint64) (*Admit,
 type meeting struct {
 	v       *traffic.Visit
 	verdict mitigation.Verdict
-	attack  *attackState // nil in peace
+	attack  *attackState // nil in peace; in a crowd, see hostile
 	now     clock.Instant
 	sec     uint32 // of now
 
@@ -130,14 +131,25 @@ func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict {
 
 // UnderAttack tells the door that an attack runs since a moment. Who was known
 // before it is preferred, and strangers' budgets shrink.
-func (a *Admit) UnderAttack(since time.Time) {
+func (a *Admit) UnderAttack(since time.Time) { a.tell(since, false) }
+
+// Crowded tells the door that since a moment more want the site than it can
+// serve, and that it is no attack. Who was known before is preferred; nothing
+// else changes.
+func (a *Admit) Crowded(since time.Time) { a.tell(since, true) }
+
+func (a *Admit) tell(since time.Time, crowd bool) {
 	a.attack.Store(&attackState{
-		sec:  uint32(max(a.clk.At(since), 0) / clock.Instant(time.Second)),
-		wall: since.UnixNano(),
+		sec:   uint32(max(a.clk.At(since), 0) / clock.Instant(time.Second)),
+		wall:  since.UnixNano(),
+		crowd: crowd,
 	})
 }
 
-// Calm tells the door that no attack runs.
+// hostile says that an attack runs, and not merely a crowd.
+func (m *meeting) hostile() bool { return m.attack != nil && !m.attack.crowd }
+
+// Calm tells the door that neither an attack nor a crowd is there.
 func (a *Admit) Calm() { a.attack.Store(nil) }
 
 // Offences is where repeat offenders are reported. Nobody has to read it.

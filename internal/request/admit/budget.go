@@ -86,7 +86,7 @@ func (a *Admit) charge(s *set[prefixCell], key uint64, l gcra.Limit, m *meeting,
 	}
 	if ok && m.good != 0 {
 		pace := uint16(growCalm)
-		if m.attack != nil {
+		if m.hostile() {
 			pace = growAttack
 		}
 		c.grow(m.good, m.sec, pace)

@@ -58,7 +58,7 @@ type standingCell struct {
 	assets    uint16
 	cleared   uint16 // visits that brought a clearance
 	over      uint16 // times over its budget
-	_         uint16
+	bare      uint16 // assets that were fetched without a clearance
 }
 
 // BytesPerClient is what one unit of Config.Clients costs in memory: an entry

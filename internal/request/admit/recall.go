@@ -42,7 +42,7 @@ func (a *Admit) recall(m *meeting) bool {
 
 	m.reserved = m.reserved || m.v.Clearance == traffic.ClearanceKnown
 	m.weight = 1
-	if m.attack != nil && m.v.Clearance == traffic.ClearanceNone && m.v.Standing != traffic.StandingGood {
+	if m.hostile() && m.v.Clearance == traffic.ClearanceNone && m.v.Standing != traffic.StandingGood {
 		// A quarter of the rate and of the burst is the same as four times the
 		// price.
 		m.weight = 4

@@ -83,7 +83,7 @@ func (a *Admit) noteRefusal(m *meeting) {
 // people behind it.
 func (c *prefixCell) offends(m *meeting) bool {
 	most := uint16(offenceCalm)
-	if m.attack != nil {
+	if m.hostile() {
 		most = offenceAttack
 	}
 	return c.refused >= most &&

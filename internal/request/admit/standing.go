@@ -34,7 +34,14 @@ func (a *Admit) recallStanding(m *meeting) {
 	s.touch(i, m.sec)
 	c.note(m)
 	m.v.Standing = c.standing(m.sec)
-	if m.v.Standing == traffic.StandingGood {
+	good := m.v.Standing == traffic.StandingGood
+	if good && !m.cookie && !c.goodWithout() {
+		// What is good here is done by others behind the same prefix, who bring
+		// their clearances.
+		m.v.Standing = traffic.StandingNew
+	}
+	switch {
+	case m.v.Standing == traffic.StandingGood:
 		if c.goodSince == 0 {
 			c.goodSince = m.sec
 		}
@@ -44,7 +51,7 @@ func (a *Admit) recallStanding(m *meeting) {
 				m.good = uint64(m.print)
 			}
 		}
-	} else {
+	case !good:
 		c.goodSince = 0
 	}
 	s.pin(i, c.goodSince != 0)
@@ -54,7 +61,7 @@ func (a *Admit) recallStanding(m *meeting) {
 		// visitor with a clearance is judged by what that clearance does.
 		m.v.Standing = traffic.StandingNew
 	}
-	if m.attack != nil && !m.greedy && c.goodSince != 0 && c.goodSince <= m.attack.sec {
+	if m.attack != nil && !m.greedy && m.v.Standing == traffic.StandingGood && c.goodSince != 0 && c.goodSince <= m.attack.sec {
 		m.v.Clearance = traffic.ClearanceKnown
 	}
 }
@@ -62,15 +69,18 @@ func (a *Admit) recallStanding(m *meeting) {
 // note counts the visit, after halving what is older than a minute.
 func (c *standingCell) note(m *meeting) {
 	if n := fade(&c.fadeAt, m.sec); n > 0 {
-		c.pages >>= n
 		c.over >>= n
-		c.assets, c.cleared = keepOne(c.assets, n), keepOne(c.cleared, n)
+		c.pages, c.cleared = keepOne(c.pages, n), keepOne(c.cleared, n)
+		c.assets, c.bare = keepOne(c.assets, n), keepOne(c.bare, n)
 	}
 	switch m.v.Kind {
 	case traffic.KindPage:
 		add(&c.pages)
 	case traffic.KindAsset:
 		add(&c.assets)
+		if !m.cookie {
+			add(&c.bare)
+		}
 	}
 	if m.cookie {
 		add(&c.cleared)
@@ -89,8 +99,15 @@ func (c *standingCell) standing(sec uint32) traffic.Standing {
 		return traffic.StandingNew
 	case c.goodSince == 0 && max(pages+assets, cleared) < goodVisits:
 		return traffic.StandingNew
-	case assets > 0 && fetches, cleared > 0 && cleared*pagesPerCleared >= pages:
+	case assets > 0 && pages > 0 && fetches, cleared > 0 && cleared*pagesPerCleared >= pages:
 		return traffic.StandingGood
 	}
 	return traffic.StandingNew
+}
+
+// goodWithout says whether assets are fetched by those who bring no clearance,
+// with one in so many pages at least. Where it is not so, a visit without one is
+// somebody's first, or a bot's that shares the prefix with visitors.
+func (c *standingCell) goodWithout() bool {
+	return c.bare > 0 && c.pages > 0 && int(c.bare)*pagesPerAsset >= int(c.pages)
 }

@@ -62,6 +62,9 @@ func TestStanding(t *testing.T) {
 				}
 			}
 		}, traffic.StandingNew},
+		{"assets without a page", 30, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { v.Kind = traffic.KindAsset }
+		}, traffic.StandingNew},
 		{"a feed reader", 30, func(*stage) func(*traffic.Visit, int) {
 			return func(v *traffic.Visit, i int) { v.Kind = traffic.KindFeed }
 		}, traffic.StandingNew},
@@ -152,6 +155,56 @@ func TestKnownSinceBeforeTheAttack(t *testing.T) {
 	}
 	s.Calm()
 	v = cleared(s.visit("10.0.0.1"), 1, began.Add(-time.Hour))
+	if s.Decide(v); v.Clearance != traffic.ClearanceProven {
+		t.Errorf("in peace: %s", v.Clearance)
+	}
+}
+
+// A bot behind the same address as a visitor, with the same browser, is not taken
+// for that visitor: neither good nor known.
+func TestBotBesideVisitor(t *testing.T) {
+	s := newStage(t)
+	issued := s.wall()
+	visitor := func(v *traffic.Visit, i int) {
+		v.Kind = traffic.Kind(i % 2)
+		if i > 0 {
+			cleared(v, 1, issued)
+		}
+	}
+	if v := s.browse(90, visitor); v.Standing != traffic.StandingGood {
+		t.Fatalf("the visitor: %s", v.Standing)
+	}
+	s.UnderAttack(s.wall())
+	bot := s.visit("192.0.2.1")
+	if d := s.Decide(bot); bot.Standing == traffic.StandingGood || bot.Clearance != traffic.ClearanceNone || d.Rank != mitigation.RankNewcomer {
+		t.Errorf("the bot: %s, %s, rank %s", bot.Standing, bot.Clearance, d.Rank)
+	}
+	s.pass(time.Second)
+	v := cleared(s.visit("192.0.2.1"), 1, issued)
+	if d := s.Decide(v); v.Standing != traffic.StandingGood || v.Clearance != traffic.ClearanceKnown || d.Rank != mitigation.RankKnown {
+		t.Errorf("the visitor beside it: %s, %s, rank %s", v.Standing, v.Clearance, d.Rank)
+	}
+}
+
+// In a crowd those who were there before go first; nobody's budget shrinks.
+func TestCrowded(t *testing.T) {
+	s := newStage(t)
+	began := s.wall()
+	s.pass(2 * time.Second)
+	s.Crowded(began)
+	v := cleared(s.visit("10.0.0.1"), 1, began.Add(-time.Minute))
+	if d := s.Decide(v); v.Clearance != traffic.ClearanceKnown || d.Rank != mitigation.RankKnown {
+		t.Errorf("there before: %s, rank %s", v.Clearance, d.Rank)
+	}
+	v = cleared(s.visit("10.0.0.2"), 2, began)
+	if d := s.Decide(v); v.Clearance != traffic.ClearanceProven || d.Rank != mitigation.RankProven {
+		t.Errorf("came with it: %s, rank %s", v.Clearance, d.Rank)
+	}
+	if n := s.admitted(400, s.from("192.0.2.9")); n != DefaultConfig().Burst {
+		t.Errorf("%d of a stranger's requests were let in, want the whole burst of %d", n, DefaultConfig().Burst)
+	}
+	s.Calm()
+	v = cleared(s.visit("10.0.0.1"), 1, began.Add(-time.Minute))
 	if s.Decide(v); v.Clearance != traffic.ClearanceProven {
 		t.Errorf("in peace: %s", v.Clearance)
 	}

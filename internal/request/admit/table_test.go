@@ -115,7 +115,6 @@ func TestSpoofedFloodPushesOutNobodyProven(t *testing.T) {
 	good := 0
 	for i := range people {
 		v := visit(i, traffic.KindPage)
-		v.Clearance = traffic.ClearanceNone
 		if s.Decide(v); v.Standing == traffic.StandingGood {
 			good++
 		}

@@ -17,7 +17,8 @@ const youngTimes = 10
 // Offered and Admitted hold those too that wait in line and so have no answer
 // yet; ByKind and ByClearance hold those only that were let in and answered. It
 // changes nothing in d. Its finding is for putting newcomers at the end of the
-// line until the whole window can be judged, and for nothing harder.
+// line until the whole window can be judged, and for nothing harder. A crowd is
+// found only where it fills the line for the origin.
 //
 // What counts is what got past the door: a flood that is being refused is no
 // emergency, even if some visitors load a page in the same moment; one that
@@ -38,12 +39,15 @@ func (d *Detector) Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding
 	if !dem.blatant && !full {
 		return attack.Finding{}, false
 	}
-	like, asked := likePeople(w, n)
-	if like || !asked && (d.crowd || !dem.blatant) {
-		return attack.Finding{}, false
+	vector := attack.HTTPFlood
+	if like, asked := likePeople(w, n); like || !asked && (d.crowd || !dem.blatant) {
+		if !full {
+			return attack.Finding{}, false
+		}
+		vector = attack.FlashCrowd
 	}
 	return attack.Finding{
-		Vector: attack.HTTPFlood, Confidence: 0.6, Since: w.At.Add(-w.Span),
+		Vector: vector, Confidence: 0.6, Since: w.At.Add(-w.Span),
 		Rate: w.Rate(w.Offered), Normal: n.Requests, Suffering: full, Blatant: true,
 		Facts: []attack.Fact{
 			{Name: "requests offered", Value: w.Rate(w.Offered), Usual: n.Requests, Unit: "/s"},

@@ -100,7 +100,8 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 // still says whether a flood that was found goes on: its shape is still there,
 // or what we refuse is.
 func (d *Detector) still(w *traffic.Window, n *traffic.Normal, dem demand, sh shape) bool {
-	turnedAway := w.Rate(w.Reasons["mitigation"] + w.Reasons["ban"])
+	met := w.Reasons["mitigation"] + w.Reasons["ban"] // the slowed among them
+	turnedAway := w.Rate(met - min(w.Slowed, met))
 	return dem.lingers && sh.score >= scoreStill || turnedAway >= max(20, n.Requests/2)
 }
 

@@ -259,24 +259,26 @@ func TestBlatant(t *testing.T) {
 		name string
 		w    *traffic.Window
 		n    *traffic.Normal
-		want bool
+		want attack.Vector
 	}{
-		{"A", glance(tenth(10000)), site(), true},
-		{"B with visitors", glance(append(visitors(20), tenth(4000))...), site(), true},
-		{"quiet", glance(visitors(20)...), site(), false},
-		{"crowd", glance(visitors(200)...), site(), false},
-		{"flood that is refused already", refused, site(), false},
-		{"flood that is refused already, and a page", page, site(), false},
-		{"the line fills with newcomers", line, site(), true},
-		{"unknown site", glance(tenth(10000)), nil, true},
-		{"young site", glance(tenth(10000)), young, true},
-		{"young site, a flood that fills the line", full(glance(tenth(1000))), young, true},
-		{"young site, many pages at once", glance(tenth(1000)), young, false},
-		{"young site, visitors fill the line", full(glance(visitors(100)...)), young, false},
-		{"too little to say", glance(tenth(100)), site(), false},
+		{"A", glance(tenth(10000)), site(), attack.HTTPFlood},
+		{"B with visitors", glance(append(visitors(20), tenth(4000))...), site(), attack.HTTPFlood},
+		{"quiet", glance(visitors(20)...), site(), ""},
+		{"crowd", glance(visitors(200)...), site(), ""},
+		{"flood that is refused already", refused, site(), ""},
+		{"flood that is refused already, and a page", page, site(), ""},
+		{"the line fills with newcomers", line, site(), attack.HTTPFlood},
+		{"unknown site", glance(tenth(10000)), nil, attack.HTTPFlood},
+		{"young site", glance(tenth(10000)), young, attack.HTTPFlood},
+		{"young site, a flood that fills the line", full(glance(tenth(1000))), young, attack.HTTPFlood},
+		{"young site, many pages at once", glance(tenth(1000)), young, ""},
+		{"young site, visitors fill the line", full(glance(visitors(100)...)), young, attack.FlashCrowd},
+		{"crowd that fills the line", full(glance(visitors(200)...)), site(), attack.FlashCrowd},
+		{"too little to say", glance(tenth(100)), site(), ""},
 	} {
-		if _, got := New(DefaultConfig()).Blatant(c.w, c.n); got != c.want {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		f, got := New(DefaultConfig()).Blatant(c.w, c.n)
+		if got != (c.want != "") || f.Vector != c.want {
+			t.Errorf("%s: %v %q, want %q", c.name, got, f.Vector, c.want)
 		}
 	}
 }

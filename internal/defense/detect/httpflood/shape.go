@@ -57,10 +57,16 @@ func (s *shape) people(e excess) {
 		return
 	}
 	if e.n.AssetShare >= telling {
-		if r := assets / e.n.AssetShare; r >= 0.6 {
-			s.score -= 0.3
-		} else {
+		read := e.share(e.w.ByKind[traffic.KindPage], e.n.Share[traffic.FieldKind][traffic.KindPage.String()])
+		usual := e.n.Share[traffic.FieldKind][traffic.KindPage.String()]
+		switch r := assets / e.n.AssetShare; {
+		case r < 0.6:
 			s.add(0.35*ramp(r, 0.6, 0.3), "assets fetched, of the excess", assets, e.n.AssetShare)
+		case usual >= telling && read < 0.3*usual:
+			// Assets without the pages that they belong to.
+			s.add(0.35*ramp(read/usual, 0.3, 0.1), "pages read, of the excess", read, usual)
+		default:
+			s.score -= 0.3
 		}
 	}
 	if e.n.ClearanceShare >= telling {
