@@ -42,6 +42,9 @@ func seawall(args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "seawall: the configuration has %s:\n%v\n", count(len(bad), "problem"), bad)
 		return exitUsage
 	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = errors.New("ended before it was done")
+	}
 	fmt.Fprintln(errs, "seawall:", err)
 	var usage usageError
 	if errors.As(err, &usage) || errors.Is(err, errConfiguration) {

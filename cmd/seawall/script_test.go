@@ -18,6 +18,7 @@ import (
 // The commands as people and scripts use them: arguments in, text, JSON and
 // exit codes out. Each script of testdata/script runs the real program.
 func TestMain(m *testing.M) {
+	time.Local = time.UTC // clock times in golden files are the same everywhere
 	testscript.Main(m, map[string]func(){"seawall": main})
 }
 

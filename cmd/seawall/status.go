@@ -24,6 +24,7 @@ type status struct {
 	Attacks []attackStatus  `json:"attacks"`
 	Doing   []listed        `json:"mitigations"` // the first 200
 	Active  int             `json:"active"`      // how many in all
+	Bans    int             `json:"bans"`        // how many of them are bans by the machine
 	Records []struct {
 		At   time.Time `json:"at"`
 		Step string    `json:"step"`

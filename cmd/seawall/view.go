@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
 
@@ -49,27 +51,72 @@ func (v *view) draw(s *status) string {
 		line("Memory", "%d MiB of %d MiB", s.Memory.Resident>>20, s.Memory.Ceiling>>20)
 	}
 	b.WriteByte('\n')
-	if len(s.Doing) == 0 {
-		line("Doing", "nothing: every visitor is let in")
-	}
-	for i, m := range s.Doing {
-		if i == 8 {
-			line("", "… and %d more: `seawall mitigations`", s.Active-i)
-			break
-		}
+	for i, text := range v.doing(s) {
 		name := ""
 		if i == 0 {
 			name = "Doing"
 		}
-		line(name, "#%d %s %s  %s", m.ID, v.paint(yellow, m.Action.String()), v.clean(m.Match.String(), 60),
-			v.paint(faint, fmt.Sprintf("%s hits, by %s", group(m.Hits), m.By)))
+		line(name, "%s", text)
 	}
 	b.WriteByte('\n')
 	from := max(0, len(s.Records)-8)
 	for _, r := range s.Records[from:] {
-		line(r.At.Local().Format("15:04:05"), "%s", v.clean(r.Text, v.width-12))
+		line(r.At.Local().Format("15:04:05"), "%s", v.clean(r.Text, v.width-11))
 	}
-	return b.String()
+	lines := strings.SplitAfter(b.String(), "\n")
+	for i := range lines {
+		lines[i] = clip(lines[i], v.width)
+	}
+	return strings.Join(lines, "")
+}
+
+// doing tells what is being done, most hits first. The machine's bans of single
+// addresses, of which there may be thousands, are only counted.
+func (v *view) doing(s *status) []string {
+	const most = 6
+	list := slices.DeleteFunc(slices.Clone(s.Doing), func(m listed) bool {
+		_, ban := m.Banned()
+		return ban && m.By == mitigation.ByMachine && m.Action != mitigation.Admit
+	})
+	slices.SortStableFunc(list, func(a, b listed) int { return cmp.Compare(b.Hits, a.Hits) })
+	var out []string
+	for _, m := range list[:min(len(list), most)] {
+		out = append(out, fmt.Sprintf("%9s hits  %s %s %s", group(m.Hits), v.paint(yellow, fmt.Sprintf("%-6s", m.Action)),
+			v.clean(m.Match.String(), max(v.width-52, 30)), v.paint(faint, fmt.Sprintf("#%d by %s", m.ID, m.By))))
+	}
+	if s.Bans > 0 {
+		out = append(out, fmt.Sprintf("%9s addresses banned that went on after being refused", group(uint64(s.Bans))))
+	}
+	if rest := s.Active - s.Bans - min(len(list), most); rest > 0 {
+		out = append(out, fmt.Sprintf("%9s more: `seawall mitigations` lists them", group(uint64(rest))))
+	}
+	if len(out) == 0 {
+		out = []string{"nothing: every visitor is let in"}
+	}
+	return out
+}
+
+// clip cuts a line to what a terminal shows in one row; colours do not count.
+func clip(line string, width int) string {
+	seen, escape := 0, false
+	for i, r := range line {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		case r == '\n':
+		default:
+			if seen++; seen > width && width > 0 {
+				cut := line[:i]
+				if strings.Contains(cut, "\x1b") {
+					cut += "\x1b[" + plain + "m"
+				}
+				return cut + "\n"
+			}
+		}
+	}
+	return line
 }
 
 func (v *view) state(s *status) string {
@@ -124,7 +171,10 @@ func (v *view) traffic(line func(string, string, ...any), w *traffic.Window) {
 			continue
 		}
 		share := 100 * float64(f.Served) / float64(f.Offered)
-		text := fmt.Sprintf("%s %.1f %% of %.0f/s, p99 %s", names[c], share, w.Rate(f.Offered), short(f.P99))
+		text := fmt.Sprintf("%s %.1f %% of %s/s", names[c], share, group(uint64(w.Rate(f.Offered)+0.5)))
+		if f.P99 > 0 {
+			text += ", p99 " + short(f.P99)
+		}
 		if c > 0 && share < 99 {
 			text = v.paint(red, text)
 		}

@@ -3,22 +3,37 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const history = [];
+const shown = 6; // mitigations told one by one
 
-function cell(row, text) {
+function cell(row, text, cls) {
   const td = document.createElement("td");
   td.textContent = text;
+  if (cls) td.className = cls;
   row.append(td);
 }
 
+function number(n) { return Math.round(n || 0).toLocaleString("en"); }
+
 function ms(ns) { return ns ? (ns / 1e6).toFixed(ns < 1e7 ? 1 : 0) + " ms" : "–"; }
 
-function clock(t) { return t && !t.startsWith("0001") ? new Date(t).toLocaleTimeString() : "lifted"; }
+function clock(t) { return t && !t.startsWith("0001") ? new Date(t).toLocaleTimeString([], { hourCycle: "h23" }) : "lifted"; }
 
 function headline(s) {
   if (s.state === "off") return "Switched off: everything passes. `seawall on` defends again.";
-  if (s.attack) return `An attack runs: ${Math.round(s.attack.peak)} requests a second at its peak, usual are ${Math.round(s.attack.normal)}.`;
+  if (s.attack) {
+    const from = countries(s.attack.countries);
+    return `An attack since ${clock(s.attack.since)}: ${number(s.attack.peak)} requests a second at its peak, usual are ${number(s.attack.normal)}.` +
+      (from ? ` Refused from ${from}.` : "");
+  }
   const last = (s.attacks || [])[0]; // newest first
   return last ? `Calm. The last attack ended at ${clock(last.ended)}.` : "Calm.";
+}
+
+// countries lists where the refused addresses are registered, most first.
+function countries(counts) {
+  const list = Object.entries(counts || {}).sort((a, b) => b[1] - a[1]);
+  const total = list.reduce((sum, [, n]) => sum + n, 0);
+  return list.slice(0, 4).map(([name, n]) => `${name} ${Math.round(100 * n / total)} %`).join(", ");
 }
 
 function felt(w) {
@@ -29,9 +44,9 @@ function felt(w) {
   const rows = [
     ["visitors' requests served", offered ? (100 * served / offered).toFixed(1) + " %" : "–"],
     ["slowest in a hundred", ms(p99)],
-    ["requests a second", Math.round(w.offered / (w.span / 1e9))],
-    ["refused a second", Math.round(w.refused / (w.span / 1e9))],
-    ["different addresses", w.clients],
+    ["requests a second", number(w.offered / (w.span / 1e9))],
+    ["refused a second", number(w.refused / (w.span / 1e9))],
+    ["different addresses", number(w.clients)],
   ];
   $("felt").replaceChildren(...rows.map(([name, value]) => {
     const box = document.createElement("div");
@@ -58,22 +73,35 @@ function plot() {
     }
   });
   $("plot").replaceChildren(...bars);
-  $("peak").textContent = `highest shown: ${Math.round(top)} a second`;
+  $("peak").textContent = `highest shown: ${number(top)} a second`;
 }
 
-function doing(list) {
-  const rows = (list || []).slice(0, 30).map((m) => {
+// doing shows what hits most; the machine's bans of single addresses, of which
+// there may be thousands, are only counted.
+function doing(s) {
+  const ban = (m) => m.by === "machine" && m.action !== "admit" && /^client\.within\("[^"]*"\)$/.test(m.match || "");
+  const list = (s.mitigations || []).filter((m) => !ban(m)).sort((a, b) => (b.hits || 0) - (a.hits || 0));
+  const rows = list.slice(0, shown).map((m) => {
     const tr = document.createElement("tr");
-    for (const text of [m.id, m.action, m.match, m.note || "", m.hits || 0, clock(m.until)]) cell(tr, text);
+    cell(tr, m.id);
+    cell(tr, m.action);
+    cell(tr, m.match || "", "text match");
+    cell(tr, m.note || "", "text");
+    cell(tr, number(m.hits), "number");
+    cell(tr, clock(m.until));
     return tr;
   });
   if (!rows.length) {
     const tr = document.createElement("tr");
-    cell(tr, "Nothing: every visitor is let in.");
+    cell(tr, s.bans ? "Nothing but the bans below." : "Nothing: every visitor is let in.", "text");
     tr.firstChild.colSpan = 6;
     rows.push(tr);
   }
   $("doing").replaceChildren(...rows);
+  const more = [], rest = (s.active || 0) - (s.bans || 0) - Math.min(list.length, shown);
+  if (s.bans) more.push(`${number(s.bans)} addresses that went on after being refused are banned for a time`);
+  if (rest > 0) more.push(`${number(rest)} more`);
+  $("more").textContent = more.length ? `Also: ${more.join("; ")}. All of it: seawall mitigations.` : "";
 }
 
 function steps(list) {
@@ -100,7 +128,7 @@ async function tick() {
       felt(s.window);
       plot();
     }
-    doing(s.mitigations);
+    doing(s);
     steps(s.records);
   } catch (e) {
     $("state").textContent = "no answer";
