@@ -54,7 +54,7 @@ fuzz: go
 # where they are installed.
 bench: build
 	go test -run '^$$' -bench 'Decide|Identify|Record|Refuse' -benchmem ./internal/request/admit ./internal/request/identify ./internal/request/refuse ./internal/defense/observe
-	./bin/seawall bench --peers $(ARGS)
+	./bin/seawall bench --peers --clients 10000000 $(ARGS)
 
 # 1 GiB up and 1 GiB down through Seawall, and its resident memory above idle.
 bench-stream: go

@@ -16,7 +16,8 @@ import (
 // needs to breathe.
 const (
 	clientShare = 0.25     // the door's tables of clients
-	heapShare   = 0.75     // Go's soft limit for everything that it manages
+	heapShare   = 0.9      // Go's soft limit, of what the program's own pages leave
+	ownPages    = 24 << 20 // resident pages of the binary, the table of countries among them, measured
 	perConn     = 20 << 10 // resident bytes of an idle connection, measured
 	connShare   = 0.25
 	smallBelow  = 128 << 20
@@ -28,7 +29,7 @@ func fit(cfg *config.Config) {
 	ceiling := int64(cfg.Ceiling())
 	def := config.Default()
 	if cfg.Request.Admit.Clients == def.Request.Admit.Clients {
-		cfg.Request.Admit.Clients = powerOfTwo(int(float64(ceiling)*clientShare) / admit.BytesPerClient)
+		cfg.Request.Admit.Clients = int(float64(ceiling)*clientShare) / admit.BytesPerClient
 	}
 	if cfg.Request.Listen.MaxConns == def.Request.Listen.MaxConns {
 		cfg.Request.Listen.MaxConns = min(cfg.Request.Listen.MaxConns, int(float64(ceiling)*connShare)/perConn)
@@ -40,16 +41,7 @@ func fit(cfg *config.Config) {
 
 // limitHeap tells the garbage collector of the ceiling.
 func limitHeap(cfg *config.Config) {
-	debug.SetMemoryLimit(int64(float64(cfg.Ceiling()) * heapShare))
-}
-
-// powerOfTwo rounds down to one.
-func powerOfTwo(n int) int {
-	p := 1
-	for p*2 <= n {
-		p *= 2
-	}
-	return p
+	debug.SetMemoryLimit(int64(float64(cfg.Ceiling()-ownPages) * heapShare))
 }
 
 // resident is the process's resident memory in bytes; 0 where it cannot be read.

@@ -11,21 +11,23 @@ import (
 // setup is what the demo's role "run" is told; what is left out keeps the
 // demo's default only where this says so.
 type setup struct {
-	Kind       string    `json:"kind"`
-	Front      string    `json:"front"`
-	Through    string    `json:"through,omitempty"`
-	Seconds    int       `json:"seconds"`
-	Quiet      int       `json:"quiet"`
-	After      int       `json:"after"`
-	Settle     int       `json:"settle"`
-	Visitors   int       `json:"visitors"`
-	Newcomers  int       `json:"newcomers"`
-	Rate       float64   `json:"rate"` // requests a second of each visitor
-	Requests   uint64    `json:"requests,omitempty"`
-	FloodRate  float64   `json:"flood_rate,omitempty"`
-	Site       siteSetup `json:"site"`
-	SiteListen string    `json:"site_listen"`
-	Memory     int64     `json:"memory,omitempty"` // bytes
+	Kind      string  `json:"kind"`
+	Front     string  `json:"front"`
+	Through   string  `json:"through,omitempty"`
+	Seconds   int     `json:"seconds"`
+	Quiet     int     `json:"quiet"`
+	After     int     `json:"after"`
+	Settle    int     `json:"settle"`
+	Visitors  int     `json:"visitors"`
+	Newcomers int     `json:"newcomers"`
+	Rate      float64 `json:"rate"` // requests a second of each visitor
+	Requests  uint64  `json:"requests,omitempty"`
+	FloodRate float64 `json:"flood_rate,omitempty"`
+	// RefuseAfter: the rest of a flood is refused by order after so many requests.
+	RefuseAfter uint64    `json:"refuse_after,omitempty"`
+	Site        siteSetup `json:"site"`
+	SiteListen  string    `json:"site_listen"`
+	Memory      int64     `json:"memory,omitempty"` // bytes
 }
 
 // siteSetup is the campaign site's capacity: workers/work requests a second.

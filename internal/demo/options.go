@@ -52,6 +52,12 @@ type Options struct {
 	Requests  uint64  `json:"requests,omitempty"`   // of One, Rotate and Many; 0: as many as the time allows
 	FloodRate float64 `json:"flood_rate,omitempty"` // of One, Rotate and Many, in all; 0: as fast as answered
 
+	// RefuseAfter is how many requests of Many have been answered when a person
+	// orders what remains refused; 0: nobody does. A request that the site
+	// answers costs this machine ten times what a refused one does, and the
+	// tables that the measurement is about see both alike.
+	RefuseAfter uint64 `json:"refuse_after,omitempty"`
+
 	Site       site.Config `json:"site"`
 	SiteListen string      `json:"site_listen"`      // "127.0.0.1:0" picks a free port
 	Memory     int64       `json:"memory,omitempty"` // Seawall's ceiling in bytes; 0: its default

@@ -65,6 +65,11 @@ func (s *session) attack(ctx context.Context) error {
 	if err := s.flood.tell(struct{}{}); err != nil {
 		return err
 	}
+	if s.o.RefuseAfter > 0 {
+		if err := s.orderRefusal(ctx); err != nil {
+			return err
+		}
+	}
 	if s.crowd != nil && s.o.Newcomers > 0 {
 		if err := pause(ctx, length/5); err != nil {
 			return err
@@ -86,6 +91,25 @@ func (s *session) attack(ctx context.Context) error {
 		return s.flood.failed(errors.New("it ended early"))
 	}
 	return nil
+}
+
+// orderRefusal waits until so many requests were answered, then does what an
+// operator would: has whatever looks like the flood refused.
+func (s *session) orderRefusal(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		enough := s.flooded.Answered+s.flooded.Refused+s.flooded.Errors >= s.o.RefuseAfter || s.flooded.Done
+		s.mu.Unlock()
+		if enough {
+			break
+		}
+		if err := pause(ctx, tickEvery); err != nil {
+			return err
+		}
+	}
+	return s.api.order(ctx, "http://"+s.admin+"/api/v1/mitigations", map[string]string{
+		"action": "refuse", "match": fmt.Sprintf("user_agent == %q", spreadAgent), "note": "the flood of a measurement",
+	})
 }
 
 // settle waits until Seawall has undone everything, for so long as it may take.

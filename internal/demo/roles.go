@@ -246,14 +246,16 @@ func RunFlood(ctx context.Context, s FloodSpec, report func(flood.Counts)) error
 	return fmt.Errorf("%q is no kind of flood", s.Kind)
 }
 
+// spreadAgent is what the floods of spreadHead call themselves.
+const spreadAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+
 // spreadHead returns how request i of a flood that tells its addresses by
 // X-Forwarded-For reads.
 func spreadHead(kind Kind, host string) func([]byte, uint64) []byte {
-	const agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 	return func(b []byte, i uint64) []byte {
 		b = append(b, "GET / HTTP/1.1\r\nHost: "...)
 		b = append(b, host...)
-		b = append(b, "\r\nUser-Agent: "+agent+"\r\nAccept: text/html,*/*;q=0.8\r\nX-Forwarded-For: "...)
+		b = append(b, "\r\nUser-Agent: "+spreadAgent+"\r\nAccept: text/html,*/*;q=0.8\r\nX-Forwarded-For: "...)
 		b = spreadAddr(kind, i).AppendTo(b)
 		return append(b, "\r\n\r\n"...)
 	}

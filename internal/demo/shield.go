@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -103,6 +104,29 @@ func (a *api) get(ctx context.Context, url string, v any) error {
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(v); err != nil {
 		return fmt.Errorf("read %s: %w", url, err)
+	}
+	return nil
+}
+
+// order posts JSON to the admin API.
+func (a *api) order(ctx context.Context, url string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("order: %w", err)
+	}
+	r.Header.Set("Seawall-Admin", "1")
+	resp, err := a.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("order: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("order: %s: %s", resp.Status, said)
 	}
 	return nil
 }
