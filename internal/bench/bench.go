@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 )
 
@@ -118,6 +120,9 @@ func Run(ctx context.Context, o Options, env Env) (Report, error) {
 			continue
 		}
 		r := Result{Name: s.name, Title: s.title}
+		if load, ok := load(); ok && load > float64(runtime.NumCPU()) {
+			r.Notes = append(r.Notes, fmt.Sprintf("the machine was busy before this began: a load of %.1f on %d processors", load, runtime.NumCPU()))
+		}
 		if err := s.run(ctx, b, &r); err != nil {
 			r.Bars = append(r.Bars, Bar{Name: "could be measured", Asked: "yes", Measured: err.Error()})
 		}
@@ -127,6 +132,18 @@ func Run(ctx context.Context, o Options, env Env) (Report, error) {
 		}
 	}
 	return report, nil
+}
+
+// load is how many threads wanted to run in the last minute: on a busy machine
+// the figures say as much about it as about Seawall.
+func load() (float64, bool) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0, false
+	}
+	var one float64
+	_, err = fmt.Sscan(string(text), &one)
+	return one, err == nil
 }
 
 func (b *bench) say(format string, args ...any) {

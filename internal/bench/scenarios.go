@@ -44,9 +44,6 @@ func wide(ctx context.Context, b *bench, r *Result) error {
 func crowd(ctx context.Context, b *bench, r *Result) error {
 	set := b.standard("crowd")
 	set.Site.Workers, set.Seconds, set.Newcomers = 10, 30, 0
-	if b.o.Short {
-		set.Seconds = 15
-	}
 	b.say("crowd: Seawall in front of a site of 1,000 requests/s")
 	s, err := b.demo(ctx, set)
 	if err != nil {
