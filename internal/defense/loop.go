@@ -98,6 +98,8 @@ type Loop struct {
 	crowd    *attack.Finding
 	stance   bool          // the door was told of an attack
 	press    press         // more than the site can serve, and no attack
+	pressed  int           // glances in a row that felt it
+	before   beforehand    // who goes first
 	alarmAt  clock.Instant // of the fast path; 0 none
 	unproven int           // windows since then without a flood
 	crowdFor time.Duration // how long the crowd has been here

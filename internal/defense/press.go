@@ -5,6 +5,7 @@ import (
 
 	"seawall/internal/defense/decide"
 	"seawall/internal/kit/clock"
+	"seawall/internal/traffic"
 )
 
 // pressStays is how long those who were there first are preferred after more
@@ -38,6 +39,7 @@ func (l *Loop) tellPress(now decide.Moment) {
 	}
 	switch {
 	case p.last != 0 && (p.due || !p.told) && !l.decider.Off():
+		l.before = beforehand{since: p.since}
 		if l.deps.Stance != nil {
 			l.deps.Stance.Crowded(l.deps.Clock.Wall(p.since))
 		}
@@ -54,4 +56,48 @@ func (l *Loop) tellPress(now decide.Moment) {
 		}
 		l.record(now, "decide", "The origin can serve all that is wanted again.", nil, false)
 	}
+}
+
+// A flood that enlists slowly, or came before and went, is known as well when it
+// is noticed. When those who are known are themselves more than the origin can
+// serve for some seconds, only who was here for twice as long goes first, and so
+// on. Where all came at the same time nobody is worse off: they wait in turn.
+const (
+	knownServed = 0.9 // of their requests; below it the known are too many
+	knownLeast  = 20  // requests of theirs a window, for that to say anything
+	knownFor    = 3   // windows in a row
+	backMost    = 24 * time.Hour
+)
+
+// beforehand says since when somebody must have been here to go first.
+type beforehand struct {
+	since clock.Instant // what the door was told
+	hurt  int           // windows in a row in which the known were too many
+}
+
+// lookBack asks for longer acquaintance when the known are too many.
+func (l *Loop) lookBack(now decide.Moment, w *traffic.Window) {
+	b := &l.before
+	if !l.stance && !l.press.told {
+		*b = beforehand{}
+		return
+	}
+	known := &w.Felt[traffic.ClearanceKnown]
+	if known.Offered < knownLeast || float64(known.Served) >= knownServed*float64(known.Offered) || w.Origin.Shed == 0 {
+		b.hurt = 0
+		return
+	}
+	back := 2 * now.At.Sub(b.since)
+	if b.hurt++; b.hurt < knownFor || back > backMost {
+		return
+	}
+	b.since, b.hurt = now.At.Add(-back), 0
+	if l.deps.Stance != nil {
+		if from := now.Wall.Add(-back); l.stance {
+			l.deps.Stance.UnderAttack(from)
+		} else {
+			l.deps.Stance.Crowded(from)
+		}
+	}
+	l.record(now, "decide", "Those who were here before are themselves too many: only who has been here for longer goes first.", map[string]float64{"seconds": back.Seconds()}, false)
 }

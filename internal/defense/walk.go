@@ -102,16 +102,20 @@ func (l *Loop) glance(now decide.Moment) {
 			continue
 		}
 		if f.Vector == attack.FlashCrowd {
-			l.press.felt(now.At, f.Since)
+			if l.pressed++; l.pressed > 1 { // not for a moment only
+				l.press.felt(now.At, f.Since.Add(-g.Span))
+			}
 			return
 		}
 		if !l.stance && l.alarmAt == 0 {
 			l.alarmAt, l.unproven = f.Since, 0
 			l.record(now, "detect", fmt.Sprintf("%s sees %.0f requests a second at a glance, where %.0f are usual.", d.Name(), f.Rate, f.Normal), numbers(&f), true)
 		}
+		l.pressed = 0
 		l.take(now, l.decider.Emergency(now, f))
 		return
 	}
+	l.pressed = 0
 }
 
 // second is the whole walk.
@@ -128,6 +132,7 @@ func (l *Loop) second(now decide.Moment) {
 	if crowd != nil && crowd.Suffering && w.Origin.Shed > 0 {
 		l.press.felt(now.At, crowd.Since)
 	}
+	l.lookBack(now, w)
 	before := l.decider.Attack()
 	l.tellFinding(now, flood, crowd)
 	var sigs []attack.Signature
@@ -299,6 +304,7 @@ func (l *Loop) tellStance(now decide.Moment) {
 			}
 		}
 		l.stance = true
+		l.before = beforehand{since: l.deps.Clock.At(since)}
 		if l.deps.Stance != nil {
 			l.deps.Stance.UnderAttack(since)
 		}

@@ -103,6 +103,7 @@ type meeting struct {
 	cookie   bool   // the visit came with a clearance, not only with a past
 	reserved bool   // may use what strangers behind its prefix may not
 	greedy   bool   // its own clearance went over its budget again and again
+	browses  bool   // it or those like it fetch assets with their pages, or it keeps its clearance
 	good     uint64 // the bit of crowd that it speaks for; 0 none
 	print    uint8  // the bit of prints that it speaks for; 0 none
 	forgive  bool   // its prefix has refusals that being let in makes good

@@ -31,11 +31,24 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 			return m.over(mitigation.ReasonClientBudget, retry)
 		}
 	}
-	if ok, retry := a.charge(a.clients.at(m.client), m.client, lim.one, m, inClients); !ok {
-		return m.over(mitigation.ReasonClientBudget, retry)
+	ok, retry := a.charge(a.clients.at(m.client), m.client, lim.one, m, inClients)
+	if ok {
+		return false
 	}
-	return false
+	if m.browses {
+		if ok, _ := a.charge(a.clients.at(m.client), m.client, lim.one.Times(sharedTimes), m, inClients); ok {
+			m.verdict = mitigation.Verdict{Action: mitigation.Slow, Reason: mitigation.ReasonClientBudget}
+			return false
+		}
+	}
+	return m.over(mitigation.ReasonClientBudget, retry)
 }
+
+// sharedTimes is how many times its budget a prefix may have whose visits look
+// like several people's: beyond the first they go behind everybody else. A school
+// or a conference that opens a page at once has had no time to prove itself; who
+// merely pretends gets what the origin does not need for others.
+const sharedTimes = 16
 
 // isOverNeighboursBudget charges the visit to the wider prefixes that it is in.
 // Who is refused here stays charged for its own: the budget of somebody who

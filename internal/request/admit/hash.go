@@ -27,6 +27,7 @@ const (
 	kindV6
 	kindClearance
 	kindStanding
+	kindAnyOrder // a client prefix with whatever header order
 )
 
 // address is a client's address in words: the upper half of an IPv6 address, or

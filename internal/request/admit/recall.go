@@ -39,6 +39,9 @@ func (a *Admit) recall(m *meeting) bool {
 		a.recallClearance(m)
 	}
 	a.recallStanding(m)
+	if m.hostile() && !m.cookie && m.v.Standing == traffic.StandingNew {
+		a.recallPrefix(m)
+	}
 
 	m.reserved = m.reserved || m.v.Clearance == traffic.ClearanceKnown
 	m.weight = 1

@@ -40,6 +40,7 @@ func (a *Admit) recallStanding(m *meeting) {
 		// their clearances.
 		m.v.Standing = traffic.StandingNew
 	}
+	m.browses = m.cookie && !m.greedy || m.v.Standing == traffic.StandingGood || !m.hostile() && c.goodWithout()
 	switch {
 	case m.v.Standing == traffic.StandingGood:
 		if c.goodSince == 0 {
@@ -64,6 +65,43 @@ func (a *Admit) recallStanding(m *meeting) {
 	if m.attack != nil && !m.greedy && m.v.Standing == traffic.StandingGood && c.goodSince != 0 && c.goodSince <= m.attack.sec {
 		m.v.Clearance = traffic.ClearanceKnown
 	}
+}
+
+// rotatedPages is how many pages without a clearance and hardly an asset make a
+// prefix shy as a whole. It is more than shyPages: they may be several people's.
+const rotatedPages = 6
+
+// recallPrefix calls a visit shy whose header order is new, where its prefix asks
+// for page after page in the name of ever new ones. It is for attacks only, and
+// spares a prefix from which a clearance came lately: there people are behind it.
+func (a *Admit) recallPrefix(m *meeting) {
+	key := a.seed.mix(m.client, kindAnyOrder)
+	s := a.standings.at(key)
+	s.acquire()
+	i := s.find(key)
+	if i < 0 {
+		var r room
+		if i, r = s.place(key, m.sec); i < 0 {
+			s.release()
+			return
+		}
+		a.counts.placed(inStandings, key, r)
+		s.cells[i] = standingCell{first: m.sec, fadeAt: uint16(m.sec / 60)}
+	}
+	c := &s.cells[i]
+	s.touch(i, m.sec)
+	c.note(m)
+	shy := c.pages >= rotatedPages && int(c.assets)*pagesPerAsset < int(c.pages)
+	s.release()
+	if !shy {
+		return
+	}
+	p := a.clients.at(m.client)
+	p.acquire()
+	if i := p.find(m.client); i < 0 || !p.cells[i].liveClearance(m.sec) {
+		m.v.Standing = traffic.StandingShy
+	}
+	p.release()
 }
 
 // note counts the visit, after halving what is older than a minute.

@@ -186,6 +186,66 @@ func TestBotBesideVisitor(t *testing.T) {
 	}
 }
 
+// Under attack, who changes the header order with every page is seen through; a
+// prefix with a visitor's clearance, or with assets, is left alone.
+func TestRotatedHeaderOrder(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(s *stage, v *traffic.Visit, i int)
+		want   traffic.Standing
+	}{
+		{"pages alone", func(*stage, *traffic.Visit, int) {}, traffic.StandingShy},
+		{"with assets", func(_ *stage, v *traffic.Visit, i int) {
+			if i%4 == 1 {
+				v.Kind = traffic.KindAsset
+			}
+		}, traffic.StandingNew},
+		{"beside a visitor", func(s *stage, v *traffic.Visit, i int) {
+			if i%4 == 1 {
+				cleared(v, 1, s.wall().Add(-time.Minute))
+			}
+		}, traffic.StandingNew},
+	} {
+		for _, attack := range []bool{true, false} {
+			s := newStage(t)
+			if attack {
+				s.UnderAttack(s.wall())
+			}
+			v := s.browse(12, func(v *traffic.Visit, i int) {
+				v.HeaderOrder = uint64(100 + i)
+				c.change(s, v, i)
+			})
+			want := c.want
+			if !attack {
+				want = traffic.StandingNew
+			}
+			if v.Standing != want {
+				t.Errorf("%s, attack %v: %s, want %s", c.name, attack, v.Standing, want)
+			}
+		}
+	}
+}
+
+// A budget that looks shared is followed by a slow one.
+func TestManyBehindOnePrefix(t *testing.T) {
+	s := newStage(t)
+	refused, slowed := 0, 0
+	for i := range 60 * 40 { // 40 requests a second for a minute, where 20 are allowed
+		s.pass(25 * time.Millisecond)
+		v := s.visit("192.0.2.1")
+		v.Kind, v.HeaderOrder = traffic.Kind(i/3%2), uint64(i%3)
+		switch d := s.Decide(v); {
+		case !d.LetsIn():
+			refused++
+		case d.Action == mitigation.Slow && d.Rank == mitigation.RankSuspect:
+			slowed++
+		}
+	}
+	if refused > 60 || slowed < 800 {
+		t.Errorf("of 2,400 requests %d were refused and %d slowed", refused, slowed)
+	}
+}
+
 // In a crowd those who were there before go first; nobody's budget shrinks.
 func TestCrowded(t *testing.T) {
 	s := newStage(t)

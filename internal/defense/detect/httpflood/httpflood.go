@@ -33,6 +33,7 @@ type Detector struct {
 	crowd   bool          // a crowd is here
 	crowdAt clock.Instant
 	since   clock.Instant // when suspicion began
+	inLine  int           // in flight or in line when the last window ended
 }
 
 // New makes a detector that has seen nothing.
@@ -49,7 +50,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	dem := d.demand(w.Rate(w.Offered), n)
+	dem := d.demand(w.Rate(d.came(w)), n)
 	pain := suffering(w, n)
 	sh := shapeOf(w, n)
 	begin := w.At.Add(-w.Span)
@@ -95,6 +96,16 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		return []attack.Finding{d.finding(attack.FlashCrowd, d.crowdAt, w, n, dem, pain, sh, false)}
 	}
 	return nil
+}
+
+// came is how many requests came during the window. Offered are those that were
+// answered: who waits in line came already, and who was waiting when the window
+// began came earlier.
+func (d *Detector) came(w *traffic.Window) uint64 {
+	inLine := w.Origin.InFlight + w.Origin.Waiting
+	came := max(int(w.Offered)+inLine-d.inLine, 0)
+	d.inLine = inLine
+	return uint64(came)
 }
 
 // still says whether a flood that was found goes on: its shape is still there,
