@@ -75,6 +75,7 @@ func (b *bench) play(ctx context.Context, role string, orders []byte) ([]byte, e
 	}
 	defer p.end(20 * time.Second)
 	if _, err := stdin.Write(orders); err != nil {
+		p.end(time.Second) // what it said is complete only then
 		return nil, fmt.Errorf("role %s: %w: %s", role, err, strings.TrimSpace(said.String()))
 	}
 	select {

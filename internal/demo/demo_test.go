@@ -329,3 +329,22 @@ func TestCutCountsColumns(t *testing.T) {
 		t.Error("thousands")
 	}
 }
+
+func TestGatherAndFold(t *testing.T) {
+	at := time.Unix(1000, 0)
+	list := []record{
+		{at, "decide", "Ended #1"}, {at.Add(time.Millisecond), "decide", "Ended #2"},
+		{at.Add(2 * time.Millisecond), "decide", "Slow #3"}, {at.Add(2 * time.Second), "decide", "Slow #4"},
+	}
+	if g := gather(list); len(g) != 3 || g[0].more != 1 || g[1].more != 0 {
+		t.Errorf("%+v", g)
+	}
+	rest, bans := fold([]doing{
+		{Action: "refuse", Match: `client.within("192.0.2.1/32")`, Hits: 5},
+		{Action: "slow", Match: `path == "/"`, Hits: 1},
+		{Action: "refuse", Match: `client.within("192.0.2.0/24") && path == "/"`, Hits: 9},
+	})
+	if len(rest) != 2 || rest[0].Hits != 9 || bans != (banned{1, 5}) {
+		t.Errorf("%+v %+v", rest, bans)
+	}
+}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,8 +82,17 @@ func (h *Shield) text(line func(string, ...any)) {
 		line("                       refused addresses registered in %s", countries(h.Countries))
 	}
 	did, bans := fold(h.Did)
+	hit, idle := 0, 0
 	for _, d := range did {
+		if d.Hits == 0 || hit == showDid {
+			idle++
+			continue
+		}
+		hit++
 		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, short(d.Match), thousands(d.Hits))
+	}
+	if idle > 0 {
+		line("                       and %d more that met little or nothing", idle)
 	}
 	if bans.n > 0 {
 		line("                       refused %s (%s requests met that)", bans, thousands(bans.hits))
@@ -91,8 +101,8 @@ func (h *Shield) text(line func(string, ...any)) {
 	if len(h.Records) > 0 {
 		line("")
 		line("What Seawall says it did")
-		for _, r := range h.Records {
-			line("  %s  %-10s %s", r.At.Local().Format("15:04:05.0"), r.Step, r.Text)
+		for _, r := range gather(h.Records) {
+			line("  %s  %-8s %s%s", r.At.Local().Format("15:04:05.0"), r.Step, short(r.Text), r.andMore())
 		}
 	}
 }
@@ -130,8 +140,48 @@ func fold(list []doing) (rest []doing, bans banned) {
 		}
 		rest = append(rest, d)
 	}
+	// What meets most comes first.
+	slices.SortStableFunc(rest, func(a, b doing) int { return cmp.Compare(b.Hits, a.Hits) })
 	return rest, bans
 }
+
+// gathered is a record with those like it that followed at once.
+type gathered struct {
+	record
+	more int
+}
+
+func (g gathered) andMore() string {
+	if g.more == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  (and %d more like this)", g.more)
+}
+
+// gather takes together records of one step that begin with the same word and
+// follow each other within a second.
+func gather(list []record) []gathered {
+	var out []gathered
+	for _, r := range list {
+		if n := len(out); n > 0 {
+			last := &out[n-1]
+			if last.Step == r.Step && firstWord(last.Text) == firstWord(r.Text) && r.At.Sub(last.At) < time.Second {
+				last.more++
+				continue
+			}
+		}
+		out = append(out, gathered{record: r})
+	}
+	return out
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	return word
+}
+
+// showDid is how many mitigations the summary shows; the JSON has them all.
+const showDid = 6
 
 func during(k Kind) string {
 	if k == Crowd {

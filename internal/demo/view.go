@@ -221,8 +221,9 @@ func (v *view) shieldLines() []string {
 	if bans.n > 0 {
 		lines = append(lines, fmt.Sprintf("    %srefuse%s %s  %s(%s requests)%s", yellow, plain, bans, dim, thousands(bans.hits), plain))
 	}
-	for _, r := range s.records[max(0, len(s.records)-showRecords):] {
-		lines = append(lines, fmt.Sprintf("    %s%9s%s  %s", dim, stamp(r.At, s.begun), plain, r.Text))
+	said := gather(s.records)
+	for _, r := range said[max(0, len(said)-showRecords):] {
+		lines = append(lines, fmt.Sprintf("    %s%9s%s  %s%s", dim, stamp(r.At, s.begun), plain, short(r.Text), r.andMore()))
 	}
 	return lines
 }
