@@ -20,7 +20,7 @@ func appendAnswer(b []byte, date []byte, a *mitigation.Answer, isHead, keepAlive
 	b = appendField(b, "Content-Language", a.Language)
 	b = append(b, "\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(a.Body)), 10)
-	b = append(b, "\r\nCache-Control: no-store"...)
+	b = append(b, "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff"...)
 	if a.RetryAfter > 0 {
 		b = append(b, "\r\nRetry-After: "...)
 		b = strconv.AppendInt(b, int64(a.RetryAfter), 10)

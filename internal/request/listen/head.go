@@ -29,7 +29,7 @@ type head struct {
 	minor         byte  // 0 or 1: HTTP/1.0 or HTTP/1.1
 	length        int64 // of the body; -1 chunked
 	expects       bool  // 100-continue
-	upgrades      bool  // asks to switch protocols
+	upgrades      bool  // asks to switch protocols, and has no body
 	closes        bool  // the client wants no further request on this connection
 	order         uint64
 	fields        []field
@@ -180,7 +180,7 @@ func (h *head) finish(b []byte) fault {
 		return faultExpect
 	}
 	h.expects = h.expects && h.minor == 1 && h.body()
-	h.upgrades = h.upgrade && h.connUpgrade && h.minor == 1
+	h.upgrades = h.upgrade && h.connUpgrade && h.minor == 1 && !h.body()
 	h.closes = h.connClose || h.minor == 0 && !h.connKeep
 	if h.order == 0 {
 		h.order = 1

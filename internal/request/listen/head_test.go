@@ -35,8 +35,24 @@ func TestHeadWhatItFound(t *testing.T) {
 			t.Errorf("%s is %q, want %q", what, pair[0], pair[1])
 		}
 	}
-	if h.length != 12 || !h.upgrades || !h.expects || h.closes {
+	if h.length != 12 || h.upgrades || !h.expects || h.closes {
 		t.Errorf("length %d upgrades %v expects %v closes %v", h.length, h.upgrades, h.expects, h.closes)
+	}
+}
+
+// TestHeadUpgrade: a request with a body switches no protocols, since nobody
+// could tell for certain where the one ends and the other begins.
+func TestHeadUpgrade(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"":                               true,
+		"Content-Length: 0\r\n":          true,
+		"Content-Length: 1\r\n":          false,
+		"Transfer-Encoding: chunked\r\n": false,
+	} {
+		h, done, f := scanAll("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" + fields + "\r\n")
+		if !done || f != faultNone || h.upgrades != want {
+			t.Errorf("%q: %v %v, upgrades %v", fields, done, f, h.upgrades)
+		}
 	}
 }
 

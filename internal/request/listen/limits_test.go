@@ -69,6 +69,29 @@ func (h *house) turnedAway(t *testing.T) {
 	closedNow(t, bufio.NewReader(c))
 }
 
+// TestBegunHeadsMakeRoom: one byte of a head keeps no place from others.
+func TestBegunHeadsMakeRoom(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxConns = 16
+	h := start(t, cfg, testDoor{}, hello)
+	for range 16 {
+		h.send(t, "G")
+	}
+	eventually(t, "all heads to begin", func() bool {
+		n := 0
+		h.each(func(c *conn) {
+			if c.watch.Load()&0xff == phaseHead {
+				n++
+			}
+		})
+		return n == 16
+	})
+	_, br := h.send(t, "GET / HTTP/1.1\r\n"+host+"\r\n")
+	if r, _ := answer(t, br, "GET"); r.StatusCode != 200 {
+		t.Errorf("answered %d", r.StatusCode)
+	}
+}
+
 func TestBusyConnectionsAreNotEvicted(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxConns = 16

@@ -130,14 +130,18 @@ func TestPanicsAreSurvived(t *testing.T) {
 	if r, err := get("/door-panic"); err != nil || r.StatusCode != 200 {
 		t.Errorf("a door that panics must let in: %v %v", r, err)
 	}
+	_, br := h.send(t, "GET /late HTTP/1.0\r\n\r\n")
+	if b, err := io.ReadAll(br); err == nil {
+		t.Errorf("an HTTP/1.0 client takes %q for the whole answer", b)
+	}
 	status := map[string]int{}
-	for _, r := range h.watch.wait(t, 4) {
+	for _, r := range h.watch.wait(t, 5) {
 		status[r.visit.Path] = r.outcome.Status
 	}
 	if fmt.Sprint(status) != "map[/abort:0 /door-panic:200 /early:500 /late:200]" {
 		t.Errorf("recorded %v", status)
 	}
-	if n := h.Stats().Panics; n != 3 {
+	if n := h.Stats().Panics; n != 4 {
 		t.Errorf("%d panics counted", n)
 	}
 }

@@ -32,13 +32,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		defer func() { thrown = recover() }()
 		s.rooms.ServeHTTP(x, r)
 	}()
-	abort := x.finish(thrown, r)
+	abort, x10 := x.finish(thrown, r), x.head.minor == 0
 	hijacked := x.hijacked
 	c.x = nil
 	if !hijacked { // otherwise the room may still hold it
 		s.freeExchange(x)
 	}
 	if abort {
+		if x10 {
+			// There the connection's end is the answer's: a reset tells the
+			// client that it is not.
+			_ = c.tcp.SetLinger(0)
+		}
 		panic(http.ErrAbortHandler)
 	}
 }

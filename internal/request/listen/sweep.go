@@ -155,9 +155,10 @@ type candidate struct {
 	key  int64 // lower goes first
 }
 
-// evict ends a batch of connections that wait: first those that have shown
-// nothing or were refused last, then those let in, then known visitors, in each
-// class the longest waiting first. It returns how many it ended.
+// evict ends a batch of connections that wait for a head or for the rest of one:
+// first those that have shown nothing or were refused last, then those let in,
+// then known visitors, in each class the longest waiting first. It returns how
+// many it ended.
 func (s *Server) evict() int {
 	now := s.coarse()
 	if now < s.noneUntil.Load() {
@@ -178,6 +179,10 @@ func (s *Server) evict() int {
 			since -= ms(s.cfg.HeadTimeout)
 		case phaseIdle:
 			since -= ms(s.cfg.IdleTimeout)
+		case phaseHead:
+			// Or one byte of a head would keep a place for as long as a head may
+			// take. Honest heads are there within a moment, so they are the last.
+			since -= ms(s.cfg.HeadTimeout)
 		case phaseLinger:
 			since -= 500
 		default:

@@ -48,7 +48,9 @@ func (x *exchange) answer(c *conn, h head) {
 		x.lasts(c)
 		if x.dirty {
 			x.dirty = false
+			x.reader.begin(x)
 			_ = x.rc.Flush()
+			x.reader.end()
 		}
 	}
 	if err := x.copyBody(&b); err != nil {
@@ -57,9 +59,12 @@ func (x *exchange) answer(c *conn, h head) {
 	}
 	c.beforeRead = nil
 	for k, vv := range b.trailer {
-		if !hopByHop(k) {
+		if !hopByHop(k) && k != "Content-Length" && k != "Trailer" {
 			out[http.TrailerPrefix+k] = vv
 		}
+	}
+	if len(b.trailer) > 0 {
+		_ = x.rc.Flush() // or net/http gives a short answer a length, and no trailers
 	}
 }
 
@@ -76,8 +81,19 @@ func (x *exchange) copyBody(b *answerBody) error {
 	buf := *small
 	for {
 		n, err := b.Read(buf)
+		last := err == io.EOF && x.body.ended()
+		if last {
+			x.slot.Release() // the origin is done; the rest waits for the client only
+		}
 		if n > 0 {
-			if _, werr := x.w.Write(buf[:n]); werr != nil {
+			if !last {
+				x.reader.begin(x)
+			}
+			_, werr := x.w.Write(buf[:n])
+			if !last {
+				x.reader.end()
+			}
+			if werr != nil {
 				return errClientGone
 			}
 			x.dirty = true

@@ -33,6 +33,7 @@ type exchange struct {
 	expects bool   // the client waits for 100 Continue
 	body    upload
 	slot    Slot
+	reader  waiting     // for the client to take the answer
 	long    *time.Timer // makes the slot a stream; nil until something takes long
 	cut     atomic.Bool // no more streams are allowed, so this one was cut off
 	dirty   bool        // something was written that the client has not been sent
@@ -40,10 +41,12 @@ type exchange struct {
 
 // begin reads the beginning of a body, if there is one. Until then nothing is
 // asked of the origin: a body that is malformed from its start never reaches it,
-// and one that never comes takes nobody's place.
+// and one that never comes, or a short one that comes slowly, takes nobody's
+// place.
 func (x *exchange) begin() bool {
 	r := x.r
 	x.upgrade = upgradeOf(r)
+	dropNamed(r.Header)
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		x.body.complete = true
 		return true
@@ -239,6 +242,22 @@ func timedOut(err error) bool {
 	var ne net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &ne) && ne.Timeout())
 }
+
+// waiting makes the slot a stream, if there is room, once the client keeps us
+// waiting: a place at the origin is not for those who send or read slowly. Each
+// side that waits has one of its own.
+type waiting struct{ timer *time.Timer }
+
+// begin is called before what may wait for the client, end after it.
+func (w *waiting) begin(x *exchange) {
+	if w.timer == nil {
+		w.timer = time.AfterFunc(x.p.slowClient, func() { x.slot.Stream() })
+		return
+	}
+	w.timer.Reset(x.p.slowClient)
+}
+
+func (w *waiting) end() { w.timer.Stop() }
 
 // lasts makes the slot a stream if the exchange is not over in a while.
 func (x *exchange) lasts(c *conn) {

@@ -39,6 +39,8 @@ type Proxy struct {
 	// longLived is how long an answer or an upload lasts before it counts as a
 	// stream.
 	longLived time.Duration
+	// slowClient is how long we wait for the client at a time before that.
+	slowClient time.Duration
 
 	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
 
@@ -58,7 +60,7 @@ func New(cfg Config, full FullFunc, clk *clock.Clock, log *slog.Logger) (*Proxy,
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, err
 	}
-	p := &Proxy{cfg: cfg, full: full, clk: clk, log: log, longLived: 5 * time.Second}
+	p := &Proxy{cfg: cfg, full: full, clk: clk, log: log, longLived: 5 * time.Second, slowClient: 250 * time.Millisecond}
 	p.gate = NewGate(cfg.MaxInFlight, cfg.MaxStreams, cfg.MaxWaiting, clk)
 	p.quiet.log, p.quiet.clk = log, clk
 	p.small.New = func() any { b := make([]byte, smallBuffer); return &b }

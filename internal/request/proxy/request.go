@@ -56,9 +56,8 @@ func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	named := r.Header["Connection"]
 	for _, k := range keys {
-		if ours(k) || hasToken(named, k) {
+		if ours(k) {
 			continue
 		}
 		for _, v := range r.Header[k] {
@@ -100,6 +99,39 @@ func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
 	}
 	writeForwarded(bw, r, x.visit)
 	bw.WriteString("\r\n")
+}
+
+// dropNamed takes out of a request's fields those that Connection names: they
+// are of the client's connection only (RFC 9110 7.6.1). Its elements are looked
+// up among the fields and not the other way round, since a head has room for
+// thousands of them. What is ours is never sent on and may stay.
+func dropNamed(h http.Header) {
+	var buf [64]byte
+	for _, list := range h["Connection"] {
+		for e := range strings.SplitSeq(list, ",") {
+			k := canonical(buf[:0], strings.Trim(e, " \t"))
+			if _, there := h[string(k)]; there && !ours(string(k)) {
+				delete(h, string(k))
+			}
+		}
+	}
+}
+
+// canonical appends a field name as http.Header writes it.
+func canonical(dst []byte, name string) []byte {
+	up := true
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case up && 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		case !up && 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+		up = c == '-'
+	}
+	return dst
 }
 
 func field(bw *bufio.Writer, name, value string) {
@@ -189,9 +221,10 @@ func writeForwarded(bw *bufio.Writer, r *http.Request, v *traffic.Visit) {
 
 // upgradeOf returns the protocol that the client wants to change to; "" for
 // none. HTTP/2 in clear text is not passed on: it would carry requests past the
-// door, and RFC 9110 7.8 lets any server ignore the wish.
+// door, and RFC 9110 7.8 lets any server ignore the wish. With a body neither:
+// nobody could tell for certain where it ends and the new protocol begins.
 func upgradeOf(r *http.Request) string {
-	if !hasToken(r.Header["Connection"], "upgrade") || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
+	if r.ContentLength != 0 || !hasToken(r.Header["Connection"], "upgrade") || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
 		return ""
 	}
 	vv := r.Header["Upgrade"]

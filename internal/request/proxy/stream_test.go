@@ -66,7 +66,7 @@ func TestClientLeaves(t *testing.T) {
 	for _, request := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET /answering HTTP/1.1\r\nHost: a\r\n\r\n",
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\nabc",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
 	} {
 		c, _ := dialHouse(t, h.addr)
@@ -375,6 +375,14 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// TestUpgradeWithBody: the wish is not passed on.
+func TestUpgradeWithBody(t *testing.T) {
+	got, _ := seen(t, testConfig(), "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nab")
+	if got == "" || strings.Contains(got, "pgrade") {
+		t.Errorf("the origin was asked %q", got)
+	}
+}
+
 func TestUpgradeRefusedAndIdle(t *testing.T) {
 	const request = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 	h := newHouse(t, testConfig(answers(t, "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno")))
@@ -419,7 +427,7 @@ func TestStreamsLeaveTheLimit(t *testing.T) {
 		max           int
 	}{
 		{"event stream", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10},
-		{"slow upload", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", 10},
+		{"slow upload", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\nx", 10},
 		{"one too many", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

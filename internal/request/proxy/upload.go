@@ -32,6 +32,7 @@ type upload struct {
 	complete bool    // all of it was read from the client, before the goroutine began
 	buf      *[]byte // nil, or of one of the pools
 	pending  []byte  // read from the client, not yet sent; part of buf
+	sender   waiting // for the client to send more
 
 	done    chan struct{} // closed when the goroutine has ended; nil without one
 	go100   chan struct{} // closed when the body may be sent
@@ -65,16 +66,19 @@ func (u *upload) buffer(p *Proxy, size int) {
 	}
 }
 
-// first reads the body's first bytes.
+// first reads the body's first bytes; all of it where it is known to fit the
+// buffer, as forms do.
 func (u *upload) first(body io.Reader) error {
-	for {
-		n, err := body.Read(*u.buf)
-		u.pending = (*u.buf)[:n]
-		if err == io.EOF || (u.length > 0 && int64(n) == u.length) {
+	whole := u.length > 0 && u.length <= int64(len(*u.buf))
+	for have := 0; ; {
+		n, err := body.Read((*u.buf)[have:])
+		have += n
+		u.pending = (*u.buf)[:have]
+		if err == io.EOF || (u.length > 0 && int64(have) == u.length) {
 			u.complete = true
 			return nil
 		}
-		if err != nil || n > 0 {
+		if err != nil || have > 0 && !whole {
 			return err
 		}
 	}
@@ -179,7 +183,9 @@ func (u *upload) copy(x *exchange, c *conn) error {
 			wait = lingerTime
 			_ = x.rc.SetReadDeadline(time.Now().Add(wait))
 		}
+		u.sender.begin(x)
 		n, err := x.r.Body.Read(*u.buf)
+		u.sender.end()
 		c.SetWriteDeadline(time.Now().Add(wait))
 		if n > 0 {
 			u.write(c, (*u.buf)[:n])
