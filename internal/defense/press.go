@@ -65,7 +65,7 @@ func (l *Loop) tellPress(now decide.Moment) {
 const (
 	knownServed = 0.9 // of their requests; below it the known are too many
 	knownLeast  = 20  // requests of theirs a window, for that to say anything
-	knownFor    = 3   // windows in a row
+	knownFor    = 2   // windows in a row
 	backMost    = 24 * time.Hour
 )
 

@@ -23,8 +23,8 @@ const (
 	crowdStays = 5 * time.Minute
 )
 
-// offencesATick bounds the work on reports in one tick.
-const offencesATick = 4096
+// offencesATick bounds the work on reports in one tick: some 10 ms.
+const offencesATick = 1024
 
 // tick is a tenth of a second's work.
 func (l *Loop) tick() {

@@ -75,6 +75,8 @@ const (
 	addressFor     = 50 * time.Minute // an ended ban's address; swept often enough for the hour
 	endedFor       = 30 * 24 * time.Hour
 
+	bansATick = 2048 // that end or are shortened in one call; more would take too long
+
 	mostOrders    = 20_000
 	mostUndone    = 32_768
 	mostOffenders = 32_768

@@ -93,6 +93,7 @@ type Decider struct {
 
 	attack   bool
 	attackAt clock.Instant
+	easing   clock.Instant   // when an attack ended whose bans are still being shortened; 0 none
 	levels   map[string]int  // lapses within this attack, by match
 	lenient  map[string]bool // matches that were loosened in this attack
 	told     map[string]bool // what was said once in this attack
@@ -148,7 +149,27 @@ func (d *Decider) Step(in Input) Output {
 // Tick only lets end what is over.
 func (d *Decider) Tick(now Moment) Output {
 	d.expire(now)
+	d.ease(now)
 	return d.take()
+}
+
+// ease shortens the bans of an attack that is over, some at a time.
+func (d *Decider) ease(now Moment) {
+	if d.easing == 0 {
+		return
+	}
+	end := d.easing.Add(banAfterAttack)
+	n := 0
+	for _, e := range d.active {
+		if e.kind != kindBan || e.made > d.easing || e.until <= end {
+			continue
+		}
+		if n++; n > bansATick {
+			return // the rest next time
+		}
+		d.extend(now, e, end.Sub(now.At))
+	}
+	d.easing = 0
 }
 
 // UnderAttack says whether the door should tell visitors known since before
@@ -198,27 +219,26 @@ func find(fs []attack.Finding, v attack.Vector) *attack.Finding {
 func (d *Decider) follow(now Moment, flood *attack.Finding) {
 	switch {
 	case flood != nil && !d.attack:
-		d.attack, d.attackAt = true, flood.Since
+		d.attack, d.attackAt, d.easing = true, flood.Since, 0
 	case flood == nil && d.attack:
 		d.attack = false
 		clear(d.levels)
 		clear(d.lenient)
 		clear(d.told)
 		shortened := 0
+		d.easing = now.At
 		for _, id := range d.ids() {
 			e := d.active[id]
-			left := time.Duration(0)
 			switch e.kind {
 			case kindSignature, kindEmergency:
-				left = afterAttack
+				if e.until > now.At.Add(afterAttack) {
+					d.extend(now, e, afterAttack)
+					shortened++
+				}
 			case kindBan:
-				left = banAfterAttack
-			default:
-				continue
-			}
-			if end := now.At.Add(left); e.until > end {
-				d.extend(now, e, left)
-				shortened++
+				if e.until > now.At.Add(banAfterAttack) {
+					shortened++ // see ease
+				}
 			}
 		}
 		d.note("decide", "The attack is over; what was done about it ends by itself.", map[string]float64{"shortened": float64(shortened)})
@@ -252,8 +272,15 @@ func (d *Decider) expire(now Moment) {
 		}
 	}
 	slices.Sort(over)
+	bans := 0
 	for _, id := range over {
 		e := d.active[id]
+		if e.kind == kindBan {
+			// The door knows when a ban ends, so a late word of it changes nothing.
+			if bans++; bans > bansATick {
+				continue
+			}
+		}
 		if e.kind == kindSignature && d.attack {
 			d.levels[e.m.Match.String()]++
 		}

@@ -306,6 +306,49 @@ func TestNoRefusalOfWhatMeetsVisitors(t *testing.T) {
 	}
 }
 
+// Where nothing is known of ordinary traffic, what meets visitors with a
+// clearance is not even slowed.
+func TestNothingUntestedAgainstVisitors(t *testing.T) {
+	w := newWorld(t)
+	samples := bot(80)
+	for range 20 {
+		samples = append(samples, traffic.Sample{Visit: traffic.Visit{Method: "GET", Path: "/", Clearance: traffic.ClearanceProven}})
+	}
+	w.second(flood(true, true), []attack.Signature{sig(`method == "GET"`, 0, 0, 0)}, samples...)
+	if len(w.stands) != 0 {
+		t.Errorf("stands: %s", w.actions())
+	}
+	w.second(flood(true, true), []attack.Signature{sig(`method == "GET" && clearance == "none"`, 0, 0, 0)}, samples...)
+	if len(w.stands) != 1 {
+		t.Errorf("what spares them does not stand: %s", w.actions())
+	}
+}
+
+// However many bans there are, ending or shortening them takes several calls.
+func TestManyBansEndLittleByLittle(t *testing.T) {
+	w := newWorld(t)
+	const n = 3 * bansATick / 2
+	var list []mitigation.Offence
+	for i := range n {
+		list = append(list, mitigation.Offence{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)})
+	}
+	w.second(flood(true, true), nil)
+	w.apply(w.Offences(w.now, list))
+	w.second(nil, nil) // the attack is over
+	for i, most := range []int{bansATick, n - bansATick, 0} {
+		if o := w.apply(w.Tick(w.now)); len(o.Changes) != most {
+			t.Errorf("tick %d shortened %d bans, want %d", i+1, len(o.Changes), most)
+		}
+	}
+	w.pass(banAfterAttack)
+	for i, left := range []int{n - bansATick, 0} {
+		w.apply(w.Tick(w.now))
+		if len(w.stands) != left {
+			t.Errorf("after tick %d there are %d bans, want %d", i+1, len(w.stands), left)
+		}
+	}
+}
+
 func TestSumOfCollateralIsBounded(t *testing.T) {
 	w := newWorld(t)
 	var sigs []attack.Signature

@@ -12,6 +12,10 @@ const blatantLeast = 20
 // site of which nothing is known: it may be one with many visitors.
 const youngTimes = 10
 
+// jump is how many times what the last whole second brought is news. The last
+// second has been judged by more than a glance can see.
+const jump = 3
+
 // Blatant judges a glance: a Window of a tenth of a second or two in which
 // only At, Span, Offered, Admitted, ByKind, ByClearance and Origin are filled.
 // Offered and Admitted hold those too that wait in line and so have no answer
@@ -33,6 +37,9 @@ func (d *Detector) Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding
 	rate := w.Rate(w.Admitted)
 	dem := d.demand(rate, n)
 	full := lineFull(&w.Origin) && dem.strained
+	if !d.flood && rate < jump*d.rate {
+		dem.blatant = false
+	}
 	if n.Learned < youth {
 		dem.blatant = dem.blatant && (full || rate > max(youngTimes*d.cfg.BlatantFloor, d.cfg.BlatantTimes*n.Peak))
 	}

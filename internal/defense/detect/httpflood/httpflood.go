@@ -34,6 +34,7 @@ type Detector struct {
 	crowdAt clock.Instant
 	since   clock.Instant // when suspicion began
 	inLine  int           // in flight or in line when the last window ended
+	rate    float64       // requests a second of the last window
 }
 
 // New makes a detector that has seen nothing.
@@ -51,6 +52,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		n = &traffic.Normal{}
 	}
 	dem := d.demand(w.Rate(d.came(w)), n)
+	d.rate = dem.rate
 	pain := suffering(w, n)
 	sh := shapeOf(w, n)
 	begin := w.At.Add(-w.Span)

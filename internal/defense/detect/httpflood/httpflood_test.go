@@ -18,6 +18,7 @@ func site() *traffic.Normal {
 		AssetShare: 0.6, ClearanceShare: 0.95,
 	}
 	n.Share[traffic.FieldPath] = map[string]float64{"/": 0.12, "/news": 0.1, "/app.css": 0.3}
+	n.Share[traffic.FieldKind] = map[string]float64{"page": 0.4, "asset": 0.6}
 	n.Share[traffic.FieldUserAgent] = map[string]float64{"Firefox": 0.5, "Chrome": 0.5}
 	n.Share[traffic.FieldHeaderOrder] = map[string]float64{"aa": 0.6, "bb": 0.4}
 	n.Share[traffic.FieldQueryShape] = map[string]float64{"": 0.95}
@@ -135,6 +136,7 @@ func TestSinglePictures(t *testing.T) {
 		{"api: ten times the same polling", apiSite(), []part{api(560, 400, "/api/latest", "poller"), api(240, 200, "/api/item", "app")}, nil, "flash-crowd", "flash-crowd"},
 		{"api: polling that hurts", apiSite(), []part{api(560, 400, "/api/latest", "poller"), api(240, 200, "/api/item", "app")}, hurt, "flash-crowd", "flash-crowd"},
 		{"api: one strange program on one path that hurts", apiSite(), []part{api(80, 40, "/api/latest", "poller"), api(4000, 2000, "/api/search", "x")}, hurt, "http-flood", "http-flood"},
+		{"assets without pages", site(), append(visitors(80), part{n: 4000, clients: 2000, kind: traffic.KindAsset, path: "/app.css", agent: "Firefox", order: "aa"}), hurt, "http-flood", "http-flood"},
 		{"nothing known yet, page flood that hurts", nil, []part{flood(4000, 2000, traffic.StandingNew)}, hurt, "http-flood", "http-flood"},
 		{"nothing known yet, visitors", nil, visitors(800), nil, "", ""},
 	}
@@ -201,6 +203,71 @@ func TestRefusedFloodGoesOn(t *testing.T) {
 }
 
 // A flood that grows by a twentieth each second is found before it is 5x.
+// Visitors whom a mitigation slows are no flood turned away.
+func TestSlowedVisitorsAreNoFlood(t *testing.T) {
+	d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
+	if fs := d.Detect(m.window(append(visitors(80), flood(4000, 2000, traffic.StandingShy))...), site()); vectors(fs) != "http-flood" {
+		t.Fatalf("%q", vectors(fs))
+	}
+	seconds := 0
+	for ; seconds < 60; seconds++ {
+		w := m.window(visitors(80)...)
+		w.Reasons["mitigation"], w.Slowed = w.Offered, w.Offered
+		if len(d.Detect(w, site())) == 0 {
+			break
+		}
+	}
+	if seconds > 11 {
+		t.Errorf("the flood was over after %d s", seconds)
+	}
+}
+
+// A backlog that is answered after the origin was slow is no crowd.
+func TestBacklogIsNoCrowd(t *testing.T) {
+	d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
+	slow := m.window(visitors(10)...)
+	slow.Origin.Waiting = 600
+	d.Detect(slow, site())
+	if fs := d.Detect(m.window(visitors(600)...), site()); len(fs) != 0 {
+		t.Errorf("%+v", fs[0])
+	}
+}
+
+// Ten quiet seconds teach seven (see baseline): that has to be enough to tell a
+// crowd from a flood.
+func TestTenQuietSecondsAreEnough(t *testing.T) {
+	n := site()
+	n.Learned = 7 * time.Second
+	d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
+	if fs := d.Detect(m.window(visitors(800)...), n); vectors(fs) != "flash-crowd" {
+		t.Errorf("a crowd: %q", vectors(fs))
+	}
+	d = New(DefaultConfig())
+	if fs := d.Detect(m.window(append(visitors(80), flood(4000, 2000, traffic.StandingNew))...), n); vectors(fs) != "http-flood" {
+		t.Errorf("a flood: %q", vectors(fs))
+	}
+}
+
+// What the last whole second showed, and was not called a flood, is none at a
+// glance: under a crowd, those who are sent away look like no people.
+func TestBlatantIsNews(t *testing.T) {
+	m := &maker{at: clock.Instant(time.Hour)}
+	glance := m.window(flood(200, 100, traffic.StandingNew)) // pages alone, 2,000 a second
+	glance.Span = 100 * time.Millisecond
+	d := New(DefaultConfig())
+	if f, ok := d.Blatant(glance, site()); !ok || f.Vector != attack.HTTPFlood {
+		t.Errorf("out of the blue: %v %q", ok, f.Vector)
+	}
+	d.Detect(m.window(visitors(1000)...), site())
+	if f, ok := d.Blatant(glance, site()); ok {
+		t.Errorf("after a second of half as many: %q", f.Vector)
+	}
+	d.Detect(m.window(visitors(500)...), site())
+	if f, ok := d.Blatant(glance, site()); !ok || f.Vector != attack.HTTPFlood {
+		t.Errorf("after a second of a quarter: %v %q", ok, f.Vector)
+	}
+}
+
 func TestSlowGrowth(t *testing.T) {
 	d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
 	size := 10.0
