@@ -28,9 +28,12 @@ build: go
 demo: build
 	./bin/seawall demo $(ARGS)
 
+# The scenarios come last and alone: they measure, and other tests would run on
+# the same processors.
 test: go
 	go vet ./...
-	go test ./...
+	go test $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
+	go test $(TESTFLAGS) ./test/scenarios
 
 race: go
 	CGO_ENABLED=1 go test -race ./internal/... ./cmd/...

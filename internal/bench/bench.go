@@ -70,6 +70,8 @@ type Bar struct {
 	Asked    string `json:"asked"`
 	Measured string `json:"measured"`
 	Passed   bool   `json:"passed"`
+	// Timed: a waiting time, which says something only on a quiet machine.
+	Timed bool `json:"timed,omitempty"`
 }
 
 // scenario measures one thing.

@@ -16,7 +16,8 @@ func heavy(ctx context.Context, b *bench, r *Result) error {
 	limit := max(2*v.Quiet.P99, 50)
 	r.Bars = []Bar{
 		atLeast("visitors' requests served", 0.995, v.During.Share),
-		{"visitors' p99", fmt.Sprintf("at most %.0f ms", limit), fmt.Sprintf("%.0f ms", v.During.P99), v.During.P99 <= limit},
+		{Name: "visitors' p99", Asked: fmt.Sprintf("at most %.0f ms", limit), Measured: fmt.Sprintf("%.0f ms", v.During.P99),
+			Passed: v.During.P99 <= limit, Timed: true},
 		atMost("flood reaching the site after 2 s", 0.01, s.Flood.ReachedLate),
 		withdrawn(s),
 	}
@@ -32,7 +33,7 @@ func wide(ctx context.Context, b *bench, r *Result) error {
 	m := s.Seawall.Mitigated
 	r.Bars = []Bar{
 		atLeast("visitors' requests served", 0.97, s.Visitors.During.Share),
-		{"mitigated", "under 3 s", moment(m), m >= 0 && m < 3},
+		bar("mitigated", "under 3 s", moment(m), m >= 0 && m < 3),
 		withdrawn(s),
 	}
 	return nil
@@ -53,8 +54,8 @@ func crowd(ctx context.Context, b *bench, r *Result) error {
 	v := s.Visitors.During
 	r.Bars = []Bar{
 		atLeast("visitors' requests served", 0.99, v.Share),
-		{"called an attack", "no", yesNo(s.Seawall.Attacks > 0), s.Seawall.Attacks == 0},
-		{"visitors refused", "0", fmt.Sprint(v.Wrong["refused"]), v.Wrong["refused"] == 0},
+		bar("called an attack", "no", yesNo(s.Seawall.Attacks > 0), s.Seawall.Attacks == 0),
+		bar("visitors refused", "0", fmt.Sprint(v.Wrong["refused"]), v.Wrong["refused"] == 0),
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func rotate(ctx context.Context, b *bench, r *Result) error {
 		}
 	}
 	gain := float64(best[1]) / float64(max(1, best[0]))
-	r.Bars = []Bar{{"gained by rotating", "at most 4 times", fmt.Sprintf("%.2f times", gain), gain <= 4 && best[0] > 0}}
+	r.Bars = []Bar{bar("gained by rotating", "at most 4 times", fmt.Sprintf("%.2f times", gain), gain <= 4 && best[0] > 0)}
 	return nil
 }
 
@@ -118,11 +119,11 @@ func memory(ctx context.Context, b *bench, r *Result) error {
 			return err
 		}
 		peak := s.Seawall.PeakRSS
-		r.Bars = append(r.Bars, Bar{
+		r.Bars = append(r.Bars, bar(
 			fmt.Sprintf("resident memory after %d clients", clients),
 			fmt.Sprintf("at most %d MiB", ceiling>>20), fmt.Sprintf("%.1f MiB", float64(peak)/(1<<20)),
 			peak > 0 && peak <= ceiling && s.Flood.Sent >= clients,
-		})
+		))
 		r.Notes = append(r.Notes, fmt.Sprintf("at %d MiB: %d requests at %.0f/s, %d answered, %d refused, %d without an answer; %.1f MiB before",
 			ceiling>>20, s.Flood.Sent, s.Flood.Rate, s.Flood.Answered, s.Flood.Refused, s.Flood.Errors, float64(s.Seawall.IdleRSS)/(1<<20)))
 	}
@@ -167,15 +168,19 @@ func (b *bench) fronts(ctx context.Context, set setup, r *Result) (summary, erro
 
 func withdrawn(s summary) Bar {
 	w := s.Seawall.Withdrawn
-	return Bar{"withdrawn by itself", "within 60 s", moment(w), w >= 0 && w <= 60}
+	return bar("withdrawn by itself", "within 60 s", moment(w), w >= 0 && w <= 60)
+}
+
+func bar(name, asked, measured string, passed bool) Bar {
+	return Bar{Name: name, Asked: asked, Measured: measured, Passed: passed}
 }
 
 func atLeast(name string, asked, got float64) Bar {
-	return Bar{name, "at least " + percent(asked), percent(got), got >= asked}
+	return bar(name, "at least "+percent(asked), percent(got), got >= asked)
 }
 
 func atMost(name string, asked, got float64) Bar {
-	return Bar{name, "at most " + percent(asked), percent(got), got <= asked}
+	return bar(name, "at most "+percent(asked), percent(got), got <= asked)
 }
 
 // moment writes seconds; negative ones never came.

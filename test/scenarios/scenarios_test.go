@@ -17,14 +17,14 @@ type report struct {
 			Asked    string `json:"asked"`
 			Measured string `json:"measured"`
 			Passed   bool   `json:"passed"`
+			Timed    bool   `json:"timed"`
 		} `json:"bars"`
 		Notes []string `json:"notes"`
 	} `json:"results"`
 }
 
-// tries is how often a scenario may be measured: other tests run on the same
-// processors at the same time, and a waiting time measured meanwhile says little
-// about Seawall.
+// tries is how often a scenario may be measured: something else may run on the
+// same processors at the same time.
 const tries = 2
 
 // TestScenarios runs the floods and the crowd, in shortened form, against the
@@ -68,7 +68,7 @@ func measure(t *testing.T, program, name string) []string {
 	var missed []string
 	for _, b := range r.Results[0].Bars {
 		t.Logf("%s: asked %s, measured %s", b.Name, b.Asked, b.Measured)
-		if !b.Passed {
+		if !b.Passed && !b.Timed { // `make bench` judges waiting times
 			missed = append(missed, b.Name+" "+b.Measured)
 		}
 	}

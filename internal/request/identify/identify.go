@@ -44,8 +44,7 @@ func New(cfg Config, box *sealed.Box, places *geo.Places, clk *clock.Clock, log 
 	}
 	country, network := places.About()
 	log.Info("countries and networks are known",
-		"countries", country.Sources, "countries_of", country.Day.Format(time.DateOnly),
-		"networks", network.Sources, "networks_of", network.Day.Format(time.DateOnly))
+		"countries_of", country.Day.Format(time.DateOnly), "networks_of", network.Day.Format(time.DateOnly))
 	return &Identify{
 		trusted: t,
 		header:  cfg.ClientHeader,
