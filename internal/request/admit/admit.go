@@ -22,6 +22,7 @@ type Admit struct {
 	seed seeds
 
 	off    atomic.Bool
+	acme   atomic.Int64                // Instant: state of the budget of certificate validation
 	attack atomic.Pointer[attackState] // nil in peace
 
 	// Lists of prefixes, see lists.go.

@@ -120,6 +120,7 @@ func TestLadder(t *testing.T) {
 		{"no token", func(v *traffic.Visit) { v.Path = acmePath }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"a way out of the token", func(v *traffic.Visit) { v.Path = acmePath + "../../donate" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"an encoded way out", func(v *traffic.Visit) { v.Path = acmePath + "%2e%2e" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
+		{"a query there", func(v *traffic.Visit) { v.Path, v.RawQuery = acmePath+"token", "a" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"a POST there", func(v *traffic.Visit) { v.Path, v.Method = acmePath+"token", "POST" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"mitigated", func(v *traffic.Visit) { v.Path = "/wp-login.php" }, "100.64.0.1", mitigation.Refuse, mitigation.ReasonMitigation, mitigation.RankSuspect, 4},
 		{"an operator's order and a clearance", func(v *traffic.Visit) { cleared(v, 7, old).Path = "/wp-login.php" }, "100.64.0.1", mitigation.Refuse, mitigation.ReasonMitigation, mitigation.RankSuspect, 4},
@@ -154,6 +155,40 @@ func TestLadder(t *testing.T) {
 	}
 	if st.Allowed != 4 || st.Banned != 4 || st.Mitigations != 2 {
 		t.Errorf("stats: %+v", st)
+	}
+}
+
+// TestACMEIsNoWayIn: a flood that asks for certificate validation gets no more
+// than that can ever need, and then what its prefix deserves.
+func TestACMEIsNoWayIn(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Deny = []string{"192.0.2.2"} })
+	flood := func(int) *traffic.Visit {
+		return s.with("192.0.2.2", func(v *traffic.Visit) { v.Path = acmePath + "token" })()
+	}
+	if n := s.admitted(10_000, flood); n != acmeBurst {
+		t.Errorf("%d were let in at once", n)
+	}
+	s.pass(10 * time.Second)
+	if n := s.admitted(10_000, flood); n != 10*acmeRate {
+		t.Errorf("%d were let in after ten seconds", n)
+	}
+	validator := func(int) *traffic.Visit {
+		return s.with("100.64.0.9", func(v *traffic.Visit) { v.Path = acmePath + "token" })()
+	}
+	if n := s.admitted(10, validator); n != 10 {
+		t.Errorf("of 10 validations meanwhile %d were let in", n)
+	}
+}
+
+// TestClockAJumpApart: a visit whose time was read just before that of one which
+// overtook it proves no long acquaintance.
+func TestClockAJumpApart(t *testing.T) {
+	if !(&prefixCell{clearedAt: 8}).liveClearance(7) {
+		t.Error("a clearance seen a moment ago is not live")
+	}
+	c := standingCell{first: 8, pages: 1, assets: 5}
+	if got := c.standing(7); got != traffic.StandingNew {
+		t.Errorf("seen first a moment ago: %v", got)
 	}
 }
 

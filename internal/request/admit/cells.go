@@ -69,7 +69,7 @@ const BytesPerClient = (8 + 32) + (8 + 20) + (8+32)/2 + (8+24)/2
 // liveClearance says whether a visitor with a clearance was let in from this
 // prefix lately.
 func (c *prefixCell) liveClearance(sec uint32) bool {
-	return c.clearedAt != 0 && sec-c.clearedAt < liveFor
+	return c.clearedAt != 0 && elapsed(sec, c.clearedAt) < liveFor
 }
 
 // add adds one and stops at the top.
@@ -97,6 +97,15 @@ func keepOne(n uint16, times int) uint16 {
 		return 0
 	}
 	return max(n>>times, 1)
+}
+
+// elapsed is how many seconds after from the second sec is. Two goroutines read
+// the clock a little apart, so that from may lie a second ahead.
+func elapsed(sec, from uint32) uint32 {
+	if sec < from {
+		return 0
+	}
+	return sec - from
 }
 
 // since is how many seconds after at the second sec is, modulo 2^16.

@@ -3,6 +3,8 @@ package admit
 import (
 	"strings"
 
+	"seawall/internal/kit/clock"
+	"seawall/internal/kit/gcra"
 	"seawall/internal/mitigation"
 )
 
@@ -24,19 +26,36 @@ func (a *Admit) isOff(m *meeting) bool {
 
 const acmePath = "/.well-known/acme-challenge/"
 
+// How much certificate validation there can be: one order of a hundred names,
+// each asked for from half a dozen places in the world, and twenty requests a
+// second after that.
+const acmeRate, acmeBurst = 20, 600
+
 // isACME lets certificate validation in, always (RFC 8555, section 8.3). The
-// token has to look like one: letters, digits, - and _ alone, so that nothing
-// else can be reached through this path. It gets no better place in line than a
-// newcomer.
+// token has to look like one: letters, digits, - and _ alone, and no query, so
+// that nothing else can be reached through this path. It gets no better place in
+// line than a newcomer. What is more than all of it could be is a flood that goes
+// this way because it is open: it meets the rest of the ladder as anybody else.
 func (a *Admit) isACME(m *meeting) bool {
 	token, ok := strings.CutPrefix(m.v.Path, acmePath)
-	if !ok || token == "" || len(token) > 256 || (m.v.Method != "GET" && m.v.Method != "HEAD") {
+	if !ok || token == "" || len(token) > 256 || m.v.RawQuery != "" || (m.v.Method != "GET" && m.v.Method != "HEAD") {
 		return false
 	}
 	for i := range len(token) {
 		c := token[i]
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
 			return false
+		}
+	}
+	limit := gcra.New(acmeRate, acmeBurst)
+	for {
+		tat := a.acme.Load()
+		next, ok, _ := limit.Take(clock.Instant(tat), m.now, 1)
+		if !ok {
+			return false
+		}
+		if a.acme.CompareAndSwap(tat, int64(next)) {
+			break
 		}
 	}
 	m.verdict = mitigation.Verdict{Reason: mitigation.ReasonACME, Rank: mitigation.RankNewcomer}

@@ -95,7 +95,7 @@ func (a *Admit) recallClearance(m *meeting) {
 		}
 		add(&c.visits)
 		m.greedy = c.over >= greedyOver
-		if age >= vettedAge && m.sec-c.first >= vettedUse && c.visits >= vettedVisits && c.over == 0 {
+		if age >= vettedAge && elapsed(m.sec, c.first) >= vettedUse && c.visits >= vettedVisits && c.over == 0 {
 			m.reserved = true
 			if c.home == uint32(m.client) {
 				m.good = 1 << (m.clearance & 63)

@@ -46,7 +46,7 @@ func (a *Admit) recallStanding(m *meeting) {
 		if c.goodSince == 0 {
 			c.goodSince = m.sec
 		}
-		if m.sec-c.goodSince >= printAge {
+		if elapsed(m.sec, c.goodSince) >= printAge {
 			m.print = 1 << (m.standing & (printBits - 1))
 			if m.good == 0 && !m.cookie {
 				m.good = uint64(m.print)
@@ -133,7 +133,7 @@ func (c *standingCell) standing(sec uint32) traffic.Standing {
 		return traffic.StandingGreedy
 	case pages >= shyPages && cleared == 0 && !fetches:
 		return traffic.StandingShy
-	case assets+cleared == 0 || sec-c.first < goodAge:
+	case assets+cleared == 0 || elapsed(sec, c.first) < goodAge:
 		return traffic.StandingNew
 	case c.goodSince == 0 && max(pages+assets, cleared) < goodVisits:
 		return traffic.StandingNew
