@@ -149,7 +149,9 @@ func (x *exchange) try(c *conn) (again bool, err error) {
 		h, err = x.awaitHead(c, sent)
 	}
 	if err != nil {
-		x.outcome.OriginTime = x.p.clk.Now().Sub(sent)
+		if x.body.ended() { // else it may be the client that took its time
+			x.outcome.OriginTime = x.p.clk.Now().Sub(x.body.sentAt(sent))
+		}
 		// Only a request without a body, that changes nothing, to an origin
 		// that broke off without a word.
 		again = safe(x.r.Method) && x.body.length == 0 && !timedOut(err) &&

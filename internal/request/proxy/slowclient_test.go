@@ -59,6 +59,35 @@ func TestSlowClientsHoldNoPlace(t *testing.T) {
 	}
 }
 
+// TestSlowBodiesAreNotTheOriginsTime: neither one that never ends, nor one that
+// the origin answers before it ends.
+func TestSlowBodiesAreNotTheOriginsTime(t *testing.T) {
+	const pause = 300 * time.Millisecond
+	h := newHouse(t, testConfig(rawSite(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		if strings.HasPrefix(readHead(br), "POST /never") {
+			_, _ = io.Copy(io.Discard, br)
+			return
+		}
+		for range 2000 {
+			_, _ = br.ReadByte()
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+	})))
+	for i, path := range []string{"/never", "/early"} {
+		conn, br := dialHouse(t, h.addr)
+		_, _ = io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"+strings.Repeat("x", 1000))
+		time.Sleep(pause)
+		if path == "/early" {
+			_, _ = io.WriteString(conn, strings.Repeat("x", 1000))
+			_, _ = br.ReadByte()
+		}
+		conn.Close()
+		if o := h.last(t, i+1); o.OriginTime > pause/2 || o.Failed {
+			t.Errorf("%s: outcome %+v", path, o)
+		}
+	}
+}
+
 // TestSlowClientsAreNotCutSooner: where no more streams are allowed, somebody
 // with a bad connection keeps the place at the origin until it lasts too long.
 func TestSlowClientsAreNotCutSooner(t *testing.T) {

@@ -43,7 +43,7 @@ type upload struct {
 	late    atomic.Bool // the answer is complete already
 	mu      sync.Mutex
 	headIn  bool          // the answer's head was read, so no deadline for it
-	sent    clock.Instant // when all was sent; 0 not yet
+	sent    clock.Instant // when the last piece so far was; 0 none by the goroutine
 	failure error         // of the client's side; valid once done is closed
 	broken  bool          // the origin took no more; valid once done is closed
 }
@@ -163,7 +163,6 @@ func (u *upload) run(x *exchange, c *conn) {
 		c.Close() // the handler's goroutine waits for the origin
 	default:
 		u.mu.Lock()
-		u.sent = x.p.clk.Now() // or all that the origin wanted
 		if !u.headIn {
 			c.SetReadDeadline(time.Now().Add(x.p.cfg.AnswerTimeout))
 		}
@@ -193,6 +192,9 @@ func (u *upload) copy(x *exchange, c *conn) error {
 		if err == io.EOF && u.length < 0 {
 			u.last(x, c)
 		}
+		u.mu.Lock()
+		u.sent = x.p.clk.Now()
+		u.mu.Unlock()
 		if c.bw.Flush() != nil {
 			u.broken = true
 			return nil
@@ -218,8 +220,8 @@ func (u *upload) proceed() {
 	}
 }
 
-// sentAt returns when the request was sent, body and all; begun where the
-// origin answered before.
+// sentAt returns when the last piece of the request was sent that the origin can
+// have seen, so that a client's slowness is not taken for the origin's.
 func (u *upload) sentAt(begun clock.Instant) clock.Instant {
 	u.mu.Lock()
 	defer u.mu.Unlock()
