@@ -160,6 +160,30 @@ func TestCookieAttributes(t *testing.T) {
 	}
 }
 
+func TestOurs(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                  "",
+		"a=1; b=2":                          "",
+		"seawall=x":                         "x",
+		" \tseawall = x ; a=1":              "x",
+		"a=1;seawall=x;seawall=y;b;seawall": "x y",
+		"seawallx=1; xseawall=2; seawall=3": "3",
+		"a=seawall=1; seawall=2":            "2",
+		"seawall=seawall; seawall=2":        "seawall 2",
+		";;;seawall=;":                      "",
+		"seawall=1;seawall=2;seawall=3;seawall=4;seawall=5": "1 2 3 4",
+	} {
+		var got []string
+		ours([]string{"z=1", in}, "seawall", func(value string) bool {
+			got = append(got, value)
+			return false
+		})
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%q: %q, want %q", in, s, want)
+		}
+	}
+}
+
 func TestWithout(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                                  "",

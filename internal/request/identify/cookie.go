@@ -16,9 +16,15 @@ func ours(fields []string, name string, try func(value string) bool) {
 		if room -= len(s); room < 0 {
 			return
 		}
-		for more := true; more; {
+		for {
+			// Only cookies in which the name stands somewhere are looked at: a
+			// field may hold thousands of others.
+			i := strings.Index(s, name)
+			if i < 0 {
+				break
+			}
 			var c string
-			c, s, more = strings.Cut(s, ";")
+			c, s, _ = strings.Cut(s[strings.LastIndexByte(s[:i], ';')+1:], ";")
 			value, ok := cookieNamed(c, name)
 			if !ok {
 				continue
