@@ -6,7 +6,7 @@
 // In: visits with what became of them (Record, safe for concurrent use, never
 // waiting), how the line for the origin stands, the door's reports of repeat
 // offenders, orders of people. Out: mitigations for an Applier, the door's
-// stance (under attack or calm), a Status, Records of every step.
+// stance (under attack, crowded or calm), a Status, Records of every step.
 //
 // Run is one goroutine. Ten times a second it glances at plain counters, so
 // that what is blatant is answered within 250 ms; once a second it walks the

@@ -8,6 +8,10 @@
 //	off switch, ACME, allow list, bans, what is remembered of the client, its
 //	own budget, active mitigations, its neighbours' budget, rank
 //
+// Beyond its own budget a prefix whose visits fetch assets, or keep their
+// clearances, goes behind everybody else (Slow) before it is refused: there may
+// be many people behind it.
+//
 // The neighbours' budget comes after the mitigations, so that a flood that a
 // mitigation refuses does not use up what its honest neighbours share with it.
 // Each visit is charged at most once to each budget that it belongs to.
@@ -21,8 +25,8 @@
 //
 // Decide does no I/O, allocates nothing and waits for no client: the locks are
 // one per set of eight entries and are held for some tens of nanoseconds.
-// Everything here is safe for concurrent use; Apply, Withdraw, UnderAttack and
-// Calm may be called from any goroutine, and visits see them at once.
+// Everything here is safe for concurrent use; Apply, Withdraw, UnderAttack,
+// Crowded and Calm may be called from any goroutine, and visits see them at once.
 //
 // Fail-open: where the tables have no room, the visitor is let in on a budget
 // that those without room share; where a setting cannot be read, New says so
