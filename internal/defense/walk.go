@@ -209,7 +209,11 @@ func (l *Loop) sign(now decide.Moment, flood *attack.Finding, w *traffic.Window,
 		}
 	}
 	if fresh > 0 || len(sigs) == 0 && !l.seen[""] {
-		text := fmt.Sprintf("%d signatures describe %.0f %% of what is left of the flood; the first: %s.", len(sigs), 100*min(covered, 1), first(sigs))
+		text := fmt.Sprintf("What is left of the flood has this in common, for %.0f %% of it: %s", 100*min(covered, 1), first(sigs))
+		if more := len(sigs) - 1; more > 0 {
+			text += fmt.Sprintf(" (and %d more of the kind)", more)
+		}
+		text += "."
 		if len(sigs) == 0 {
 			l.seen[""] = true
 			text = "Nothing tells what is left of the flood from ordinary traffic yet."

@@ -122,8 +122,8 @@ func TestNewClearancesAreBounded(t *testing.T) {
 				got++
 			}
 		}
-		if got != 30 {
-			t.Errorf("%d new ones in a minute from one /48, want 30", got)
+		if want := DefaultConfig().NewPerMinute; got != want {
+			t.Errorf("%d new ones in a minute from one /48, want %d", got, want)
 		}
 		other := visitor{addr: "192.0.2.7"}
 		if id.Cookie(other.visit(id)) == "" {

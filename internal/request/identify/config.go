@@ -47,7 +47,8 @@ type Config struct {
 	// ClearanceFor is how long a clearance is good without being renewed. It is
 	// renewed by itself in the second half of that time.
 	ClearanceFor time.Duration `yaml:"clearance_for"`
-	// NewPerMinute is how many new clearances a wide prefix (/24, /48) gets.
+	// NewPerMinute is how many new clearances a wide prefix (/24, /48) gets: a
+	// conference behind one address, and no farm.
 	NewPerMinute int `yaml:"new_per_minute"`
 }
 
@@ -58,7 +59,7 @@ func DefaultConfig() Config {
 		Scheme:       SchemeAuto,
 		Cookie:       "seawall",
 		ClearanceFor: 24 * time.Hour,
-		NewPerMinute: 30,
+		NewPerMinute: 120,
 	}
 }
 
@@ -96,7 +97,7 @@ func (c Config) Validate() problem.List {
 		l.Add("clearance_for", "1m to 720h; 24h is usual", "%v is out of range", c.ClearanceFor)
 	}
 	if c.NewPerMinute < 1 || c.NewPerMinute > maxPerMinute {
-		l.Add("new_per_minute", "1 to "+strconv.Itoa(maxPerMinute)+"; 30 is usual", "%d is out of range", c.NewPerMinute)
+		l.Add("new_per_minute", "1 to "+strconv.Itoa(maxPerMinute)+"; 120 is usual", "%d is out of range", c.NewPerMinute)
 	}
 	return l
 }
