@@ -28,15 +28,15 @@ build: go
 demo: build
 	./bin/seawall demo $(ARGS)
 
-# The scenarios come last and alone: they measure, and other tests would run on
-# the same processors.
+# One package at a time, the scenarios last: some tests watch how fast things
+# happen, and others would run on the same processors.
 test: go
 	go vet ./...
-	go test $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
+	go test -p 1 $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
 	go test $(TESTFLAGS) ./test/scenarios
 
 race: go
-	CGO_ENABLED=1 go test -race ./internal/... ./cmd/...
+	CGO_ENABLED=1 go test -p 1 -race ./internal/... ./cmd/...
 
 lint: go
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; echo "gofmt -w the files above"; exit 1; }

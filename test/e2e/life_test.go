@@ -245,8 +245,8 @@ func TestSlowClients(t *testing.T) {
 			}
 			fmt.Fprintf(c, "GET /zeros?n=%d HTTP/1.1\r\nHost: site\r\n\r\n", 64<<20)
 			began := time.Now()
-			buf := make([]byte, 100)
-			for { // far below the least rate
+			buf := make([]byte, 10)
+			for { // 500 bytes a second, far below the least rate
 				if _, err := c.Read(buf); err != nil {
 					break
 				}
@@ -260,9 +260,9 @@ func TestSlowClients(t *testing.T) {
 		t.Run("honest upload", func(t *testing.T) {
 			t.Parallel()
 			c := w.dial()
-			const size, pieces = 120_000, 30
+			const size, pieces = 480_000, 30
 			fmt.Fprintf(c, "POST /sink HTTP/1.1\r\nHost: site\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", size)
-			for range pieces { // 40 kB a second for three seconds
+			for range pieces { // 160 kB a second for three seconds
 				if _, err := c.Write(make([]byte, size/pieces)); err != nil {
 					t.Fatal(err)
 				}

@@ -15,36 +15,25 @@ import (
 	"time"
 )
 
-// TestKnownVisitorsInFlood is the main scenario over real connections: an
+// BenchmarkKnownVisitorsInFlood is the main scenario over real connections: an
 // origin of 5 workers x 10 ms, 80 requests a second of known visitors, and a
-// flood of 2,000 a second that nothing has detected. Timing on a busy machine
-// is noise, so the best of a few tries counts; the same without noise is
-// TestFloodBehindTheGate.
-func TestKnownVisitorsInFlood(t *testing.T) {
-	const wanted = 60 * time.Millisecond
-	for try := 1; ; try++ {
-		quiet, known, flood := knownInFlood(t)
-		t.Logf("quiet: p50 %v p99 %v; in the flood, known: %d sent, %d failed, p50 %v p99 %v; flood: %d sent, %d shed",
-			quiet.quantile(.5), quiet.quantile(.99), known.sent, known.shed, known.quantile(.5), known.quantile(.99), flood.sent, flood.shed)
-		if underRace || (known.shed == 0 && known.quantile(.99) <= wanted) {
-			return
-		}
-		if try == 2 {
-			// Not even once: this machine is busy with other things. What does
-			// not depend on it must hold all the same.
-			if known.shed > 0 || known.quantile(.5) > wanted {
-				t.Errorf("known visitors: %d failed, p50 %v", known.shed, known.quantile(.5))
-			}
-			return
-		}
+// flood of 2,000 a second that nothing has detected. It prints what the known
+// ones felt, in milliseconds; the same without a machine's noise, and with its
+// bars, is TestFloodBehindTheGate.
+func BenchmarkKnownVisitorsInFlood(b *testing.B) {
+	for b.Loop() {
+		quiet, known, flood := knownInFlood(b)
+		ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+		b.ReportMetric(ms(quiet.quantile(.99)), "quiet-p99-ms")
+		b.ReportMetric(ms(known.quantile(.5)), "known-p50-ms")
+		b.ReportMetric(ms(known.quantile(.99)), "known-p99-ms")
+		b.ReportMetric(float64(known.shed), "known-failed")
+		b.ReportMetric(float64(flood.shed)/float64(max(1, flood.sent)), "flood-shed")
 	}
 }
 
-func knownInFlood(t *testing.T) (quiet, known, flood *visitorsFelt) {
+func knownInFlood(t testing.TB) (quiet, known, flood *visitorsFelt) {
 	workers, rate := make(workers, 5), 2000.0
-	if underRace {
-		rate = 600 // more than the origin bears, less than this process does
-	}
 	origin := site(t, func(w http.ResponseWriter, r *http.Request) {
 		workers.serve(10 * time.Millisecond)
 		io.WriteString(w, "page")
