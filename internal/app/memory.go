@@ -34,7 +34,7 @@ func fit(cfg *config.Config) {
 	if cfg.Request.Listen.MaxConns == def.Request.Listen.MaxConns {
 		cfg.Request.Listen.MaxConns = min(cfg.Request.Listen.MaxConns, int(float64(ceiling)*connShare)/perConn)
 	}
-	if ceiling < smallBelow {
+	if ceiling < smallBelow && cfg.Defense.Observe == def.Defense.Observe {
 		cfg.Defense.Observe = observe.SmallConfig()
 	}
 }
