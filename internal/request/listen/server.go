@@ -230,7 +230,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	for s.conns.open() > 0 {
 		s.each(func(c *conn) {
 			if word := c.watch.Load(); word&0xff == phaseNew || word&0xff == phaseIdle {
-				c.end(word)
+				c.end(word, nil)
 			}
 		})
 		select {

@@ -40,10 +40,14 @@ func (c *conn) enter(phase uint64, until int64) bool {
 	return true
 }
 
-// end ends a connection that is in the phase seen as word.
-func (c *conn) end(word uint64) bool {
+// end ends a connection that is in the phase seen as word. It counts that in
+// count, where given, before the reader is woken and can answer the client.
+func (c *conn) end(word uint64, count *atomic.Uint64) bool {
 	if !c.watch.CompareAndSwap(word, phaseEnded) {
 		return false
+	}
+	if count != nil {
+		count.Add(1)
 	}
 	c.interrupt()
 	return true
@@ -92,9 +96,7 @@ func (s *Server) sweep() {
 		if until == 0 || now <= until {
 			continue
 		}
-		if c.end(word) {
-			s.count.timeouts[timeoutOf(word&0xff)].Add(1)
-		}
+		c.end(word, &s.count.timeouts[timeoutOf(word&0xff)])
 	}
 }
 
@@ -196,7 +198,7 @@ func (s *Server) evict() int {
 		// Before end, which wakes its goroutine and so may let it close already.
 		k.c.evicted.Store(true)
 		s.leaving.Add(1)
-		if k.c.end(k.word) {
+		if k.c.end(k.word, &s.count.evicted) {
 			ended++
 			continue
 		}
@@ -204,7 +206,6 @@ func (s *Server) evict() int {
 			s.leaving.Add(-1)
 		}
 	}
-	s.count.evicted.Add(uint64(ended))
 	if ended == 0 {
 		s.noneUntil.Store(now + ms(s.tick) + 1)
 	}
@@ -228,9 +229,7 @@ func (s *Server) giveUpHeads() {
 	}
 	slices.SortFunc(list, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
 	for _, k := range list[:min(len(list), s.mostLarge/8+1)] {
-		if k.c.end(k.word) {
-			s.count.timeouts[timeoutHead].Add(1)
-		}
+		k.c.end(k.word, &s.count.timeouts[timeoutHead])
 	}
 	clear(list)
 	s.candidates = list[:0]
