@@ -59,8 +59,10 @@ type program struct {
 	loop   *defense.Loop
 	admin  *dashboard.Server
 
-	reloading sync.Mutex    // guards written
-	written   config.Config // cfg as people wrote it, before fit
+	reloading sync.Mutex     // guards written
+	written   config.Config  // cfg as people wrote it, before fit
+	retiring  sync.WaitGroup // rooms that a reload has replaced
+	ending    chan struct{}  // closed when they must go
 	off       atomic.Bool
 	followed  atomic.Bool // what the switch in the data folder was seen to say
 	draining  atomic.Bool
@@ -139,7 +141,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 
 // build makes all rooms and starts none.
 func build(cfg *config.Config, o Options) (_ *program, err error) {
-	p := &program{version: o.Version, load: o.Load, clk: clock.New(), level: new(slog.LevelVar), written: *cfg}
+	p := &program{version: o.Version, load: o.Load, clk: clock.New(), level: new(slog.LevelVar), written: *cfg, ending: make(chan struct{})}
 	fit(cfg)
 	limitHeap(cfg)
 	p.log = logger(cfg.Log, o.Log, p.level)
@@ -233,6 +235,8 @@ func (p *program) close() {
 	if p.listen != nil {
 		p.listen.Close()
 	}
+	close(p.ending)
+	p.retiring.Wait()
 	if p.door != nil {
 		if g := p.door.now.Load(); g != nil {
 			g.rooms.close()

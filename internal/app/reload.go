@@ -36,7 +36,7 @@ func (p *program) reload() error {
 	p.log.Info("the new configuration is in force")
 	// Visits that met the old rooms may still be on their way. This ends with
 	// the last of them, or with the program.
-	go before.rooms.retire()
+	p.retiring.Go(func() { before.rooms.retire(p.ending) })
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"seawall/internal/kit/clock"
@@ -19,7 +20,7 @@ import (
 type rooms struct {
 	first http.Handler
 	proxy *proxy.Proxy
-	stop  context.CancelFunc // ends the proxy's health checks
+	stop  func() // ends the proxy's health checks, and returns when they have
 }
 
 func newRooms(cfg proxy.Config, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
@@ -33,12 +34,13 @@ func newRooms(cfg proxy.Config, id *identify.Identify, ref *refuse.Refuse, clk *
 	if err != nil {
 		return rooms{}, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	go p.Run(ctx)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
 	return rooms{
 		first: id.Room(p), // takes our cookie away, and hands it out
 		proxy: p,
-		stop:  stop,
+		stop:  func() { cancel(); running.Wait() },
 	}, nil
 }
 
@@ -49,11 +51,18 @@ func (r *rooms) close() {
 	r.proxy.Close()
 }
 
-// retire closes the rooms once the last visit that met them is over.
-func (r *rooms) retire() {
+// retire closes the rooms once the last visit that met them is over, or the
+// program ends.
+func (r *rooms) retire(ending <-chan struct{}) {
 	r.stop()
+	defer r.proxy.Close()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
 	for r.proxy.Origin().InFlight > 0 || r.proxy.Streams() > 0 {
-		time.Sleep(time.Second)
+		select {
+		case <-t.C:
+		case <-ending:
+			return
+		}
 	}
-	r.proxy.Close()
 }

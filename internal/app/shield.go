@@ -72,7 +72,7 @@ func (s shield) Verdicts() any {
 }
 
 func (s shield) Why(code string) (dashboard.Why, error) {
-	return why(s.box, online(s), code)
+	return why(s.box, online(s), time.Local, code)
 }
 
 // online answers from the running program's memory.

@@ -25,26 +25,28 @@ type memory interface {
 // explainer puts the answer of `seawall why` together.
 type explainer struct {
 	dashboard.Why
+	zone *time.Location // of the clock times
 }
 
 func (e *explainer) say(format string, args ...any) {
 	e.Sentences = append(e.Sentences, fmt.Sprintf(format, args...))
 }
 
-// why tells in plain words what a reference code stands for.
-func why(box *sealed.Box, mem memory, code string) (dashboard.Why, error) {
+// why tells in plain words what a reference code stands for, with clock times
+// of the given zone.
+func why(box *sealed.Box, mem memory, zone *time.Location, code string) (dashboard.Why, error) {
 	ref, err := refuse.DecodeRef(box, code)
 	if err != nil {
 		return dashboard.Why{}, dashboard.Kind(dashboard.ErrNotFound,
 			fmt.Errorf("%q is no reference code of this Seawall; check it for typing errors", code))
 	}
-	e := &explainer{dashboard.Why{Code: code, At: ref.At, Reason: ref.Reason}}
+	e := &explainer{dashboard.Why{Code: code, At: ref.At, Reason: ref.Reason}, zone}
 	who := "A visitor"
 	if p, ok := mem.Recent(uint64(ref.Prefix)); ok {
 		e.Prefix = p.String()
 		who = "A visitor from " + e.Prefix
 	}
-	e.say("%s was turned away at %s (to the minute).", who, ref.At.Local().Format("15:04 on 2 January 2006"))
+	e.say("%s was turned away at %s (to the minute).", who, ref.At.In(zone).Format("15:04 on 2 January 2006"))
 	e.say("Why: %s", reasonText(ref.Reason))
 	switch {
 	case ref.ID != 0:
@@ -85,14 +87,14 @@ func (e *explainer) mitigation(mem memory, id mitigation.ID) {
 	case !active:
 		state = "It is no longer in force."
 	case !m.Until.IsZero():
-		state = fmt.Sprintf("It is in force until %s unless renewed.", m.Until.Local().Format("15:04:05"))
+		state = fmt.Sprintf("It is in force until %s unless renewed.", m.Until.In(e.zone).Format("15:04:05"))
 	}
 	what := m.Match.String()
 	if _, ok := m.Banned(); m.Match == nil || ok && !active {
 		what = "an address"
 	}
 	e.say("By mitigation #%d (%s %s), ordered by %s at %s. %s",
-		id, m.Action, what, byText(m.By), m.From.Local().Format("15:04:05 on 2 January"), state)
+		id, m.Action, what, byText(m.By), m.From.In(e.zone).Format("15:04:05 on 2 January"), state)
 	if m.Note != "" {
 		e.say("Its reason: %s", m.Note)
 	}
@@ -159,7 +161,7 @@ func WhyOffline(data, code string) (dashboard.Why, error) {
 	if err != nil {
 		return dashboard.Why{}, err
 	}
-	return why(box, offline{past}, code)
+	return why(box, offline{past}, time.Local, code)
 }
 
 type offline struct{ *defense.Past }

@@ -53,10 +53,6 @@ func (r recalls) Recent(uint64) (netip.Prefix, bool) { return r.prefix, r.prefix
 
 // What `seawall why` says, for every reason and everything that may be known.
 func TestWhySentences(t *testing.T) {
-	local := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = local })
-
 	box := sealed.New([32]byte{1})
 	at := time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC)
 	home := netip.MustParsePrefix("198.51.100.7/32")
@@ -95,7 +91,7 @@ func TestWhySentences(t *testing.T) {
 		{"origin full", refuse.Ref{Reason: mitigation.ReasonOriginFull}, recalls{prefix: home}},
 	} {
 		c.ref.At = at
-		w, err := why(box, c.mem, refuse.Encode(box, c.ref))
+		w, err := why(box, c.mem, time.UTC, refuse.Encode(box, c.ref))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -120,11 +116,11 @@ func TestWhyOfNoCode(t *testing.T) {
 		"empty": "", "a word": "hello", "another Seawall's": refuse.Encode(other, refuse.Ref{Reason: mitigation.ReasonBan}),
 		"cut": good[:len(good)-1], "longer": good + "A", "control": "\x00\x1b[2J", "very long": strings.Repeat("A", 1<<16),
 	} {
-		if _, err := why(box, recalls{}, code); !errors.Is(err, dashboard.ErrNotFound) {
+		if _, err := why(box, recalls{}, time.UTC, code); !errors.Is(err, dashboard.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := why(box, recalls{}, strings.ToLower(strings.ReplaceAll(good, "-", " "))); err != nil {
+	if _, err := why(box, recalls{}, time.UTC, strings.ToLower(strings.ReplaceAll(good, "-", " "))); err != nil {
 		t.Errorf("typed by a person: %v", err)
 	}
 }

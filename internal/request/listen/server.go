@@ -45,7 +45,8 @@ type Server struct {
 	http      *http.Server
 	mu        sync.Mutex // guards listeners and state
 	listeners []*net.TCPListener
-	serving   sync.WaitGroup
+	serving   sync.WaitGroup // accepting
+	sweeper   sync.WaitGroup
 	sweeping  bool
 	shut      bool
 
@@ -175,7 +176,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if !s.sweeping {
 		s.sweeping = true
-		go s.sweepLoop()
+		s.sweeper.Go(s.sweepLoop)
 	}
 	errs := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
@@ -255,6 +256,7 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
+	s.sweeper.Wait()
 	s.each((*conn).abort)
 	_ = s.http.Close()
 }

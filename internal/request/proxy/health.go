@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"seawall/internal/kit/problem"
 )
 
-// Run checks the origins' health and closes unused connections until ctx ends.
+// Run checks the origins' health and closes unused connections until ctx ends,
+// and returns when no check is under way any more.
 // Without it requests are served all the same, and an origin that fell is asked
 // only where no other is left.
 func (p *Proxy) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	for _, b := range p.backends {
-		go p.watch(ctx, b)
+		watching.Go(func() { p.watch(ctx, b) })
 	}
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -73,9 +77,7 @@ func (p *Proxy) check(ctx context.Context, b *backend) error {
 	if p.cfg.Health.Path == "" {
 		return nil
 	}
-	if end, ok := ctx.Deadline(); ok {
-		c.SetDeadline(end)
-	}
+	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
 	host := b.place.host
 	if p.cfg.Host != "" && p.cfg.Host != hostOfOrigin {
 		host = p.cfg.Host
