@@ -120,6 +120,43 @@ func TestSeveralOrigins(t *testing.T) {
 	})
 }
 
+// A check that waits for an origin's answer does not keep the program from
+// ending.
+func TestChecksEndAtOnce(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asked := make(chan struct{})
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.Read(make([]byte, 1))
+		close(asked)
+		io.Copy(io.Discard, c)
+	}()
+	cfg := testConfig("http://" + l.Addr().String())
+	cfg.Health.Path, cfg.Health.Timeout = "/", time.Minute
+	h := newHouse(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { h.Run(ctx); close(done) }()
+	<-asked
+	cancel()
+	eventually(t, "the check's end", func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
 func TestUnixAndTLSOrigins(t *testing.T) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", r.Host, r.Proto) })
 	dir := t.TempDir()
