@@ -75,7 +75,10 @@ func (b *bench) play(ctx context.Context, role string, orders []byte) ([]byte, e
 	}
 	defer p.end(20 * time.Second)
 	if _, err := stdin.Write(orders); err != nil {
-		p.end(time.Second) // what it said is complete only then
+		p.end(time.Second) // what it said, and how it ended, is complete only then
+		if p.err != nil {
+			err = p.err // it ended before it took its orders
+		}
 		return nil, fmt.Errorf("role %s: %w: %s", role, err, strings.TrimSpace(said.String()))
 	}
 	select {
