@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCHES   := amd64 arm64
 
-.PHONY: all build demo test race lint fuzz bench bench-stream geodata release clean go
+.PHONY: all build demo test race lint fuzz bench bench-stream bpf bpf-check geodata release clean go
 
 all: build
 
@@ -62,6 +62,18 @@ bench: build
 # 1 GiB up and 1 GiB down through Seawall, and its resident memory above idle.
 bench-stream: go
 	go test -run '^$$' -bench Stream -benchtime 1x ./test/e2e
+
+# The packet filter's object, from its sources. It is committed, so only who
+# changes the sources needs clang, llvm and libbpf-dev.
+BPF := internal/packet/filter/bpf
+bpf:
+	cd $(BPF) && clang -O2 -g -Wall -Werror -target bpf -mcpu=v3 -I/usr/include/$$(uname -m)-linux-gnu \
+	  -fdebug-compilation-dir=. -c filter.bpf.c -o filter.o && llvm-strip -g filter.o
+
+# Whether the committed object is what the sources give.
+bpf-check:
+	@cp $(BPF)/filter.o $(BPF)/committed.o && $(MAKE) -s bpf && cmp $(BPF)/filter.o $(BPF)/committed.o && rm $(BPF)/committed.o \
+	  || { mv $(BPF)/committed.o $(BPF)/filter.o; echo "run \`make bpf\` and commit $(BPF)/filter.o"; exit 1; }
 
 geodata: go
 	go run ./tools/geodata -out internal/request/identify/geo

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+// What all rungs of the ladder share: the packet as it is known so far, the
+// settings, the maps and the counters.
+#pragma once
+
+// IPv6's protocol numbers are guarded in the kernel's headers.
+#define __UAPI_DEF_IPPROTO_V6 1
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+// One file is built for all that is in it.
+#define RUNG static __always_inline
+
+// The rungs, by which an operator switches them on, off, or to a dry run. The
+// numbers are those of filter.Rung.
+enum rung {
+	RUNG_MALFORMED,
+	RUNG_REFLECTED,
+	RUNG_FRAGMENTS,
+	RUNG_ICMP,
+	RUNG_BLOCK,
+	RUNGS,
+};
+
+// Why a packet is stopped, one of filter.Reason, or why it passes. They index
+// the counters.
+enum reason {
+	PASS_OTHER,   // not for a protected port
+	PASS_OURS,    // for one, and nothing against it
+	PASS_ALLOWED, // would have been stopped, but its source is on the allow list
+	PASS_LEASE,   // would have been stopped, but nobody has renewed the lease
+	STOP_LENGTH,  // headers promise more than is there, or too little
+	STOP_WRAPPED, // more tags or extension headers than anybody needs
+	STOP_SOURCE,  // a source address that nobody can have
+	STOP_LAND,    // from itself to itself
+	STOP_FLAGS,   // TCP flags or ports that no stack sends
+	STOP_SYNACK,  // an answer to a connection that a server never opened
+	STOP_REFLECTED, // from a UDP service that is used to amplify floods
+	STOP_TCP_FRAGMENT, // TCP in fragments to a protected port, or hiding its ports
+	STOP_FRAGMENTS,    // more fragments a second than are allowed
+	STOP_ICMP,         // more ICMP a second than is allowed
+	STOP_BLOCKED,      // its source is on the block list
+	REASONS,
+};
+
+// They keep the enums in the type information, where a test compares them with
+// Go's. Nothing reads them.
+const volatile enum rung a_rung;
+const volatile enum reason a_reason;
+
+// Settings are constants of a loaded program: what is off costs nothing, since
+// the verifier removes it. Go sets them before loading (filter.Settings).
+const volatile __u32 rungs_on;  // bit i: rung i stops packets or, with dry_runs, counts them
+const volatile __u32 dry_runs;  // bit i: rung i only counts
+const volatile __u8 tcp_ports[8192]; // bit i%8 of byte i/8: port i is protected
+const volatile __u8 udp_ports[8192];
+const volatile __u8 amplifiers[8192]; // UDP source ports of services used to amplify
+const volatile __u8 any_source;       // 1: addresses of loopback may come in (tests on lo)
+const volatile __u8 allow_some;       // 1: the allow list has entries
+const volatile __u32 lengths4[4];     // prefix lengths used on the block list, 0 ends them
+const volatile __u32 lengths6[4];
+const volatile __u64 fragment_gap; // nanoseconds between two fragments, a processor
+const volatile __u64 icmp_gap;     // the same for ICMP
+
+static __always_inline int is_on(enum rung r) { return rungs_on >> r & 1; }
+
+static __always_inline int has_port(const volatile __u8 *set, __u16 port)
+{
+	return set[(port >> 3) & 8191] >> (port & 7) & 1;
+}
+
+// packet is what is known of the packet so far. Addresses are in network
+// order, ports and lengths in the machine's.
+struct packet {
+	struct xdp_md *ctx;
+	void *data, *end;
+	__u32 offset; // of the next header, at most FURTHEST
+	__u64 source[2]; // IPv4: source[1] is ::ffff:a.b.c.d's lower half
+	__u64 dest[2];
+	__u64 now;        // nanoseconds; 0 not asked yet
+	__u32 source4;    // valid iff family is 4
+	__u32 left;       // bytes from offset to the end that the IP header promises
+	__u16 sport, dport; // valid iff ports
+	__u8 family;      // 4, 6, or 0: not IP
+	__u8 proto;       // of the innermost header
+	__u8 later;       // a fragment but the first: it has no ports
+	__u8 fragment;    // any fragment
+	__u8 ports;       // sport and dport are known
+	__u8 flags;       // of TCP; valid iff ports and proto is TCP
+};
+
+// FURTHEST is the last offset at which a header may begin. Masked with it, all
+// ways through the headers look the same to the verifier, and it is done in
+// milliseconds.
+#define FURTHEST 0x3fff
+
+// next returns the next header, or NULL where the packet (or its first buffer)
+// has no n more bytes.
+static __always_inline void *next(struct packet *p, __u32 n)
+{
+	void *at = p->data + (p->offset & FURTHEST);
+	return at + n <= p->end ? at : NULL;
+}
+
+// is_mapped says whether an address is ::ffff:0:0/96. In a packet of IPv6 nobody
+// can have it; in our keys it stands for IPv4.
+static __always_inline int is_mapped(const __u64 a[2])
+{
+	return a[0] == 0 && (__u32)a[1] == bpf_htonl(0xffff);
+}
+
+struct tally {
+	__u64 packets, bytes;
+};
+
+// tallies counts, a processor each: what became of packets (row 0), and what
+// would have become of them in dry runs (row 1).
+struct tallies {
+	struct tally of[2][REASONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tallies);
+} counts SEC(".maps");
+
+// lease is until when the daemon has vouched for its rules, in nanoseconds of
+// the monotonic clock.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lease SEC(".maps");
+
+// Clock ticks of a few milliseconds are fine enough for leases, bans and
+// budgets, and cost a third of the exact time.
+static __always_inline __u64 now(struct packet *p)
+{
+	if (!p->now)
+		p->now = bpf_ktime_get_coarse_ns();
+	return p->now;
+}
+
+static __always_inline void count(struct packet *p, __u32 reason, __u32 dry)
+{
+	__u32 zero = 0;
+	struct tallies *t = bpf_map_lookup_elem(&counts, &zero);
+	if (!t || reason >= REASONS)
+		return;
+	t->of[dry & 1][reason].packets++;
+	t->of[dry & 1][reason].bytes += bpf_xdp_get_buff_len(p->ctx);
+}

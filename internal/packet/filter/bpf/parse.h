@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+// Rung 0: what is this packet? Ethernet, up to two VLAN tags, IPv4 with options,
+// IPv6 with extension headers, and the first bytes of TCP, UDP or ICMP.
+//
+// What is not IP, or is a protocol without ports, is not ours to judge and
+// passes. What contradicts itself gets a reason to be stopped; the kernel would
+// discard it too, after more work.
+#pragma once
+#include "common.h"
+
+#define TAGS 2     // VLAN tags that a packet may have
+#define HEADERS 8  // IPv6 extension headers that a packet may have
+
+struct ipv4 {
+	__u8 version_words, tos;
+	__be16 total, id, fragment;
+	__u8 ttl, proto;
+	__be16 sum;
+	__be32 source, dest;
+} __attribute__((packed));
+
+struct ipv6 {
+	__be32 flow;
+	__be16 payload;
+	__u8 next, hops;
+	__u64 source[2], dest[2];
+} __attribute__((packed));
+
+struct extension {
+	__u8 next, words;
+	__be16 offset; // of a fragment header
+} __attribute__((packed));
+
+struct tag {
+	__be16 id, next;
+} __attribute__((packed));
+
+// promised says whether the packet has as many bytes from p->offset on as its
+// IP header says, also where it lies in several buffers.
+RUNG int promised(struct packet *p, __u32 bytes)
+{
+	__u32 all = p->offset + bytes;
+	return p->data + (all & 0xffff) <= p->end || bpf_xdp_get_buff_len(p->ctx) >= all;
+}
+
+RUNG __u32 parse_ipv4(struct packet *p)
+{
+	struct ipv4 *ip = next(p, sizeof *ip);
+	if (!ip)
+		return STOP_LENGTH;
+	__u32 head = (ip->version_words & 15) * 4, total = bpf_ntohs(ip->total);
+	if (ip->version_words >> 4 != 4 || head < sizeof *ip || total < head || !promised(p, total))
+		return STOP_LENGTH;
+	p->family = 4;
+	p->proto = ip->proto;
+	p->source4 = ip->source;
+	p->source[1] = (__u64)ip->source << 32 | bpf_htonl(0xffff);
+	p->dest[1] = (__u64)ip->dest << 32 | bpf_htonl(0xffff);
+	__u16 f = bpf_ntohs(ip->fragment);
+	p->later = (f & 0x1fff) != 0;
+	p->fragment = (f & 0x3fff) != 0; // an offset, or more to come
+	p->offset += head;
+	p->left = total - head;
+	return 0;
+}
+
+// What climb_extensions found, with the offset and the protocol behind them.
+#define FOUND_FRAGMENT (1 << 24)
+#define FOUND_LATER (1 << 25)
+#define FOUND_SHORT (1 << 26)
+#define FOUND_TOO_MANY (1 << 27)
+#define FOUND(kind, offset) ((offset) | (__u32)(kind) << 16)
+
+// climb_extensions goes through IPv6's extension headers. It is a function of
+// its own, and gives one number, so that the verifier looks at it once and not
+// once for each way to get there.
+__attribute__((noinline)) __u32 climb_extensions(struct xdp_md *ctx, __u32 offset, __u32 kind)
+{
+	struct packet p = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .offset = offset};
+	__u32 found = 0;
+	for (int i = 0; i <= HEADERS; i++) {
+		if (p.offset > FURTHEST)
+			break; // masked, it would lead back into headers read before
+		p.offset &= FURTHEST;
+		kind &= 255;
+		if (kind != IPPROTO_HOPOPTS && kind != IPPROTO_ROUTING && kind != IPPROTO_DSTOPTS &&
+		    kind != IPPROTO_FRAGMENT && kind != IPPROTO_AH)
+			return found | FOUND(kind, p.offset);
+		struct extension *x = next(&p, 8);
+		if (!x)
+			return found | FOUND_SHORT | FOUND(kind, p.offset);
+		if (kind == IPPROTO_FRAGMENT) {
+			p.offset += 8;
+			found |= FOUND_FRAGMENT;
+			if (bpf_ntohs(x->offset) & 0xfff8) // what follows is data
+				return found | FOUND_LATER | FOUND(x->next, p.offset & FURTHEST);
+		} else if (kind == IPPROTO_AH) {
+			p.offset += (x->words + 2) * 4;
+		} else {
+			p.offset += (x->words + 1) * 8;
+		}
+		kind = x->next;
+	}
+	return found | FOUND_TOO_MANY | FOUND(kind, p.offset & FURTHEST);
+}
+
+RUNG __u32 parse_ipv6(struct packet *p)
+{
+	struct ipv6 *ip = next(p, sizeof *ip);
+	if (!ip || (bpf_ntohl(ip->flow) >> 28) != 6)
+		return STOP_LENGTH;
+	p->family = 6;
+	p->source[0] = ip->source[0];
+	p->source[1] = ip->source[1];
+	p->dest[0] = ip->dest[0];
+	p->dest[1] = ip->dest[1];
+	p->left = bpf_ntohs(ip->payload);
+	p->proto = ip->next;
+	p->offset += sizeof *ip;
+	if (!promised(p, p->left))
+		return STOP_LENGTH;
+	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP)
+		return 0;
+	__u32 found = climb_extensions(p->ctx, p->offset, p->proto);
+	__u32 size = (found & FURTHEST) - p->offset;
+	p->proto = found >> 16;
+	p->fragment = !!(found & FOUND_FRAGMENT);
+	p->later = !!(found & FOUND_LATER);
+	if (found & FOUND_TOO_MANY)
+		return STOP_WRAPPED;
+	if (found & FOUND_SHORT || size > p->left)
+		return STOP_LENGTH;
+	p->offset = found & FURTHEST;
+	p->left -= size;
+	return 0;
+}
+
+// parse_ports reads the ports.
+RUNG __u32 parse_ports(struct packet *p)
+{
+	struct {
+		__be16 sport, dport;
+	} *l4 = next(p, sizeof *l4);
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+		return 0;
+	if (p->left < sizeof *l4 || !l4)
+		return p->fragment ? 0 : STOP_LENGTH; // the fragments' rung judges hidden ports
+	p->sport = bpf_ntohs(l4->sport);
+	p->dport = bpf_ntohs(l4->dport);
+	p->ports = 1;
+	return 0;
+}
+
+RUNG __u32 parse(struct packet *p)
+{
+	struct {
+		__u8 addresses[2 * ETH_ALEN];
+		__be16 type;
+	} *ethernet = next(p, sizeof *ethernet);
+	if (!ethernet)
+		return 0;
+	__be16 type = ethernet->type;
+	p->offset = ETH_HLEN;
+	for (int i = 0; i <= TAGS; i++) {
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		struct tag *t = next(p, sizeof *t);
+		if (i == TAGS)
+			return STOP_WRAPPED;
+		if (!t)
+			return 0;
+		type = t->next;
+		p->offset += sizeof *t;
+	}
+	__u32 wrong;
+	if (type == bpf_htons(ETH_P_IP))
+		wrong = parse_ipv4(p);
+	else if (type == bpf_htons(ETH_P_IPV6))
+		wrong = parse_ipv6(p);
+	else
+		return 0;
+	if (wrong || p->later)
+		return wrong;
+	return parse_ports(p);
+}

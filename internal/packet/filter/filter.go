@@ -1,0 +1,139 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnsupported says that this kernel, or these rights, do not bear the filter.
+var ErrUnsupported = errors.New("the packet filter cannot be had here")
+
+// LeaseTime is how long the rules hold without a word from the daemon.
+const LeaseTime = 120 * time.Second
+
+// Guard is what the filter protects.
+type Guard struct {
+	TCP, UDP []uint16 // ports
+	// Loopback lets addresses of loopback, and a machine's own, come in: for
+	// tests on the loopback interface.
+	Loopback bool
+}
+
+// Filter is a loaded program with its lists. Make it with New; Close gives back
+// what it took, but not what is pinned.
+type Filter struct {
+	cfg Config
+
+	mu      sync.Mutex // guards the following
+	set     settings
+	maps    map[string]*ebpf.Map
+	program *ebpf.Program
+	blocks  map[netip.Prefix]struct{} // on the block list, as written by us
+	allows  map[netip.Prefix]struct{}
+}
+
+// New loads the program; packets do not meet it yet.
+func New(cfg Config, g Guard) (*Filter, error) {
+	if err := cfg.Validate().Err(); err != nil {
+		return nil, fmt.Errorf("load the packet filter: %w", err)
+	}
+	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, unix.EPERM) {
+		return nil, fmt.Errorf("load the packet filter: %w", err)
+	}
+	f := &Filter{
+		cfg: cfg, maps: map[string]*ebpf.Map{},
+		blocks: map[netip.Prefix]struct{}{}, allows: map[netip.Prefix]struct{}{},
+		set: settings{
+			modes: cfg.modes(), anySource: g.Loopback,
+			lengths4: [lengthsMost]uint32{32}, lengths6: [lengthsMost]uint32{64},
+			fragments: cfg.FragmentRate, icmp: cfg.ICMPRate,
+		},
+	}
+	for _, p := range g.TCP {
+		f.set.tcp.add(p)
+	}
+	for _, p := range g.UDP {
+		f.set.udp.add(p)
+	}
+	if err := f.load(f.set); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, f.Renew(LeaseTime)
+}
+
+// load puts a program with other constants in the place of the present one,
+// over the same maps. It needs mu, or nobody else having f yet.
+func (f *Filter) load(s settings) error {
+	spec, err := s.spec(f.cfg.Entries4, f.cfg.Entries6)
+	if err != nil {
+		return err
+	}
+	shared := map[string]*ebpf.Map{}
+	for name, m := range f.maps {
+		shared[name] = m
+	}
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
+	if err != nil {
+		var verifier *ebpf.VerifierError
+		switch {
+		case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EPERM):
+			return fmt.Errorf("%w: it needs Linux 6.1 and the capabilities CAP_BPF and CAP_NET_ADMIN: %w", ErrUnsupported, err)
+		case errors.As(err, &verifier):
+			return fmt.Errorf("%w: this kernel's verifier refuses it: %w", ErrUnsupported, err)
+		}
+		return fmt.Errorf("load the packet filter: %w", err)
+	}
+	defer c.Close()
+	program := c.DetachProgram(programName)
+	for _, name := range []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6} {
+		if f.maps[name] == nil {
+			f.maps[name] = c.DetachMap(name)
+		}
+	}
+	if f.program != nil {
+		f.program.Close()
+	}
+	f.program, f.set = program, s
+	return nil
+}
+
+// Renew prolongs the lease: for d from now on, packets are stopped even if
+// nobody is heard of.
+func (f *Filter) Renew(d time.Duration) error {
+	until := uint64(0)
+	if d > 0 {
+		until = monotonic(time.Now().Add(d))
+	}
+	if err := f.maps[mapLease].Put(uint32(0), until); err != nil {
+		return fmt.Errorf("renew the packet filter's lease: %w", err)
+	}
+	return nil
+}
+
+// Close lets go of the program and the maps.
+func (f *Filter) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.program != nil {
+		f.program.Close()
+	}
+	for _, m := range f.maps {
+		m.Close()
+	}
+}
+
+// monotonic is the reading of the kernel's monotonic clock at t.
+func monotonic(t time.Time) uint64 {
+	var now unix.Timespec
+	// It cannot fail: the clock exists on every Linux.
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return uint64(max(0, now.Nano()+int64(time.Until(t))))
+}

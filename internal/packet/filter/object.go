@@ -1,0 +1,106 @@
+package filter
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+)
+
+// object is bpf/filter.bpf.c, built by `make bpf`.
+//
+//go:embed bpf/filter.o
+var object []byte
+
+// Names in the object.
+const (
+	programName = "seawall"
+	mapCounts   = "counts"
+	mapLease    = "lease"
+	mapBudgets  = "budgets"
+	mapAllow    = "allow"
+	mapBlock4   = "block4"
+	mapBlock6   = "block6"
+)
+
+// lengthsMost is how many prefix lengths a family can have on the block list:
+// each costs a look-up a packet.
+const lengthsMost = 4
+
+// ports is a set of ports; a bit each, as has_port in bpf/common.h reads it.
+type ports [8192]byte
+
+func (p *ports) add(port uint16) { p[port>>3] |= 1 << (port & 7) }
+
+// settings are the constants of a loaded program.
+type settings struct {
+	modes     [Rungs]Mode
+	tcp, udp  ports
+	anySource bool
+	allow     bool
+	lengths4  [lengthsMost]uint32
+	lengths6  [lengthsMost]uint32
+	fragments int // a second and processor
+	icmp      int
+}
+
+// amplifiers are UDP ports of services that answer more than they are asked,
+// and so are used to reflect floods: CISA's alert TA14-017A, with those seen
+// since (memcached, WS-Discovery, CoAP, ARMS, CLDAP, BitTorrent, games).
+func amplifiers() (p ports) {
+	for _, n := range []uint16{
+		17, 19, 53, 69, 111, 123, 137, 138, 161, 177, 389, 427, 500, 520, 623, 1194, 1434, 1604, 1645, 1701, 1812, 1900,
+		2362, 3074, 3283, 3478, 3702, 4500, 5060, 5093, 5353, 5683, 6881, 7547, 8611, 9987, 10001, 10074, 11211, 17185,
+		20800, 27015, 27960, 30120, 30718, 32414, 33848, 37810, 41794, 47808,
+	} {
+		p.add(n)
+	}
+	return p
+}
+
+// spec reads the object and sets its constants.
+func (s *settings) spec(entries4, entries6 int) (*ebpf.CollectionSpec, error) {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, fmt.Errorf("read the packet filter's object: %w", err)
+	}
+	spec.Maps[mapBlock4].MaxEntries = uint32(entries4)
+	spec.Maps[mapBlock6].MaxEntries = uint32(entries6)
+	var on, dry uint32
+	for r, m := range s.modes {
+		if m != Off {
+			on |= 1 << r
+		}
+		if m == DryRun {
+			dry |= 1 << r
+		}
+	}
+	for name, value := range map[string]any{
+		"rungs_on": on, "dry_runs": dry,
+		"tcp_ports": s.tcp, "udp_ports": s.udp, "amplifiers": amplifiers(),
+		"any_source": one(s.anySource), "allow_some": one(s.allow),
+		"lengths4": s.lengths4, "lengths6": s.lengths6,
+		"fragment_gap": gap(s.fragments), "icmp_gap": gap(s.icmp),
+	} {
+		v, ok := spec.Variables[name]
+		if !ok {
+			return nil, fmt.Errorf("the packet filter's object has no constant %s: run `make bpf`", name)
+		}
+		if err := v.Set(value); err != nil {
+			return nil, fmt.Errorf("set %s of the packet filter: %w", name, err)
+		}
+	}
+	return spec, nil
+}
+
+func one(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// gap is the time between two of n a second.
+func gap(n int) uint64 { return uint64(time.Second) / uint64(max(1, n)) }

@@ -1,0 +1,53 @@
+package filter
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// The numbers of rungs and reasons are those of the program.
+func TestWordsAreThoseOfTheProgram(t *testing.T) {
+	set := settings{}
+	spec, err := set.spec(1024, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, word := range map[string]func(uint64) string{
+		"rung":   func(n uint64) string { return "rung_" + Rung(n).String() },
+		"reason": func(n uint64) string { return strings.TrimPrefix("stop_"+Reason(n).String(), "stop_pass") },
+	} {
+		var e *btf.Enum
+		if err := spec.Types.TypeByName(name, &e); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, v := range e.Values {
+			theirs := strings.TrimPrefix(strings.ToLower(v.Name), "pass")
+			if ours := word(v.Value); ours != theirs && v.Name != "RUNGS" && v.Name != "REASONS" {
+				t.Errorf("%s %d is %s here and %s there", name, v.Value, ours, theirs)
+			}
+		}
+		last := e.Values[len(e.Values)-1]
+		if want := map[string]uint64{"rung": uint64(Rungs), "reason": uint64(Reasons)}[name]; last.Value != want {
+			t.Errorf("%d of %s there, %d here", last.Value, name, want)
+		}
+	}
+}
+
+func TestConfigSaysWhatIsWrong(t *testing.T) {
+	if l := DefaultConfig().Validate(); len(l) > 0 {
+		t.Error(l)
+	}
+	bad := Config{Entries4: 1, Entries6: 1 << 30}
+	if l := bad.Validate(); len(l) != 4 {
+		t.Errorf("%v", l)
+	}
+	var m Mode
+	if err := m.UnmarshalText([]byte("dry")); err == nil || !strings.Contains(err.Error(), "dry_run") {
+		t.Errorf("%v", err)
+	}
+	if err := m.UnmarshalText([]byte("enforce")); err != nil || m != Enforce {
+		t.Errorf("%v, %v", m, err)
+	}
+}

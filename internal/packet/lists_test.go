@@ -1,0 +1,155 @@
+package packet
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"seawall/internal/packet/craft"
+	"seawall/internal/packet/filter"
+)
+
+// ackFrom is an ordinary packet from an address.
+func ackFrom(a netip.Addr) []byte {
+	f := v4(craft.Frame{})
+	if a.Is6() {
+		f = v6(craft.Frame{})
+	}
+	f.Source = a
+	return f.Bytes()
+}
+
+func block(t testing.TB, f *filter.Filter, p netip.Prefix, person bool) {
+	t.Helper()
+	if err := f.Block(p, time.Time{}, person); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func passes(t testing.TB, f *filter.Filter, address string) bool {
+	t.Helper()
+	_, _, passed := result(t, f, ackFrom(netip.MustParseAddr(address)))
+	return passed
+}
+
+// Every prefix length stops what lies in the prefix and nothing beside it.
+func TestBlockedPrefixes(t *testing.T) {
+	for _, c := range []struct{ prefix, first, last, before, after string }{
+		{"198.18.0.7/32", "198.18.0.7", "198.18.0.7", "198.18.0.6", "198.18.0.8"},
+		{"198.18.4.0/24", "198.18.4.0", "198.18.4.255", "198.18.3.255", "198.18.5.0"},
+		{"198.18.0.0/15", "198.18.0.0", "198.19.255.255", "198.17.255.255", "198.20.0.0"},
+		{"16.0.0.0/4", "16.0.0.0", "31.255.255.255", "15.255.255.255", "32.0.0.0"},
+		{"128.0.0.0/1", "128.0.0.0", "223.255.255.255", "126.255.255.255", "1.0.0.0"},
+		{"2001:db8::7/128", "2001:db8::7", "2001:db8::7", "2001:db8::6", "2001:db8::8"},
+		{"2001:db8::40/122", "2001:db8::40", "2001:db8::7f", "2001:db8::3f", "2001:db8::80"},
+		{"2001:db8:1:2::/64", "2001:db8:1:2::", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:1:ffff::", "2001:db8:1:3::"},
+		{"2001:db8:1::/48", "2001:db8:1::", "2001:db8:1:ffff::9", "2001:db8:0:ffff::", "2001:db8:2::"},
+		{"2001:db8::/33", "2001:db8::", "2001:db8:7fff::9", "2001:db7:ffff::", "2001:db8:8000::"},
+	} {
+		f := load(t, nil)
+		p := netip.MustParsePrefix(c.prefix)
+		for range 2 { // blocked again after it was taken off
+			block(t, f, p, false)
+			if passes(t, f, c.first) || passes(t, f, c.last) {
+				t.Errorf("%v: an address of it passes", p)
+			}
+			if !passes(t, f, c.before) || !passes(t, f, c.after) {
+				t.Errorf("%v: an address beside it is stopped", p)
+			}
+			if err := f.Unblock(p); err != nil {
+				t.Fatal(err)
+			}
+			if !passes(t, f, c.first) {
+				t.Errorf("%v: still blocked", p)
+			}
+		}
+	}
+}
+
+// A blocked source is stopped however its packets are wrapped, and keeps what
+// is not protected.
+func TestBlockedThroughWrappings(t *testing.T) {
+	f := load(t, nil)
+	block(t, f, netip.PrefixFrom(client4, 32), false)
+	block(t, f, netip.PrefixFrom(client6, 64), false)
+	for _, p := range ordinary() {
+		want := p.want != filter.PassOurs
+		if done, _, passed := result(t, f, p.frame); passed != want {
+			t.Errorf("%s: passed %v (%v)", p.name, passed, done)
+		}
+	}
+}
+
+func TestBlockEnds(t *testing.T) {
+	f := load(t, nil)
+	p := netip.PrefixFrom(client4, 32)
+	if err := f.Block(p, time.Now().Add(80*time.Millisecond), true); err != nil {
+		t.Fatal(err)
+	}
+	if passes(t, f, client4.String()) {
+		t.Error("passes at once")
+	}
+	time.Sleep(100 * time.Millisecond)
+	if !passes(t, f, client4.String()) {
+		t.Error("is stopped after its time")
+	}
+	if err := f.Block(p, time.Now().Add(-time.Hour), true); err != nil || !passes(t, f, client4.String()) {
+		t.Errorf("stopped by a block that was over before it came, %v", err)
+	}
+}
+
+// Who is on the allow list passes every rung.
+func TestAllowWins(t *testing.T) {
+	f := load(t, nil)
+	block(t, f, netip.MustParsePrefix("198.18.0.0/15"), true)
+	if err := f.Allow(netip.PrefixFrom(client4, 32), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if !passes(t, f, client4.String()) || passes(t, f, "198.18.0.8") {
+		t.Error("the allowed address is stopped, or its neighbour is not")
+	}
+	for _, p := range odd()[filter.Malformed] {
+		if p.want == filter.StopFlags {
+			_, _, passed := result(t, f, p.frame)
+			if is4 := p.frame[12] == 8 || p.frame[12] == 0x81; passed != is4 {
+				t.Errorf("%s: passed %v", p.name, passed)
+			}
+		}
+	}
+	// An IPv6 packet that pretends to come from the allowed address.
+	disguised := patched(v6(craft.Frame{}).Bytes(), ip4+8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 198, 18, 0, 7)
+	if _, _, passed := result(t, f, disguised); passed {
+		t.Error("an IPv4 address in an IPv6 packet passes as allowed")
+	}
+	if err := f.Disallow(netip.PrefixFrom(client4, 32)); err != nil || passes(t, f, client4.String()) {
+		t.Errorf("passes when allowed no more, %v", err)
+	}
+	if err := f.Allow(netip.PrefixFrom(client4, 32), time.Now().Add(-time.Second)); err != nil || passes(t, f, client4.String()) {
+		t.Errorf("passes by an entry that is over, %v", err)
+	}
+}
+
+func TestListsSayWhatTheyCannot(t *testing.T) {
+	f := load(t, func(c *filter.Config) { c.Entries4 = 1024 })
+	for _, bad := range []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("::ffff:0:0/90")} {
+		if f.Block(bad, time.Time{}, true) == nil || f.Allow(bad, time.Time{}) == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+	for i, p := range []string{"198.18.0.0/16", "198.18.0.0/17", "198.18.0.0/18", "198.18.0.0/19"} {
+		if err := f.Block(netip.MustParsePrefix(p), time.Time{}, false); errors.Is(err, filter.ErrFull) != (i == 3) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	var err error
+	for i := 0; err == nil && i < 2000; i++ {
+		err = f.Block(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 19, byte(i >> 8), byte(i)}), 32), time.Time{}, false)
+	}
+	if !errors.Is(err, filter.ErrFull) {
+		t.Errorf("a full list says %v", err)
+	}
+	if err := f.Unblock(netip.MustParsePrefix("203.0.113.0/24")); err != nil {
+		t.Errorf("taking off what was not on: %v", err)
+	}
+}
