@@ -28,7 +28,7 @@ func load(t testing.TB, change func(*filter.Config)) *filter.Filter {
 	if change != nil {
 		change(&cfg)
 	}
-	f, err := filter.New(cfg, guard())
+	f, err := filter.New(cfg, guard(), "")
 	if errors.Is(err, filter.ErrUnsupported) {
 		t.Skip(err)
 	}

@@ -3,11 +3,14 @@ package filter
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -29,27 +32,37 @@ type Guard struct {
 // Filter is a loaded program with its lists. Make it with New; Close gives back
 // what it took, but not what is pinned.
 type Filter struct {
-	cfg Config
+	cfg  Config
+	pins string // folder of the pins; "" for none
 
 	mu      sync.Mutex // guards the following
 	set     settings
 	maps    map[string]*ebpf.Map
 	program *ebpf.Program
-	blocks  map[netip.Prefix]struct{} // on the block list, as written by us
-	allows  map[netip.Prefix]struct{}
+	links   map[string]link.Link // by interface
+	how     map[string]How
+	used    [2][129]int // entries of the block list, by family (0: IPv4) and length
+	allowed int         // entries of the allow list
 }
 
-// New loads the program; packets do not meet it yet.
-func New(cfg Config, g Guard) (*Filter, error) {
+// New loads the program; packets do not meet it yet. With pins, a folder in the
+// BPF file system, the lists and what is attached outlive this process, and
+// what an earlier one left there is taken over.
+func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, fmt.Errorf("load the packet filter: %w", err)
 	}
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, unix.EPERM) {
 		return nil, fmt.Errorf("load the packet filter: %w", err)
 	}
+	if pins != "" {
+		if err := pinsFolder(pins); err != nil {
+			return nil, fmt.Errorf("load the packet filter: %w", err)
+		}
+	}
 	f := &Filter{
-		cfg: cfg, maps: map[string]*ebpf.Map{},
-		blocks: map[netip.Prefix]struct{}{}, allows: map[netip.Prefix]struct{}{},
+		cfg: cfg, pins: pins, maps: map[string]*ebpf.Map{},
+		links: map[string]link.Link{}, how: map[string]How{},
 		set: settings{
 			modes: cfg.modes(), anySource: g.Loopback,
 			lengths4: [lengthsMost]uint32{32}, lengths6: [lengthsMost]uint32{64},
@@ -66,7 +79,11 @@ func New(cfg Config, g Guard) (*Filter, error) {
 		f.Close()
 		return nil, err
 	}
-	return f, f.Renew(LeaseTime)
+	if err := errors.Join(f.recall(), f.Renew(LeaseTime)); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // load puts a program with other constants in the place of the present one,
@@ -76,11 +93,7 @@ func (f *Filter) load(s settings) error {
 	if err != nil {
 		return err
 	}
-	shared := map[string]*ebpf.Map{}
-	for name, m := range f.maps {
-		shared[name] = m
-	}
-	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
+	c, err := f.collect(spec)
 	if err != nil {
 		var verifier *ebpf.VerifierError
 		switch {
@@ -93,9 +106,15 @@ func (f *Filter) load(s settings) error {
 	}
 	defer c.Close()
 	program := c.DetachProgram(programName)
-	for _, name := range []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6} {
+	for _, name := range mapNames() {
 		if f.maps[name] == nil {
 			f.maps[name] = c.DetachMap(name)
+		}
+	}
+	for name, l := range f.links {
+		if err := l.Update(program); err != nil {
+			program.Close()
+			return fmt.Errorf("switch %s to the new packet filter: %w", name, err)
 		}
 	}
 	if f.program != nil {
@@ -103,6 +122,33 @@ func (f *Filter) load(s settings) error {
 	}
 	f.program, f.set = program, s
 	return nil
+}
+
+// collect loads the program and the maps that there are not yet. Pinned maps
+// of another shape than those wanted belong to another version or
+// configuration; they are left to the program that still uses them and replaced.
+func (f *Filter) collect(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
+	o := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}}
+	for name, m := range f.maps {
+		o.MapReplacements[name] = m
+	}
+	if f.pins == "" || len(f.maps) > 0 {
+		return ebpf.NewCollectionWithOptions(spec, o)
+	}
+	for _, name := range mapNames() {
+		spec.Maps[name].Pinning = ebpf.PinByName
+	}
+	o.Maps.PinPath = f.pins
+	c, err := ebpf.NewCollectionWithOptions(spec, o)
+	if !errors.Is(err, ebpf.ErrMapIncompatible) {
+		return c, err
+	}
+	for _, name := range mapNames() {
+		if err := os.Remove(filepath.Join(f.pins, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return ebpf.NewCollectionWithOptions(spec, o)
 }
 
 // Renew prolongs the lease: for d from now on, packets are stopped even if
@@ -118,10 +164,14 @@ func (f *Filter) Renew(d time.Duration) error {
 	return nil
 }
 
-// Close lets go of the program and the maps.
+// Close lets go of the program and the maps. What is attached stays so iff it is
+// pinned; then the lease decides how long it acts.
 func (f *Filter) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, l := range f.links {
+		l.Close()
+	}
 	if f.program != nil {
 		f.program.Close()
 	}

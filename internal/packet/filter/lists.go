@@ -77,10 +77,13 @@ func (f *Filter) Block(p netip.Prefix, until time.Time, person bool) error {
 		v.Flags = byPerson
 	}
 	m, key := f.blockAt(p)
-	if err := m.Put(key, v); err != nil {
-		return fmt.Errorf("block %v: %w", p, full(err))
+	added, err := put(m, key, v)
+	if err != nil {
+		return fmt.Errorf("block %v: %w", p, err)
 	}
-	f.blocks[p] = struct{}{}
+	if added {
+		f.used[family(p)][p.Bits()]++
+	}
 	return nil
 }
 
@@ -93,11 +96,14 @@ func (f *Filter) Unblock(p netip.Prefix) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m, key := f.blockAt(p)
-	if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	switch err := m.Delete(key); {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return nil
+	case err != nil:
 		return fmt.Errorf("unblock %v: %w", p, err)
 	}
-	delete(f.blocks, p)
-	return f.drop(p)
+	f.used[family(p)][p.Bits()]--
+	return f.look()
 }
 
 // Allow lets all packets from a prefix pass until a moment, whatever else is
@@ -109,11 +115,14 @@ func (f *Filter) Allow(p netip.Prefix, until time.Time) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.maps[mapAllow].Put(allowAt(p), moment(until)); err != nil {
-		return fmt.Errorf("allow %v: %w", p, full(err))
+	added, err := put(f.maps[mapAllow], allowAt(p), moment(until))
+	if err != nil {
+		return fmt.Errorf("allow %v: %w", p, err)
 	}
-	f.allows[p] = struct{}{}
-	return f.lookForAllows()
+	if added {
+		f.allowed++
+	}
+	return f.look()
 }
 
 // Disallow takes a prefix off the allow list; one that is not on it is no error.
@@ -124,62 +133,77 @@ func (f *Filter) Disallow(p netip.Prefix) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.maps[mapAllow].Delete(allowAt(p)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	switch err := f.maps[mapAllow].Delete(allowAt(p)); {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return nil
+	case err != nil:
 		return fmt.Errorf("disallow %v: %w", p, err)
 	}
-	delete(f.allows, p)
-	return f.lookForAllows()
+	f.allowed--
+	return f.look()
 }
 
-// lookForAllows makes the program look into the allow list iff it has entries.
-func (f *Filter) lookForAllows() error {
-	s := f.set
-	if s.allow = len(f.allows) > 0; s.allow == f.set.allow {
-		return nil
+// put writes an entry and says whether it is a new one.
+func put(m *ebpf.Map, key, value any) (added bool, err error) {
+	err = m.Update(key, value, ebpf.UpdateNoExist)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ebpf.ErrKeyExist):
+		return false, m.Put(key, value)
+	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.ENOSPC):
+		return false, fmt.Errorf("%w: it holds %d prefixes", ErrFull, m.MaxEntries())
 	}
-	return f.load(s)
+	return false, err
 }
 
 // use makes the program look for the prefix's length.
 func (f *Filter) use(p netip.Prefix) error {
-	s := f.set
-	lengths := &s.lengths6
-	if p.Addr().Is4() {
-		lengths = &s.lengths4
-	}
-	if slices.Contains(lengths[:], uint32(p.Bits())) {
+	if slices.Contains(f.lengths(family(p)), uint32(p.Bits())) {
 		return nil
 	}
-	free := slices.Index(lengths[:], 0)
+	s := f.set
+	set := s.lengths(family(p))
+	free := slices.Index(set[:], 0)
 	if free < 0 {
 		return fmt.Errorf("%w: prefixes of %d lengths are on it already", ErrFull, lengthsMost)
 	}
-	lengths[free] = uint32(p.Bits())
+	set[free] = uint32(p.Bits())
 	return f.load(s)
 }
 
-// drop makes the program look no more for a length that p was the last to use.
-// The lengths of single clients stay.
-func (f *Filter) drop(p netip.Prefix) error {
-	v4 := p.Addr().Is4()
-	for q := range f.blocks {
-		if q.Bits() == p.Bits() && q.Addr().Is4() == v4 {
-			return nil
-		}
-	}
+// look makes the program look for what is on the lists, and no more: for the
+// lengths in use, that of single clients always, and into the allow list only
+// where it has entries.
+func (f *Filter) look() error {
 	s := f.set
-	lengths := &s.lengths6
-	if v4 {
-		lengths = &s.lengths4
+	s.allow = f.allowed > 0
+	for fam, first := range []int{32, 64} {
+		set := [lengthsMost]uint32{uint32(first)}
+		n := 1
+		for bits, entries := range f.used[fam] {
+			if entries > 0 && bits != first && n < lengthsMost {
+				set[n] = uint32(bits)
+				n++
+			}
+		}
+		*s.lengths(fam) = set
 	}
-	i := slices.Index(lengths[:], uint32(p.Bits()))
-	if i < 1 {
+	if s == f.set {
 		return nil
 	}
-	copy(lengths[i:], lengths[i+1:])
-	lengths[lengthsMost-1] = 0
 	return f.load(s)
 }
+
+// family is 0 for IPv4 and 1 for IPv6.
+func family(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
+func (f *Filter) lengths(family int) []uint32 { return f.set.lengths(family)[:] }
 
 func allowAt(p netip.Prefix) []byte {
 	bits := p.Bits()
@@ -197,11 +221,4 @@ func moment(until time.Time) uint64 {
 		return 0
 	}
 	return max(1, monotonic(until))
-}
-
-func full(err error) error {
-	if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSPC) {
-		return fmt.Errorf("%w: raise packet.entries4 or packet.entries6", ErrFull)
-	}
-	return err
 }

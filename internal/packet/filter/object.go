@@ -29,6 +29,10 @@ const (
 // each costs a look-up a packet.
 const lengthsMost = 4
 
+func mapNames() []string {
+	return []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6}
+}
+
 // ports is a set of ports; a bit each, as has_port in bpf/common.h reads it.
 type ports [8192]byte
 
@@ -44,6 +48,14 @@ type settings struct {
 	lengths6  [lengthsMost]uint32
 	fragments int // a second and processor
 	icmp      int
+}
+
+// lengths are those of a family's prefixes on the block list.
+func (s *settings) lengths(family int) *[lengthsMost]uint32 {
+	if family == 0 {
+		return &s.lengths4
+	}
+	return &s.lengths6
 }
 
 // amplifiers are UDP ports of services that answer more than they are asked,

@@ -1,0 +1,181 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// How is in which mode the program meets an interface's packets.
+type How string
+
+// The modes. Generic ones come after the kernel has made a socket buffer, and
+// cost several times as much: better than nothing, and to be said loudly.
+const (
+	Native  How = "native"
+	Generic How = "generic"
+)
+
+// linkPrefix begins the names of pinned links, the interface's follows.
+const linkPrefix = "link-"
+
+// Attach makes the packets that come in at an interface meet the program, in
+// native mode where the driver can. Attaching anew, also after a restart when
+// the link is pinned, switches from the old program to this one in one step.
+func (f *Filter) Attach(name string) (How, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l, ok := f.links[name]; ok {
+		if err := l.Update(f.program); err != nil {
+			return "", fmt.Errorf("attach the packet filter to %s: %w", name, err)
+		}
+		return f.how[name], nil
+	}
+	at, err := net.InterfaceByName(name)
+	if err != nil {
+		return "", fmt.Errorf("attach the packet filter to %s: no such interface (`ip link` lists them): %w", name, err)
+	}
+	l, how, err := f.takeOver(at)
+	if err == nil && l == nil {
+		l, how, err = f.attach(at)
+	}
+	if err != nil {
+		return "", fmt.Errorf("attach the packet filter to %s: %w", name, err)
+	}
+	f.links[name], f.how[name] = l, how
+	return how, nil
+}
+
+func (f *Filter) attach(at *net.Interface) (link.Link, How, error) {
+	o := link.XDPOptions{Program: f.program, Interface: at.Index, Flags: link.XDPDriverMode}
+	how := Native
+	l, err := link.AttachXDP(o)
+	if err != nil && !errors.Is(err, unix.EBUSY) {
+		o.Flags, how = link.XDPGenericMode, Generic
+		l, err = link.AttachXDP(o)
+	}
+	if errors.Is(err, unix.EBUSY) {
+		return nil, "", fmt.Errorf("another XDP program is there; `ip link set dev %s xdp off` or its own command removes it: %w", at.Name, err)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if f.pins == "" {
+		return l, how, nil
+	}
+	if err := l.Pin(f.linkPin(at.Name, how)); err != nil {
+		l.Close()
+		return nil, "", err
+	}
+	return l, how, nil
+}
+
+func (f *Filter) linkPin(name string, how How) string {
+	return filepath.Join(f.pins, linkPrefix+string(how)+"-"+name)
+}
+
+// takeOver finds the link that an earlier Seawall has pinned. One that belongs
+// to an interface that is gone (a new one may have its name) is removed.
+func (f *Filter) takeOver(at *net.Interface) (link.Link, How, error) {
+	if f.pins == "" {
+		return nil, "", nil
+	}
+	for _, how := range []How{Native, Generic} {
+		l, err := link.LoadPinnedLink(f.linkPin(at.Name, how), nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if info, err := l.Info(); err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == at.Index {
+			if err := l.Update(f.program); err != nil {
+				l.Close()
+				return nil, "", err
+			}
+			return l, how, nil
+		}
+		_ = l.Unpin()
+		l.Close()
+	}
+	return nil, "", nil
+}
+
+// Detach lets all packets of an interface pass unseen again.
+func (f *Filter) Detach(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, ok := f.links[name]
+	if !ok {
+		return nil
+	}
+	delete(f.links, name)
+	var errs []error
+	if f.pins != "" {
+		errs = append(errs, l.Unpin())
+	}
+	if err := errors.Join(append(errs, l.Close())...); err != nil {
+		return fmt.Errorf("detach the packet filter from %s: %w", name, err)
+	}
+	return nil
+}
+
+// Remove detaches whatever is pinned in a folder, with or without a running
+// Seawall, and forgets its lists.
+func Remove(pins string) error {
+	left, err := os.ReadDir(pins)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove the packet filter: %w", err)
+	}
+	var errs []error
+	for _, e := range left {
+		path := filepath.Join(pins, e.Name())
+		if strings.HasPrefix(e.Name(), linkPrefix) {
+			// A link may be held by a process: detach it as well.
+			if l, err := link.LoadPinnedLink(path, nil); err == nil {
+				errs = append(errs, ignore(l.Detach(), ebpf.ErrNotSupported))
+				l.Close()
+			}
+		}
+		errs = append(errs, os.Remove(path))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove the packet filter: %w", err)
+	}
+	return nil
+}
+
+func ignore(err, what error) error {
+	if errors.Is(err, what) {
+		return nil
+	}
+	return err
+}
+
+// pinsFolder makes the folder for pins, which must lie in the kernel's file
+// system for them.
+func pinsFolder(path string) error {
+	const magic = 0xcafe4a11 // BPF_FS_MAGIC of linux/magic.h
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return err
+	}
+	if st.Type != magic {
+		return fmt.Errorf("%w: %s is not in a BPF file system (`mount -t bpf bpf /sys/fs/bpf` mounts it)", ErrUnsupported, path)
+	}
+	return nil
+}
