@@ -80,6 +80,7 @@ func TestSurvivesKill(t *testing.T) {
 			f := made(t, pins)
 			attach(t, f)
 			block(t, f, netip.MustParsePrefix("198.18.0.0/24"), false)
+			block(t, f, peers[0], false)
 			fmt.Println("holds")
 			time.Sleep(time.Minute)
 			return
@@ -111,8 +112,12 @@ func TestSurvivesKill(t *testing.T) {
 		if reaches(t, ownAddr+":80", absent) {
 			t.Error("reached after another took over")
 		}
-		if err := f.Unblock(netip.MustParsePrefix("198.18.0.0/24")); err != nil || !reaches(t, ownAddr+":80", soon) {
-			t.Errorf("the list was not taken over: %v", err)
+		// The network and the client are on its list, and are taken off it.
+		if err := f.Unblock(netip.MustParsePrefix("198.18.0.0/24")); err != nil || reaches(t, ownAddr+":80", absent) {
+			t.Errorf("the client is not on the list that was taken over: %v", err)
+		}
+		if err := f.Unblock(peers[0]); err != nil || !reaches(t, ownAddr+":80", soon) {
+			t.Errorf("not reached when unblocked after a take-over: %v", err)
 		}
 		// With other sizes the old maps do not fit: new ones, and no gap.
 		f.Close()
@@ -213,7 +218,7 @@ func TestSweepTakesWhatIsOver(t *testing.T) {
 	if err := f.Allow(over, time.Now().Add(20*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(40 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond)
 	if n, err := f.Sweep(); err != nil || n != 2 {
 		t.Errorf("took %d, %v", n, err)
 	}

@@ -1,7 +1,9 @@
 package packet
 
 import (
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -90,7 +92,7 @@ func TestBlockEnds(t *testing.T) {
 	if passes(t, f, client4.String()) {
 		t.Error("passes at once")
 	}
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond)
 	if !passes(t, f, client4.String()) {
 		t.Error("is stopped after its time")
 	}
@@ -137,8 +139,8 @@ func TestListsSayWhatTheyCannot(t *testing.T) {
 			t.Errorf("%v was taken", bad)
 		}
 	}
-	for i, p := range []string{"198.18.0.0/16", "198.18.0.0/17", "198.18.0.0/18", "198.18.0.0/19"} {
-		if err := f.Block(netip.MustParsePrefix(p), time.Time{}, false); errors.Is(err, filter.ErrFull) != (i == 3) {
+	for i, p := range []string{"198.18.0.0/16", "198.18.0.0/17", "198.18.0.0/18", "198.18.0.0/19", "198.18.0.0/20"} {
+		if err := f.Block(netip.MustParsePrefix(p), time.Time{}, false); errors.Is(err, filter.ErrFull) != (i == 4) {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
@@ -151,5 +153,64 @@ func TestListsSayWhatTheyCannot(t *testing.T) {
 	}
 	if err := f.Unblock(netip.MustParsePrefix("203.0.113.0/24")); err != nil {
 		t.Errorf("taking off what was not on: %v", err)
+	}
+}
+
+// As many clients as were configured find room, whatever their addresses, and
+// none is mixed up with another.
+func TestFullTables(t *testing.T) {
+	cfg := filter.DefaultConfig()
+	f := load(t, nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	clients := map[netip.Prefix]bool{}
+	for v4 := 0; v4 < cfg.Entries4; {
+		a := netip.AddrFrom4([4]byte{198, byte(random.Uint32()), byte(random.Uint32()), byte(random.Uint32())})
+		if p := netip.PrefixFrom(a, 32); !clients[p] {
+			clients[p] = true
+			v4++
+		}
+	}
+	for v6 := 0; v6 < cfg.Entries6; {
+		a := [16]byte{0x20, 1, 0x0d, 0xb8}
+		binary.BigEndian.PutUint32(a[4:], random.Uint32())
+		if p := netip.PrefixFrom(netip.AddrFrom16(a), 64); !clients[p] {
+			clients[p] = true
+			v6++
+		}
+	}
+	for p := range clients {
+		block(t, f, p, false)
+	}
+	for _, one := range []string{"203.0.113.1/32", "2001:db9::/64"} {
+		if err := f.Block(netip.MustParsePrefix(one), time.Time{}, false); !errors.Is(err, filter.ErrFull) {
+			t.Errorf("one more than configured: %v", err)
+		}
+	}
+	shown := 0
+	for p := range clients {
+		if shown++; shown > 3000 {
+			break
+		}
+		if passed, err := f.Try(ackFrom(p.Addr())); passed || err != nil {
+			t.Fatalf("%v passes (%v)", p, err)
+		}
+		if next := p.Addr().Next(); p.Bits() == 32 && !clients[netip.PrefixFrom(next, 32)] {
+			if passed, err := f.Try(ackFrom(next)); !passed || err != nil {
+				t.Fatalf("%v, which is not blocked, is stopped (%v)", next, err)
+			}
+		}
+	}
+	for p := range clients {
+		if err := f.Unblock(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p := range clients {
+		if passed, err := f.Try(ackFrom(p.Addr())); !passed || err != nil {
+			t.Fatalf("%v is still blocked (%v)", p, err)
+		}
+		if shown--; shown == 0 {
+			break
+		}
 	}
 }

@@ -17,13 +17,14 @@ type Config struct {
 	// through.
 	FragmentRate int `yaml:"fragment_rate"`
 	ICMPRate     int `yaml:"icmp_rate"`
-	// Entries4 and Entries6 are how many prefixes the block list holds. The
-	// kernel takes about 100 bytes for each at the start.
+	// Entries4 and Entries6 are how many clients (IPv4 addresses, IPv6 /64s) the
+	// block list holds. The kernel takes 12 to 24, and 24 to 48, bytes for each
+	// at the start.
 	Entries4 int `yaml:"entries4"`
 	Entries6 int `yaml:"entries6"`
 }
 
-// DefaultConfig suits a small server: about 8 MiB of the kernel's memory.
+// DefaultConfig suits a small server: about 4 MiB of the kernel's memory.
 func DefaultConfig() Config {
 	return Config{
 		Malformed: Enforce, Reflected: Enforce, Fragments: Enforce, ICMP: Enforce, Block: Enforce,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -41,7 +42,9 @@ type Filter struct {
 	program *ebpf.Program
 	links   map[string]link.Link // by interface
 	how     map[string]How
-	used    [2][129]int // entries of the block list, by family (0: IPv4) and length
+	tables  [2]table    // blocked clients, by family (0: IPv4)
+	clients [2]int      // how many
+	used    [2][129]int // other entries of the block list, by length
 	allowed int         // entries of the allow list
 }
 
@@ -65,7 +68,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 		links: map[string]link.Link{}, how: map[string]How{},
 		set: settings{
 			modes: cfg.modes(), anySource: g.Loopback,
-			lengths4: [lengthsMost]uint32{32}, lengths6: [lengthsMost]uint32{64},
+			seed: rand.Uint64() | 1, buckets: [2]uint32{buckets(cfg.Entries4, 8), buckets(cfg.Entries6, 16)},
 			fragments: cfg.FragmentRate, icmp: cfg.ICMPRate,
 		},
 	}
@@ -74,6 +77,9 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	}
 	for _, p := range g.UDP {
 		f.set.udp.add(p)
+	}
+	if err := f.inherit(); err != nil {
+		return nil, err
 	}
 	if err := f.load(f.set); err != nil {
 		f.Close()
@@ -89,7 +95,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 // load puts a program with other constants in the place of the present one,
 // over the same maps. It needs mu, or nobody else having f yet.
 func (f *Filter) load(s settings) error {
-	spec, err := s.spec(f.cfg.Entries4, f.cfg.Entries6)
+	spec, err := s.spec()
 	if err != nil {
 		return err
 	}
@@ -110,6 +116,15 @@ func (f *Filter) load(s settings) error {
 		if f.maps[name] == nil {
 			f.maps[name] = c.DetachMap(name)
 		}
+	}
+	var err4, err6 error
+	if f.tables[0].memory == nil {
+		f.tables[0], err4 = tableOf(f.maps[mapClients4], s.seed, 4, 8)
+		f.tables[1], err6 = tableOf(f.maps[mapClients6], s.seed, 8, 16)
+	}
+	if err := errors.Join(err4, err6); err != nil {
+		program.Close()
+		return err
 	}
 	for name, l := range f.links {
 		if err := l.Update(program); err != nil {
@@ -151,14 +166,38 @@ func (f *Filter) collect(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
 	return ebpf.NewCollectionWithOptions(spec, o)
 }
 
+// vouch is struct vouch of bpf/common.h.
+type vouch struct{ Until, Seed uint64 }
+
+// inherit learns the seed of the tables that an earlier process has pinned.
+func (f *Filter) inherit() error {
+	if f.pins == "" {
+		return nil
+	}
+	m, err := ebpf.LoadPinnedMap(filepath.Join(f.pins, mapLease), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the packet filter's lease: %w", err)
+	}
+	defer m.Close()
+	var v vouch
+	// What cannot be read is of another shape, and will be replaced.
+	if err := m.Lookup(uint32(0), &v); err == nil && v.Seed&1 == 1 {
+		f.set.seed = v.Seed
+	}
+	return nil
+}
+
 // Renew prolongs the lease: for d from now on, packets are stopped even if
 // nobody is heard of.
 func (f *Filter) Renew(d time.Duration) error {
-	until := uint64(0)
+	v := vouch{Seed: f.set.seed}
 	if d > 0 {
-		until = monotonic(time.Now().Add(d))
+		v.Until = monotonic(time.Now().Add(d))
 	}
-	if err := f.maps[mapLease].Put(uint32(0), until); err != nil {
+	if err := f.maps[mapLease].Put(uint32(0), v); err != nil {
 		return fmt.Errorf("renew the packet filter's lease: %w", err)
 	}
 	return nil

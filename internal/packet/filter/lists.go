@@ -26,14 +26,10 @@ type (
 		Address [16]byte
 		Bits    uint64
 	}
-	blocked struct {
-		Until uint64
-		Flags uint32
-		_     uint32
-	}
 )
 
-const byPerson = 1
+// The lengths of single clients, which stand in the tables.
+const client4, client6 = 32, 64
 
 // proper returns the prefix as lists keep it: masked, and IPv4 as IPv4.
 func proper(p netip.Prefix) (netip.Prefix, error) {
@@ -52,39 +48,70 @@ func proper(p netip.Prefix) (netip.Prefix, error) {
 	return p, nil
 }
 
-func (f *Filter) blockAt(p netip.Prefix) (*ebpf.Map, any) {
+// client returns the table and the key of a prefix that is one client.
+func (f *Filter) client(p netip.Prefix) (t *table, key uint64, ok bool) {
+	switch a := p.Addr(); {
+	case a.Is4() && p.Bits() == client4:
+		b := a.As4()
+		return &f.tables[0], uint64(binary.NativeEndian.Uint32(b[:])), true
+	case a.Is6() && p.Bits() == client6:
+		b := a.As16()
+		return &f.tables[1], binary.NativeEndian.Uint64(b[:]), true
+	}
+	return nil, 0, false
+}
+
+// wider returns the map and the key of any other prefix.
+func (f *Filter) wider(p netip.Prefix) (*ebpf.Map, any) {
 	if p.Addr().Is4() {
 		return f.maps[mapBlock4], block4Key{p.Addr().As4(), uint32(p.Bits())}
 	}
 	return f.maps[mapBlock6], block6Key{p.Addr().As16(), uint64(p.Bits())}
 }
 
-// Block stops all packets from a prefix to protected ports until a moment; the
-// zero Time is for ever. What a person ordered stands when the lease is over.
-// Blocking a prefix anew replaces what was said of it.
-func (f *Filter) Block(p netip.Prefix, until time.Time, person bool) error {
+// Block stops all packets from a prefix to protected ports until a moment (to
+// a seventh of a second); the zero Time is for ever. What a person ordered
+// stands when the lease is over. Blocking a prefix anew replaces what was said
+// of it.
+func (f *Filter) Block(p netip.Prefix, end time.Time, person bool) error {
 	p, err := proper(p)
 	if err != nil {
 		return fmt.Errorf("block: %w", err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.use(p); err != nil {
+	if err := f.block(p, untilOf(end, person)); err != nil {
 		return fmt.Errorf("block %v: %w", p, err)
-	}
-	v := blocked{Until: moment(until)}
-	if person {
-		v.Flags = byPerson
-	}
-	m, key := f.blockAt(p)
-	added, err := put(m, key, v)
-	if err != nil {
-		return fmt.Errorf("block %v: %w", p, err)
-	}
-	if added {
-		f.used[family(p)][p.Bits()]++
 	}
 	return nil
+}
+
+func (f *Filter) block(p netip.Prefix, u until) error {
+	t, key, single := f.client(p)
+	if !single {
+		if err := f.use(p); err != nil {
+			return err
+		}
+		m, key := f.wider(p)
+		added, err := put(m, key, u)
+		if added {
+			f.used[family(p)][p.Bits()]++
+		}
+		return err
+	}
+	if key == 0 {
+		return errors.New("no packets come from there")
+	}
+	added, err := t.set(key, u)
+	if added {
+		f.clients[family(p)]++
+	}
+	if most := []int{f.cfg.Entries4, f.cfg.Entries6}[family(p)]; f.clients[family(p)] > most {
+		_, err = t.remove(key)
+		f.clients[family(p)]--
+		return errors.Join(fmt.Errorf("%w: it holds %d clients", ErrFull, most), err)
+	}
+	return err
 }
 
 // Unblock takes a prefix off the block list; one that is not on it is no error.
@@ -95,7 +122,17 @@ func (f *Filter) Unblock(p netip.Prefix) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m, key := f.blockAt(p)
+	if t, key, single := f.client(p); single {
+		was, err := t.remove(key)
+		if err != nil {
+			return fmt.Errorf("unblock %v: %w", p, err)
+		}
+		if was {
+			f.clients[family(p)]--
+		}
+		return nil
+	}
+	m, key := f.wider(p)
 	switch err := m.Delete(key); {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return nil
@@ -108,14 +145,14 @@ func (f *Filter) Unblock(p netip.Prefix) error {
 
 // Allow lets all packets from a prefix pass until a moment, whatever else is
 // said of them; the zero Time is for ever.
-func (f *Filter) Allow(p netip.Prefix, until time.Time) error {
+func (f *Filter) Allow(p netip.Prefix, end time.Time) error {
 	p, err := proper(p)
 	if err != nil {
 		return fmt.Errorf("allow: %w", err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	added, err := put(f.maps[mapAllow], allowAt(p), moment(until))
+	added, err := put(f.maps[mapAllow], allowAt(p), untilOf(end, true))
 	if err != nil {
 		return fmt.Errorf("allow %v: %w", p, err)
 	}
@@ -166,23 +203,23 @@ func (f *Filter) use(p netip.Prefix) error {
 	set := s.lengths(family(p))
 	free := slices.Index(set[:], 0)
 	if free < 0 {
-		return fmt.Errorf("%w: prefixes of %d lengths are on it already", ErrFull, lengthsMost)
+		return fmt.Errorf("%w: prefixes of %d lengths besides single clients are on it already", ErrFull, lengthsMost)
 	}
 	set[free] = uint32(p.Bits())
 	return f.load(s)
 }
 
 // look makes the program look for what is on the lists, and no more: for the
-// lengths in use, that of single clients always, and into the allow list only
+// lengths in use beside those of single clients, and into the allow list only
 // where it has entries.
 func (f *Filter) look() error {
 	s := f.set
 	s.allow = f.allowed > 0
-	for fam, first := range []int{32, 64} {
-		set := [lengthsMost]uint32{uint32(first)}
-		n := 1
+	for fam := range f.used {
+		var set [lengthsMost]uint32
+		n := 0
 		for bits, entries := range f.used[fam] {
-			if entries > 0 && bits != first && n < lengthsMost {
+			if entries > 0 && n < lengthsMost {
 				set[n] = uint32(bits)
 				n++
 			}
@@ -213,12 +250,4 @@ func allowAt(p netip.Prefix) []byte {
 	key := binary.NativeEndian.AppendUint32(nil, uint32(bits))
 	a := p.Addr().As16()
 	return append(key, a[:]...)
-}
-
-// moment is until when an entry stands; 0 for ever.
-func moment(until time.Time) uint64 {
-	if until.IsZero() {
-		return 0
-	}
-	return max(1, monotonic(until))
 }

@@ -23,14 +23,16 @@ const (
 	mapAllow    = "allow"
 	mapBlock4   = "block4"
 	mapBlock6   = "block6"
+	mapClients4 = "clients4"
+	mapClients6 = "clients6"
 )
 
-// lengthsMost is how many prefix lengths a family can have on the block list:
-// each costs a look-up a packet.
+// lengthsMost is how many prefix lengths a family can have on the block list,
+// besides that of single clients: each costs a look-up a packet.
 const lengthsMost = 4
 
 func mapNames() []string {
-	return []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6}
+	return []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6}
 }
 
 // ports is a set of ports; a bit each, as has_port in bpf/common.h reads it.
@@ -44,6 +46,8 @@ type settings struct {
 	tcp, udp  ports
 	anySource bool
 	allow     bool
+	seed      uint64 // odd
+	buckets   [2]uint32
 	lengths4  [lengthsMost]uint32
 	lengths6  [lengthsMost]uint32
 	fragments int // a second and processor
@@ -73,13 +77,13 @@ func amplifiers() (p ports) {
 }
 
 // spec reads the object and sets its constants.
-func (s *settings) spec(entries4, entries6 int) (*ebpf.CollectionSpec, error) {
+func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	if err != nil {
 		return nil, fmt.Errorf("read the packet filter's object: %w", err)
 	}
-	spec.Maps[mapBlock4].MaxEntries = uint32(entries4)
-	spec.Maps[mapBlock6].MaxEntries = uint32(entries6)
+	spec.Maps[mapClients4].MaxEntries = s.buckets[0]
+	spec.Maps[mapClients6].MaxEntries = s.buckets[1]
 	var on, dry uint32
 	for r, m := range s.modes {
 		if m != Off {
@@ -93,6 +97,7 @@ func (s *settings) spec(entries4, entries6 int) (*ebpf.CollectionSpec, error) {
 		"rungs_on": on, "dry_runs": dry,
 		"tcp_ports": s.tcp, "udp_ports": s.udp, "amplifiers": amplifiers(),
 		"any_source": one(s.anySource), "allow_some": one(s.allow),
+		"seed": s.seed, "buckets4": s.buckets[0] - 1, "buckets6": s.buckets[1] - 1,
 		"lengths4": s.lengths4, "lengths6": s.lengths6,
 		"fragment_gap": gap(s.fragments), "icmp_gap": gap(s.icmp),
 	} {

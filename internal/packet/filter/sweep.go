@@ -31,7 +31,7 @@ func (f *Filter) recall() error {
 }
 
 func (f *Filter) entries() int {
-	n := f.allowed
+	n := f.allowed + f.clients[0] + f.clients[1]
 	for _, lengths := range f.used {
 		for _, entries := range lengths {
 			n += entries
@@ -46,13 +46,14 @@ func (f *Filter) recount() error {
 	var used [2][129]int
 	allowed := 0
 	err := errors.Join(
-		each(f.maps[mapBlock4], func(k block4Key, v blocked) bool { return !over(v.Until, now) && k.Bits <= 32 },
-			func(k block4Key) { used[0][k.Bits]++ }),
-		each(f.maps[mapBlock6], func(k block6Key, v blocked) bool { return !over(v.Until, now) && k.Bits <= 128 },
-			func(k block6Key) { used[1][k.Bits]++ }),
-		each(f.maps[mapAllow], func(_ [20]byte, until uint64) bool { return !over(until, now) },
-			func([20]byte) { allowed++ }),
+		each(f.maps[mapBlock4], now, func(k block4Key) { used[0][min(k.Bits, 128)]++ }),
+		each(f.maps[mapBlock6], now, func(k block6Key) { used[1][min(k.Bits, 128)]++ }),
+		each(f.maps[mapAllow], now, func([20]byte) { allowed++ }),
 	)
+	for i := range f.tables {
+		left, e := f.tables[i].sweep(now)
+		f.clients[i], err = left, errors.Join(err, e)
+	}
 	if err != nil {
 		return fmt.Errorf("read the packet filter's lists: %w", err)
 	}
@@ -60,38 +61,26 @@ func (f *Filter) recount() error {
 	return nil
 }
 
-func over(until, now uint64) bool { return until != 0 && until <= now }
-
-// each counts the entries of a map that stand and deletes the others.
-func each[K comparable, V any](m *ebpf.Map, stands func(K, V) bool, count func(K)) error {
-	const most = 1 << 12 // remembered at a time
-	for {
-		var k K
-		var v V
-		var gone []K
-		it := m.Iterate()
-		for len(gone) < most && it.Next(&k, &v) {
-			if !stands(k, v) {
-				gone = append(gone, k)
-			}
+// each deletes the entries of a map that are over and counts the others.
+func each[K comparable](m *ebpf.Map, now uint64, count func(K)) error {
+	var k K
+	var u until
+	var gone []K // a map has a few thousand entries
+	it := m.Iterate()
+	for it.Next(&k, &u) {
+		if u.over(now) {
+			gone = append(gone, k)
+		} else {
+			count(k)
 		}
-		if err := it.Err(); err != nil {
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	for _, k := range gone {
+		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
-		for _, k := range gone {
-			if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return err
-			}
-		}
-		if len(gone) < most {
-			break
-		}
 	}
-	var k K
-	var v V
-	it := m.Iterate()
-	for it.Next(&k, &v) {
-		count(k)
-	}
-	return it.Err()
+	return nil
 }

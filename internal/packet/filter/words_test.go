@@ -9,8 +9,8 @@ import (
 
 // The numbers of rungs and reasons are those of the program.
 func TestWordsAreThoseOfTheProgram(t *testing.T) {
-	set := settings{}
-	spec, err := set.spec(1024, 1024)
+	set := settings{buckets: [2]uint32{1, 1}}
+	spec, err := set.spec()
 	if err != nil {
 		t.Fatal(err)
 	}

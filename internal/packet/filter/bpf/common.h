@@ -62,7 +62,9 @@ const volatile __u8 udp_ports[8192];
 const volatile __u8 amplifiers[8192]; // UDP source ports of services used to amplify
 const volatile __u8 any_source;       // 1: addresses of loopback may come in (tests on lo)
 const volatile __u8 allow_some;       // 1: the allow list has entries
-const volatile __u32 lengths4[4];     // prefix lengths used on the block list, 0 ends them
+const volatile __u64 seed;            // odd, and nobody's business
+const volatile __u32 buckets4, buckets6; // how many, less one; powers of two
+const volatile __u32 lengths4[4];     // other prefix lengths on the block list, 0 ends them
 const volatile __u32 lengths6[4];
 const volatile __u64 fragment_gap; // nanoseconds between two fragments, a processor
 const volatile __u64 icmp_gap;     // the same for ICMP
@@ -131,13 +133,17 @@ struct {
 	__type(value, struct tallies);
 } counts SEC(".maps");
 
-// lease is until when the daemon has vouched for its rules, in nanoseconds of
-// the monotonic clock.
+// vouch is until when the daemon has vouched for its rules, in nanoseconds of
+// the monotonic clock; and, for the next daemon, the seed of the tables.
+struct vouch {
+	__u64 until, seed;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct vouch);
 } lease SEC(".maps");
 
 // Clock ticks of a few milliseconds are fine enough for leases, bans and

@@ -25,8 +25,8 @@ RUNG int stop(struct packet *p, enum rung r, __u32 reason, int by_person)
 		return GO_ON;
 	}
 	if (!by_person) {
-		__u64 *until = bpf_map_lookup_elem(&lease, &zero);
-		if (!until || *until < now(p)) {
+		struct vouch *v = bpf_map_lookup_elem(&lease, &zero);
+		if (!v || v->until < now(p)) {
 			count(p, PASS_LEASE, 1);
 			return GO_ON;
 		}

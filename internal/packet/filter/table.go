@@ -1,0 +1,184 @@
+package filter
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+)
+
+// bucketBytes is the size of a bucket: a cache line.
+const bucketBytes = 64
+
+// until says until when an entry stands: ticks of the kernel's monotonic clock,
+// and in the highest bit whether a person ordered it. 0 is no entry.
+type until uint32
+
+const (
+	tick     = 1 << 27 // nanoseconds
+	byPerson = until(1 << 31)
+	forEver  = byPerson - 1
+)
+
+// untilOf rounds up, and takes what is nine years away for for ever.
+func untilOf(t time.Time, person bool) until {
+	u := forEver
+	if !t.IsZero() {
+		u = until(min(uint64(forEver), monotonic(t)/tick+1))
+	}
+	if person {
+		u |= byPerson
+	}
+	return u
+}
+
+// over says whether its time has passed at now, in nanoseconds.
+func (u until) over(now uint64) bool {
+	u &^= byPerson
+	return u != forEver && uint64(u) <= now/tick
+}
+
+// table is a family's blocked clients, in memory that the program reads while
+// it is written: each word is written at once. A key is an IPv4 address, or the
+// upper half of an IPv6 address, as the processor reads it from the packet.
+type table struct {
+	memory *ebpf.Memory
+	mask   uint64 // buckets, less one
+	seed   uint64
+	slots  int // entries of a bucket
+	key    int // bytes of a key
+	size   int // bytes of an entry: the key, the until, and nothing
+}
+
+// buckets is how many buckets hold n entries of size bytes: with half of them
+// empty and two to choose from, none runs over.
+func buckets(n, size int) uint32 {
+	b := uint32(1)
+	for int(b)*bucketBytes < n*size*3/2 {
+		b <<= 1
+	}
+	return b
+}
+
+func tableOf(m *ebpf.Map, seed uint64, key, size int) (table, error) {
+	memory, err := m.Memory()
+	if err != nil {
+		return table{}, fmt.Errorf("map the packet filter's table: %w", err)
+	}
+	return table{memory, uint64(m.MaxEntries() - 1), seed, bucketBytes / size, key, size}, nil
+}
+
+// places are the two buckets of a key; mix in bpf/lists.h does the same.
+func (t *table) places(key uint64) [2]int64 {
+	h := key * t.seed
+	h ^= h >> 32
+	h *= 0x9e3779b97f4a7c15
+	return [2]int64{int64(h >> 40 & t.mask), int64(h & 0xffffff & t.mask)}
+}
+
+func (t *table) at(bucket int64, slot int) int64 { return bucket*bucketBytes + int64(slot*t.size) }
+
+func (t *table) read(at int64) (key uint64, u until, err error) {
+	var b [16]byte
+	if _, err := t.memory.ReadAt(b[:t.size], at); err != nil {
+		return 0, 0, err
+	}
+	if t.key == 4 {
+		return uint64(binary.NativeEndian.Uint32(b[:])), until(binary.NativeEndian.Uint32(b[4:])), nil
+	}
+	return binary.NativeEndian.Uint64(b[:]), until(binary.NativeEndian.Uint32(b[8:])), nil
+}
+
+func (t *table) writeKey(at int64, key uint64) error {
+	b := binary.NativeEndian.AppendUint64(nil, key)
+	if t.key == 4 {
+		b = binary.NativeEndian.AppendUint32(nil, uint32(key))
+	}
+	_, err := t.memory.WriteAt(b, at)
+	return err
+}
+
+func (t *table) writeUntil(at int64, u until) error {
+	_, err := t.memory.WriteAt(binary.NativeEndian.AppendUint32(nil, uint32(u)), at+int64(t.key))
+	return err
+}
+
+// find looks for a key and for a free place, in the emptier of its buckets.
+func (t *table) find(key uint64) (here, free int64, err error) {
+	here, free = -1, -1
+	most := 0
+	for _, bucket := range t.places(key) {
+		empty, first := 0, int64(-1)
+		for i := range t.slots {
+			at := t.at(bucket, i)
+			k, u, err := t.read(at)
+			switch {
+			case err != nil:
+				return -1, -1, err
+			case u == 0:
+				if empty++; first < 0 {
+					first = at
+				}
+			case k == key:
+				return at, -1, nil
+			}
+		}
+		if empty > most {
+			most, free = empty, first
+		}
+	}
+	return here, free, nil
+}
+
+// set makes a key stand, and says whether it did not before.
+func (t *table) set(key uint64, u until) (added bool, err error) {
+	here, free, err := t.find(key)
+	switch {
+	case err != nil:
+		return false, err
+	case here >= 0:
+		return false, t.writeUntil(here, u)
+	case free < 0:
+		return false, ErrFull
+	}
+	if err := t.writeKey(free, key); err != nil {
+		return false, err
+	}
+	return true, t.writeUntil(free, u)
+}
+
+// remove takes a key out, and says whether it was there.
+func (t *table) remove(key uint64) (bool, error) {
+	here, _, err := t.find(key)
+	if err != nil || here < 0 {
+		return false, err
+	}
+	return true, t.clear(here)
+}
+
+func (t *table) clear(at int64) error {
+	if err := t.writeUntil(at, 0); err != nil {
+		return err
+	}
+	return t.writeKey(at, 0)
+}
+
+// sweep takes out what is over and returns how many entries are left.
+func (t *table) sweep(now uint64) (left int, err error) {
+	for at := int64(0); at < int64(t.memory.Size()); at += int64(t.size) {
+		_, u, err := t.read(at)
+		switch {
+		case err != nil:
+			return left, err
+		case u == 0:
+		case u.over(now):
+			if err := t.clear(at); err != nil {
+				return left, err
+			}
+		default:
+			left++
+		}
+	}
+	return left, nil
+}
