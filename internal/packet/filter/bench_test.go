@@ -159,7 +159,6 @@ type path struct {
 	program *ebpf.Program
 	frame   []byte
 	stops   bool
-	loop    int // the path that shows what its wrapping costs
 	runs    []time.Duration
 }
 
