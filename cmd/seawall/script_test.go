@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,15 +51,25 @@ func site(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("SITE", "http://"+l.Addr().String())
 }
 
-// ports puts free ports into the variables named.
+// tried is how many ports were looked at.
+var tried atomic.Int64
+
+// ports puts free ports into the variables named, each given once. They lie below
+// those that the kernel gives to whoever asks for any, or another script's site or
+// a connection could have one before it is listened on.
 func ports(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		ts.Check(err)
-		ts.Setenv(name, port)
-		defer l.Close()
+		for {
+			port := strconv.FormatInt(20_000+(int64(os.Getpid())*50+tried.Add(1))%10_000, 10)
+			l, err := net.Listen("tcp", "127.0.0.1:"+port)
+			if errors.Is(err, syscall.EADDRINUSE) {
+				continue
+			}
+			ts.Check(err)
+			ts.Check(l.Close())
+			ts.Setenv(name, port)
+			break
+		}
 	}
 }
 

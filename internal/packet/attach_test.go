@@ -189,8 +189,18 @@ func TestSwitchUnderFlood(t *testing.T) {
 			t.Fatal("the flood does not arrive when nothing is blocked")
 		}
 		block(t, f, peers[0], false)
-		time.Sleep(50 * time.Millisecond) // for what is on its way
-		before, from := got.Load(), sent.Load()
+		// What is on its way, or waits in the socket, is read first.
+		before := got.Load()
+		for still, end := 0, time.Now().Add(2*soon); still < 30; still++ {
+			time.Sleep(10 * time.Millisecond)
+			if n := got.Load(); n != before {
+				before, still = n, 0
+			}
+			if time.Now().After(end) {
+				t.Fatal("the flood still arrives when it is blocked")
+			}
+		}
+		from := sent.Load()
 		for i := range 20 { // each loads another program
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, 0}), 16+i%10)
 			block(t, f, p, false)
@@ -210,15 +220,16 @@ func TestSwitchUnderFlood(t *testing.T) {
 func TestSweepTakesWhatIsOver(t *testing.T) {
 	f := load(t, nil)
 	over, stands := netip.MustParsePrefix("198.18.7.0/24"), netip.MustParsePrefix("198.18.8.8/32")
-	for p, until := range map[netip.Prefix]time.Time{over: time.Now().Add(20 * time.Millisecond), stands: time.Now().Add(time.Hour)} {
+	soonOver := time.Now().Add(time.Second) // what is over when it comes is not taken
+	for p, until := range map[netip.Prefix]time.Time{over: soonOver, stands: time.Now().Add(time.Hour)} {
 		if err := f.Block(p, until, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := f.Allow(over, time.Now().Add(20*time.Millisecond)); err != nil {
+	if err := f.Allow(over, soonOver); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(time.Until(soonOver) + 200*time.Millisecond)
 	if n, err := f.Sweep(); err != nil || n != 2 {
 		t.Errorf("took %d, %v", n, err)
 	}

@@ -131,10 +131,13 @@ func TestKilledInTheMiddleOfAnAttack(t *testing.T) {
 	stop := attack(t, w)
 	noticed := until(t, 15*time.Second, "a mitigation by the machine", func() bool { return w.byMachine() > 0 })
 	w.order("ban", "192.0.2.66", "--for", "1h", "--note", "before the crash")
-	time.Sleep(150 * time.Millisecond) // what is promised is 100
+	// What is promised is 100 ms, which the journal's own tests look at; here the
+	// flood leaves the disk and the processors little time.
+	const onDisk = time.Second
+	time.Sleep(onDisk)
 	var before []listed
 	for _, m := range w.mitigations() {
-		if time.Since(m.From) > 150*time.Millisecond {
+		if time.Since(m.From) > onDisk {
 			before = append(before, m)
 		}
 	}
@@ -163,7 +166,7 @@ func TestKilledInTheMiddleOfAnAttack(t *testing.T) {
 		t.Errorf("the banned address: %s", resp.Status)
 	}
 	// The cookie is still read: the visit counts as one with a clearance.
-	until(t, 5*time.Second, "a clearance from before the crash is read", func() bool {
+	until(t, 15*time.Second, "a clearance from before the crash is read", func() bool {
 		fetch(t, "GET", w.url("/page"), "", "Cookie: seawall="+cookie, "User-Agent: Mozilla/5.0", "Accept: text/html", "X-Forwarded-For: 198.51.100.9")
 		return proven(w) > 0
 	})
@@ -207,7 +210,7 @@ func TestOffUnderLoad(t *testing.T) {
 		resp, _ := fetch(t, "GET", w.url("/sink"), "", "X-Forwarded-For: 192.0.2.66")
 		return resp.StatusCode == 403
 	}
-	until(t, time.Second, "banned", banned)
+	until(t, 5*time.Second, "banned", banned)
 	until(t, 15*time.Second, "a mitigation by the machine", func() bool { return w.byMachine() > 0 })
 	began := time.Now()
 	w.order("off")
@@ -227,13 +230,19 @@ func TestOffUnderLoad(t *testing.T) {
 		}
 		return n
 	}
-	before := refused()
+	before := -1.0
+	until(t, 5*time.Second, "what was being refused has been counted", func() bool {
+		last := before
+		before = refused()
+		time.Sleep(100 * time.Millisecond)
+		return before == last
+	})
 	time.Sleep(500 * time.Millisecond)
 	if n := refused() - before; n > 0 {
 		t.Errorf("%v visits were refused while off", n)
 	}
 	w.order("on")
-	until(t, time.Second, "banned again", banned)
+	until(t, 5*time.Second, "banned again", banned)
 }
 
 type verdict struct {

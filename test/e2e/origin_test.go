@@ -18,7 +18,8 @@ import (
 // origin is a web site that remembers what reached it.
 type origin struct {
 	url   string
-	conns atomic.Int64 // connections accepted
+	conns atomic.Int64  // connections accepted
+	more  chan struct{} // lets /steps send an event
 	http  *http.Server
 
 	mu   sync.Mutex
@@ -28,7 +29,7 @@ type origin struct {
 // newOrigin starts a site. Its pages do one odd thing each.
 func newOrigin(t testing.TB) *origin {
 	t.Helper()
-	o := &origin{}
+	o := &origin{more: make(chan struct{}, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +46,7 @@ func newOrigin(t testing.TB) *origin {
 	m.HandleFunc("/trailers", trailers)
 	m.HandleFunc("/file", file)
 	m.HandleFunc("/events", events)
+	m.HandleFunc("/steps", o.steps)
 	m.HandleFunc("/early", early)
 	m.HandleFunc("/slow", slow)
 	m.HandleFunc("/ws", ws)
@@ -163,8 +165,17 @@ func file(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "file.txt", time.Unix(1_700_000_000, 0), strings.NewReader("0123456789"))
 }
 
-// events sends one event, and another each time a body of the query says so.
+// events sends ten events a second.
 func events(w http.ResponseWriter, r *http.Request) {
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	stream(w, r, t.C)
+}
+
+// steps sends one event, and another whenever more says so.
+func (o *origin) steps(w http.ResponseWriter, r *http.Request) { stream(w, r, o.more) }
+
+func stream[T any](w http.ResponseWriter, r *http.Request, next <-chan T) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for i := 0; ; i++ {
 		fmt.Fprintf(w, "data: %d %d\n\n", i, time.Now().UnixNano())
@@ -174,7 +185,7 @@ func events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-time.After(100 * time.Millisecond):
+		case <-next:
 		}
 	}
 }

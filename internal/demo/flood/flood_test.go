@@ -118,7 +118,10 @@ func TestRunCounts(t *testing.T) {
 	if sum := c.Answered + c.Refused + c.Failed + c.Errors; sum != c.Sent || int(sum) != n {
 		t.Errorf("%d answers for %d sent, the server counted %d: %+v", sum, c.Sent, n, c)
 	}
-	if c.Answered < 40 || c.Refused < 20 || c.Failed < 20 || c.Dials > 10 {
+	// Of four requests two are answered, one is refused and one fails. How many
+	// are sent depends on the machine: what comes due while all connections are
+	// busy is held.
+	if quarter := c.Sent / 4; quarter < 5 || c.Answered < 2*quarter || c.Refused < quarter || c.Failed < quarter || c.Dials > 10 {
 		t.Errorf("%+v", c)
 	}
 }

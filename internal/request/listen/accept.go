@@ -77,10 +77,11 @@ func (s *Server) enrol(t *net.TCPConn) *conn {
 	return c
 }
 
-// forget gives back the places of a connection that was closed.
+// forget gives back the places of a connection that was closed, and its slot at
+// last: whoever sees that free finds the places free as well.
 func (s *Server) forget(c *conn) {
-	s.conns.remove(c)
 	s.givePlaces(c.held)
+	s.conns.remove(c)
 	if c.evicted.CompareAndSwap(true, false) {
 		s.leaving.Add(-1)
 	}

@@ -246,8 +246,10 @@ func TestUpgrade(t *testing.T) {
 
 func TestEventsAreSentAtOnceAndMayBeRare(t *testing.T) {
 	cfg := testConfig()
-	cfg.Grace, cfg.HeadTimeout, cfg.IdleTimeout = 40*time.Millisecond, 40*time.Millisecond, 40*time.Millisecond
-	next := make(chan string)
+	// Long enough for a busy machine to bring the request in time.
+	const limit = 400 * time.Millisecond
+	cfg.Grace, cfg.HeadTimeout, cfg.IdleTimeout = limit, limit, limit
+	next := make(chan string, 1)
 	h := start(t, cfg, testDoor{}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for s := range next {
@@ -268,7 +270,7 @@ func TestEventsAreSentAtOnceAndMayBeRare(t *testing.T) {
 		}
 		_, _ = body.ReadString('\n')
 		if s != "three" {
-			time.Sleep(200 * time.Millisecond) // far longer than every timeout
+			time.Sleep(5 * limit / 2) // far longer than every timeout
 			next <- map[string]string{"one": "two", "two": "three"}[s]
 		}
 	}
@@ -279,8 +281,9 @@ func TestEventsAreSentAtOnceAndMayBeRare(t *testing.T) {
 }
 
 func TestMalformedBodyFailsLater(t *testing.T) {
-	read := make(chan error, 1)
+	began, read := make(chan struct{}, 1), make(chan error, 1)
 	h := start(t, testConfig(), testDoor{}, func(w http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
 		_, err := io.ReadAll(r.Body)
 		read <- err
 		if r.URL.Path == "/abort" {
@@ -291,7 +294,7 @@ func TestMalformedBodyFailsLater(t *testing.T) {
 	})
 	for _, path := range []string{"/", "/abort"} {
 		c, br := h.send(t, "POST "+path+" HTTP/1.1\r\n"+host+"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-		time.Sleep(20 * time.Millisecond)
+		<-began // what came with the head would be answered before the room is asked
 		_, _ = io.WriteString(c, "3\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\n"+host+"\r\n")
 		if err := <-read; err == nil || !strings.Contains(err.Error(), "LF") {
 			t.Errorf("the room reads %v", err)

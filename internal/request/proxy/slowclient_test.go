@@ -62,7 +62,7 @@ func TestSlowClientsHoldNoPlace(t *testing.T) {
 // TestSlowBodiesAreNotTheOriginsTime: neither one that never ends, nor one that
 // the origin answers before it ends.
 func TestSlowBodiesAreNotTheOriginsTime(t *testing.T) {
-	const pause = 300 * time.Millisecond
+	const pause = time.Second // far longer than a busy machine keeps the origin waiting
 	h := newHouse(t, testConfig(rawSite(t, func(_ int, c net.Conn, br *bufio.Reader) {
 		if strings.HasPrefix(readHead(br), "POST /never") {
 			_, _ = io.Copy(io.Discard, br)
@@ -82,7 +82,7 @@ func TestSlowBodiesAreNotTheOriginsTime(t *testing.T) {
 			_, _ = br.ReadByte()
 		}
 		conn.Close()
-		if o := h.last(t, i+1); o.OriginTime > pause/2 || o.Failed {
+		if o := h.last(t, i+1); o.OriginTime > pause*3/4 || o.Failed {
 			t.Errorf("%s: outcome %+v", path, o)
 		}
 	}
@@ -110,28 +110,34 @@ func TestSlowClientsAreNotCutSooner(t *testing.T) {
 // TestConnectionNamesMany: what a Connection field of a full head costs grows
 // with its length, and not with its length times the number of fields.
 func TestConnectionNamesMany(t *testing.T) {
-	fields := func() http.Header {
-		f := http.Header{"Connection": {strings.Repeat("a,", 7000) + "x-gone, KEEP-alive, te,x-long-" + strings.Repeat("y", 300)}}
-		for i := range 97 {
+	fields := func(names, n int) http.Header {
+		f := http.Header{"Connection": {strings.Repeat("a,", names) + "x-gone, KEEP-alive, te,x-long-" + strings.Repeat("y", 300)}}
+		for i := range n {
 			f["X-"+string(rune('A'+i%26))+string(rune('a'+i/26))] = []string{"v"}
 		}
 		f["X-Gone"], f["Te"] = []string{"v"}, []string{"trailers"}
 		f["X-Long-Y"+strings.Repeat("y", 299)] = []string{"v"}
 		return f
 	}
-	h := fields()
+	h := fields(7000, 97)
 	dropNamed(h)
 	if len(h) != 99 || h["X-Gone"] != nil || h["Te"] == nil {
 		t.Errorf("%d fields are left: %v", len(h), h)
 	}
-	least := time.Hour
-	for range 10 {
-		began := time.Now()
-		dropNamed(h)
-		least = min(least, time.Since(began))
+	// The least of many short runs is what it takes without the machine's noise.
+	least := func(names, n int) time.Duration {
+		best := time.Hour
+		for range 50 {
+			h := fields(names, n)
+			began := time.Now()
+			dropNamed(h)
+			best = min(best, time.Since(began))
+		}
+		return best
 	}
-	if least > 5*time.Millisecond { // 7,000 look-ups take 0.3 ms; the other way round it was 20
-		t.Errorf("it takes %v", least)
+	// With names times fields it would be eight times as much.
+	if few, many := least(7000, 3), least(7000, 97); many > 4*few {
+		t.Errorf("with 3 fields it takes %v, with 97 %v", few, many)
 	}
 }
 
