@@ -3,10 +3,12 @@ package test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What the pages say holds of the program as users have it.
@@ -127,7 +131,15 @@ func testMetrics(t *testing.T, program string) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(seawall_\\w+)`").FindAllStringSubmatch(page(t, "docs/metrics.md").prose, -1) {
 		documented[m[1]] = true
 	}
-	s := startLive(t, program, "{}")
+	if os.Geteuid() != 0 {
+		t.Skip("filtering packets needs root")
+	}
+	pins := t.TempDir()
+	if err := unix.Mount("bpf", pins, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(pins, unix.MNT_DETACH) })
+	s := startLive(t, program, "packet: {interfaces: [lo], malformed: dry_run, pins: "+pins+"/seawall}")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var there, missing []string
@@ -139,6 +151,7 @@ func testMetrics(t *testing.T, program string) {
 			io.Copy(io.Discard, c)
 			c.Close()
 		}
+		sendOdd(t, s.serve)
 		_, _, text := get(ctx, http.DefaultClient, "http://"+s.admin+"/metrics")
 		there, missing = nil, nil
 		for _, m := range regexp.MustCompile(`(?m)^# TYPE (seawall_\w+)`).FindAllStringSubmatch(text, -1) {
@@ -161,6 +174,27 @@ func testMetrics(t *testing.T, program string) {
 		if !documented[name] {
 			t.Errorf("%s is not documented", name)
 		}
+	}
+}
+
+// sendOdd sends a TCP segment that no stack sends to an address of loopback.
+func sendOdd(t *testing.T, addr string) {
+	t.Helper()
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil || !to.Addr().IsLoopback() {
+		t.Fatalf("%s is not on loopback (%v)", addr, err)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	segment := make([]byte, 20)
+	segment[1] = 99 // from this port
+	binary.BigEndian.PutUint16(segment[2:], to.Port())
+	segment[12], segment[13] = 0x50, 3 // SYN and FIN
+	if err := unix.Sendto(fd, segment, 0, &unix.SockaddrInet4{Addr: to.Addr().As4()}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -33,6 +33,7 @@ func Check(ctx context.Context, cfg *config.Config, found error) error {
 	tryServe(&l, cfg, self)
 	tryListen(&l, "admin.listen", cfg.Admin.Listen, self)
 	tryData(&l, cfg.Data)
+	tryInterfaces(&l, cfg.Packet.Interfaces)
 	if len(cfg.Request.Proxy.Origins) > 0 && len(cfg.Request.Proxy.Validate()) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -73,6 +74,14 @@ func tryListen(l *problem.List, key, addr string, self Running) {
 		l.Add(key, "write an address of this machine (`ip addr` lists them), or 0.0.0.0 for all", "%s is no address of this machine", addr)
 	}
 	// Other errors are about how the address is written, which Validate reports.
+}
+
+func tryInterfaces(l *problem.List, names []string) {
+	for i, name := range names {
+		if _, err := net.InterfaceByName(name); err != nil {
+			l.Add(fmt.Sprintf("packet.interfaces[%d]", i), "write a name that `ip link` shows", "%q is no interface of this machine", name)
+		}
+	}
 }
 
 func tryData(l *problem.List, data string) {

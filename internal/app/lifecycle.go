@@ -23,6 +23,7 @@ import (
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/problem"
 	"seawall/internal/kit/sealed"
+	"seawall/internal/packet"
 	"seawall/internal/request/admit"
 	"seawall/internal/request/identify"
 	"seawall/internal/request/identify/geo"
@@ -55,6 +56,7 @@ type program struct {
 	box    *sealed.Box
 	lock   *os.File
 	door   *door
+	packet *packet.Packet
 	listen *listen.Server
 	loop   *defense.Loop
 	admin  *dashboard.Server
@@ -82,9 +84,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if readOff(cfg.Data) {
 		p.off.Store(true)
 		p.followed.Store(true)
-		p.door.admit.SetOff(true)
+		p.turnOff(true)
 		p.log.Warn("switched off: everything passes; `seawall on` defends again")
 	}
+
+	p.packet.Start(p.ports())
 
 	// The loop and the admin address outlive the listeners, so that the drain
 	// itself is defended and can be watched.
@@ -102,6 +106,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	start("admin address", p.admin.Serve)
 	start("door", func(ctx context.Context) error { p.door.admit.Run(ctx); return nil })
 	start("switch", p.watch)
+	start("packet filter", p.packet.Run)
 	serving := make(chan error, 1)
 	go func() { serving <- p.listen.Serve(background) }()
 	p.log.Info("ready", "listen", p.where(), "admin", p.admin.Addr().String(), "origins", p.origins(), "version", p.version)
@@ -169,13 +174,15 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		return nil, err
 	}
 	p.door.now.Store(g)
+	p.packet = packet.New(cfg.Packet, p.log)
+	p.packet.Always(alwaysAllowed(cfg))
 	p.loop, err = defense.New(cfg.Defense, defense.Deps{
 		Clock: p.clk, Log: p.log, DataDir: cfg.Data,
-		Applier: p.door.admit, Stance: stance{p.door.admit, cfg.UnderAttack},
+		Applier: appliers{p.door.admit, p.packet}, Stance: stance{p.door.admit, cfg.UnderAttack},
 		Detectors: detectors(cfg),
 		Origin:    func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
 		Offences:  p.door.admit.Offences(),
-		SetOff:    p.door.admit.SetOff,
+		SetOff:    p.turnOff,
 	})
 	if err != nil {
 		return nil, err
@@ -227,13 +234,28 @@ func (p *program) bind() error {
 		}
 		return err
 	}
-	return writeRunning(cfg.Data, Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where()})
+	if left, err := ReadRunning(cfg.Data); err == nil && left.Pins != "" && (len(cfg.Packet.Interfaces) == 0 || left.Pins != cfg.Packet.Pins) {
+		// One that crashed filtered what this one shall not.
+		if err := packet.Remove(left.Pins); err != nil {
+			p.log.Error("an earlier Seawall's packet filter is still there", "err", err)
+		}
+	}
+	r := Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where()}
+	if len(cfg.Packet.Interfaces) > 0 {
+		r.Pins = cfg.Packet.Pins
+	}
+	return writeRunning(cfg.Data, r)
 }
 
 // close gives back what build took. It may be called on half a program.
 func (p *program) close() {
 	if p.listen != nil {
 		p.listen.Close()
+	}
+	if p.packet != nil {
+		if err := p.packet.Close(); err != nil {
+			p.log.Error("stop", "err", err)
+		}
 	}
 	close(p.ending)
 	p.retiring.Wait()
@@ -324,7 +346,7 @@ func (p *program) origins() []string {
 // setOff lets everything through, or defends again.
 func (p *program) setOff(off bool) {
 	p.off.Store(off)
-	p.door.admit.SetOff(off)
+	p.turnOff(off)
 	verb := decide.On
 	if off {
 		verb = decide.Off

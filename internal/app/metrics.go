@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"seawall/internal/mitigation"
+	"seawall/internal/packet/filter"
 	"seawall/internal/traffic"
 )
 
@@ -82,9 +83,36 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	gauge("off", "1 while everything is let through.", off)
 	gauge("mitigations", "Mitigations in force.", float64(st.Active))
 	gauge("memory_ceiling_bytes", "Ceiling for resident memory.", float64(g.cfg.Load().Ceiling()))
+	g.packets(out)
 	if w := st.Window; w != nil {
 		g.window(out, gauge, w)
 	}
+}
+
+// packets sends what became of packets, where they are filtered.
+func (g *gauges) packets(out chan<- prometheus.Metric) {
+	st, ok := g.packet.Stats()
+	if !ok {
+		return
+	}
+	filtered := desc("packet_filtered", "1 for each interface whose packets are filtered, and in which mode.", "interface", "mode")
+	for name, how := range st.Interfaces {
+		out <- prometheus.MustNewConstMetric(filtered, prometheus.GaugeValue, 1, name, string(how))
+	}
+	packets := desc("packets_total", "Packets by why they passed or were stopped.", "reason")
+	bytes := desc("packet_bytes_total", "Their bytes.", "reason")
+	dry := desc("packets_dry_run_total", "Packets that rungs on a dry run would have stopped.", "reason")
+	for r := range filter.Reasons {
+		if n := st.Done[r]; n.Packets > 0 {
+			out <- prometheus.MustNewConstMetric(packets, prometheus.CounterValue, float64(n.Packets), r.String())
+			out <- prometheus.MustNewConstMetric(bytes, prometheus.CounterValue, float64(n.Bytes), r.String())
+		}
+		if n := st.Dry[r].Packets; n > 0 {
+			out <- prometheus.MustNewConstMetric(dry, prometheus.CounterValue, float64(n), r.String())
+		}
+	}
+	out <- prometheus.MustNewConstMetric(desc("packet_orders_lost_total", "Bans for which the packet filter had no room; the door refuses them all the same."),
+		prometheus.CounterValue, float64(st.Refused))
 }
 
 // window sends the last second's figures.

@@ -30,6 +30,7 @@ func (p *program) reload() error {
 		return err
 	}
 	before := p.door.now.Swap(g)
+	p.packet.Always(alwaysAllowed(next))
 	p.cfg.Store(next)
 	p.written = written
 	setLevel(p.level, next.Log.Level)
@@ -59,6 +60,7 @@ func needsRestart(old, next *config.Config) problem.List {
 		{"trusted_proxies", old.Request.TrustedProxies, next.Request.TrustedProxies},
 		{"listen", old.Request.Listen, listen},
 		{"defense", old.Defense, next.Defense},
+		{"packet", old.Packet, next.Packet},
 		{"under_attack", old.UnderAttack, next.UnderAttack},
 	} {
 		if !reflect.DeepEqual(s.old, s.new) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"seawall/internal/packet"
 )
 
 // PackagedData is the data folder that the packages use.
@@ -39,6 +41,19 @@ func WriteOff(data string, off bool) error {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("switch off: %w", err)
 	}
+	return removeFilter(data)
+}
+
+// removeFilter takes away the packet filter that a dead Seawall has left; a
+// living one takes its own.
+func removeFilter(data string) error {
+	r, err := ReadRunning(data)
+	if err != nil || r.Pins == "" || running(data).PID != 0 {
+		return nil
+	}
+	if err := packet.Remove(r.Pins); err != nil {
+		return fmt.Errorf("switch off: %w; as root `rm -r %s` does it", err, r.Pins)
+	}
 	return nil
 }
 
@@ -54,6 +69,7 @@ type Running struct {
 	PID   int      `json:"pid"`
 	Admin string   `json:"admin"`
 	Serve []string `json:"listen"`
+	Pins  string   `json:"pins,omitempty"` // of the packet filter, iff there is to be one
 }
 
 // ReadRunning reads what the last Seawall that used a data folder wrote.

@@ -95,6 +95,8 @@ func change(v reflect.Value) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Uint8, reflect.Uint16: // modes and ports
+		v.SetUint(max(1, v.Uint()-1))
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("yaml") != "" {

@@ -11,6 +11,7 @@ import (
 
 	"seawall/internal/defense"
 	"seawall/internal/kit/problem"
+	"seawall/internal/packet"
 	"seawall/internal/request"
 )
 
@@ -23,6 +24,7 @@ type Config struct {
 
 	Request request.Config `yaml:",inline"`
 	Defense defense.Config `yaml:"defense"`
+	Packet  packet.Config  `yaml:"packet"`
 
 	// UnderAttack starts with the stance of an attack, for somebody who
 	// installs Seawall in the middle of one.
@@ -52,6 +54,7 @@ func Default() *Config {
 		Log:     Log{Level: "info", Format: "text"},
 		Request: request.DefaultConfig(),
 		Defense: defense.DefaultConfig(),
+		Packet:  packet.DefaultConfig(),
 	}
 }
 
@@ -96,6 +99,7 @@ func (c *Config) Validate() problem.List {
 	}
 	l.Under("", c.Request.Validate())
 	l.Under("defense", c.Defense.Validate())
+	l.Under("packet", c.Packet.Validate())
 	return l
 }
 

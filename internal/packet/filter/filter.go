@@ -104,7 +104,7 @@ func (f *Filter) load(s settings) error {
 		var verifier *ebpf.VerifierError
 		switch {
 		case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EPERM):
-			return fmt.Errorf("%w: it needs Linux 6.1 and the capabilities CAP_BPF and CAP_NET_ADMIN: %w", ErrUnsupported, err)
+			return fmt.Errorf("%w: it needs Linux 6.1 and the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: %w", ErrUnsupported, err)
 		case errors.As(err, &verifier):
 			return fmt.Errorf("%w: this kernel's verifier refuses it: %w", ErrUnsupported, err)
 		}

@@ -1,0 +1,48 @@
+package packet
+
+import (
+	"fmt"
+	"strings"
+
+	"seawall/internal/kit/problem"
+	"seawall/internal/packet/filter"
+)
+
+// Config is what a person can set about packets.
+type Config struct {
+	// Interfaces are those at which packets come in from outside; none: packets
+	// are not filtered.
+	Interfaces []string `yaml:"interfaces"`
+	// Ports are protected besides those at which Seawall itself listens: those of
+	// whatever stands in front of it on this machine.
+	Ports []uint16 `yaml:"ports"`
+	// Pins is where the kernel keeps the filter while Seawall restarts.
+	Pins string `yaml:"pins"`
+
+	Filter filter.Config `yaml:",inline"`
+}
+
+// DefaultConfig filters nothing until interfaces are named.
+func DefaultConfig() Config {
+	return Config{Pins: "/sys/fs/bpf/seawall", Filter: filter.DefaultConfig()}
+}
+
+// Validate lists what is wrong with c.
+func (c Config) Validate() problem.List {
+	var l problem.List
+	for i, name := range c.Interfaces {
+		if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ \t\n") {
+			l.Add(fmt.Sprintf("interfaces[%d]", i), "write a name that `ip link` shows, such as eth0", "%q is no interface's name", name)
+		}
+	}
+	for i, port := range c.Ports {
+		if port == 0 || port == 22 {
+			l.Add(fmt.Sprintf("ports[%d]", i), "write the port at which visitors arrive, such as 443", "port %d is not a web site's", port)
+		}
+	}
+	if !strings.HasPrefix(c.Pins, "/") {
+		l.Add("pins", "write /sys/fs/bpf/seawall", "%q is no absolute path", c.Pins)
+	}
+	l.Under("", c.Filter.Validate())
+	return l
+}
