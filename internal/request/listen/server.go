@@ -64,7 +64,9 @@ type Server struct {
 	stop       chan struct{}
 	now        atomic.Int64 // coarse milliseconds of the clock
 	date       atomic.Pointer[[]byte]
-	dateOf     int64 // touched by keepTime only
+	dateOf     int64         // touched by keepTime only
+	stood      time.Duration // how long the program stood still; keepTime's own
+	began      bool          // keepTime has run; its own
 	draining   atomic.Bool
 	leaving    atomic.Int64 // evicted, not yet gone
 	noneUntil  atomic.Int64 // nobody can be evicted before then, coarse ms

@@ -68,10 +68,18 @@ func (s *Server) sweepLoop() {
 	}
 }
 
-// keepTime sets the coarse time and, once a second, the text of Date.
+// keepTime sets the coarse time and, once a second, the text of Date. Where the
+// whole program stood still (a paused machine, a debugger), the coarse time
+// stands still as well: the clients' bytes wait in the sockets, and nobody is
+// to be cut for not having been read.
 func (s *Server) keepTime() {
 	now := time.Duration(s.clk.Now())
-	s.now.Store(ms(now))
+	most := s.now.Load() + ms(4*s.tick)
+	if late := ms(now-s.stood) - most; late > 0 && s.began {
+		s.stood += time.Duration(late) * time.Millisecond
+	}
+	s.began = true
+	s.now.Store(ms(now - s.stood))
 	if sec := int64(now / time.Second); s.dateOf != sec {
 		s.dateOf = sec
 		d := time.Now().UTC().AppendFormat(nil, http.TimeFormat)
