@@ -112,6 +112,7 @@ func TestRunCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	srv.Close() // the last handlers have ended
 	if c.Meant != 100 || c.Sent+c.Held != c.Meant || !c.Done || reports < 2 {
 		t.Errorf("%+v, %d reports", c, reports)
 	}
