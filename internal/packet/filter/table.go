@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,8 +52,9 @@ type table struct {
 	size   int // bytes of an entry: the key, the until, and nothing
 }
 
-// buckets is how many buckets hold n entries of size bytes: with half of them
-// empty and two to choose from, none runs over.
+// buckets is how many buckets hold n entries of size bytes. A third to two
+// thirds of the slots stay empty, so that it hardly ever takes more than a few
+// moves to make room.
 func buckets(n, size int) uint32 {
 	b := uint32(1)
 	for int(b)*bucketBytes < n*size*3/2 {
@@ -131,6 +133,59 @@ func (t *table) find(key uint64) (here, free int64, err error) {
 	return here, free, nil
 }
 
+// moves is how many entries are moved one after the other to make room for one.
+const moves = 3
+
+// makeRoom moves an entry of a key's full buckets to its other bucket (Pagh and
+// Rodler, "Cuckoo hashing", 2004), if need be after others have moved there, and
+// returns the place that this leaves. What is moved stands in both places until
+// the old one is written over.
+func (t *table) makeRoom(key uint64, moves int) (int64, error) {
+	here := t.places(key)
+	for _, deep := range []bool{false, true} {
+		for _, bucket := range here {
+			for i := range t.slots {
+				at := t.at(bucket, i)
+				other, u, err := t.read(at)
+				if err != nil {
+					return 0, err
+				}
+				free, ok, err := t.elsewhere(other, bucket)
+				if deep && moves > 1 && !ok && err == nil {
+					free, err = t.makeRoom(other, moves-1)
+					ok = err == nil
+					if errors.Is(err, ErrFull) {
+						err = nil
+					}
+				}
+				switch {
+				case err != nil:
+					return 0, err
+				case !ok:
+				case free/bucketBytes == here[0] || free/bucketBytes == here[1]:
+					return free, nil
+				default:
+					return at, errors.Join(t.writeUntil(free, 0), t.writeKey(free, other), t.writeUntil(free, u))
+				}
+			}
+		}
+	}
+	return 0, ErrFull
+}
+
+// elsewhere finds an empty slot in the other bucket of a key.
+func (t *table) elsewhere(key uint64, bucket int64) (int64, bool, error) {
+	for _, to := range t.places(key) {
+		for i := range t.slots {
+			at := t.at(to, i)
+			if _, u, err := t.read(at); err != nil || u == 0 && to != bucket {
+				return at, err == nil, err
+			}
+		}
+	}
+	return 0, false, nil
+}
+
 // set makes a key stand, and says whether it did not before.
 func (t *table) set(key uint64, u until) (added bool, err error) {
 	here, free, err := t.find(key)
@@ -140,12 +195,15 @@ func (t *table) set(key uint64, u until) (added bool, err error) {
 	case here >= 0:
 		return false, t.writeUntil(here, u)
 	case free < 0:
-		return false, ErrFull
+		if free, err = t.makeRoom(key, moves); err != nil {
+			return false, err
+		}
 	}
-	if err := t.writeKey(free, key); err != nil {
+	// Empty first: no until may stand with a key that it is not meant for.
+	if err := errors.Join(t.writeUntil(free, 0), t.writeKey(free, key), t.writeUntil(free, u)); err != nil {
 		return false, err
 	}
-	return true, t.writeUntil(free, u)
+	return true, nil
 }
 
 // remove takes a key out, and says whether it was there.
