@@ -240,3 +240,39 @@ func TestSweepTakesWhatIsOver(t *testing.T) {
 		t.Errorf("took %d more, %v", n, err)
 	}
 }
+
+// An interface that is deleted and made anew is filtered again, and does not
+// stand in the way of new programs meanwhile; nobody else may use the pins.
+func TestInterfaceMadeAnew(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		pins := bpffs(t)
+		f := made(t, pins)
+		defer f.Close()
+		attach(t, f)
+		if _, err := filter.New(filter.DefaultConfig(), guard(), pins); err == nil || !strings.Contains(err.Error(), "packet.pins") {
+			t.Errorf("a second filter with the same pins: %v", err)
+		}
+		run(t, "ip", "link", "del", ownLink)
+		block(t, f, netip.MustParsePrefix("198.18.0.0/24"), false) // loads a program
+		if _, err := f.Attach(ownLink); err == nil {
+			t.Error("attached to an interface that is gone")
+		}
+		run(t, "ip", "link", "add", ownLink, "type", "veth", "peer", "name", peerLink, "netns", os.Getenv(envPeer))
+		run(t, "ip", "addr", "add", ownAddr+"/24", "dev", ownLink)
+		run(t, "ip", "link", "set", ownLink, "up")
+		run(t, "ip", "-n", os.Getenv(envPeer), "addr", "add", peerAddr+"/24", "dev", peerLink)
+		run(t, "ip", "-n", os.Getenv(envPeer), "link", "set", peerLink, "up")
+		greeter(t, ownAddr+":80")
+		if !reaches(t, ownAddr+":80", soon) {
+			t.Fatal("not reached before it is attached again")
+		}
+		attach(t, f)
+		if reaches(t, ownAddr+":80", absent) {
+			t.Error("reached after it was attached again")
+		}
+		run(t, "ip", "tuntap", "add", "swtun", "mode", "tun")
+		if _, err := f.Attach("swtun"); err == nil || !strings.Contains(err.Error(), "Ethernet") {
+			t.Errorf("an interface without Ethernet: %v", err)
+		}
+	})
+}

@@ -76,6 +76,12 @@ const (
 	flags4 = tcp4 + 13
 )
 
+// atomicFragment is an IPv6 packet that says it is a fragment and is all of it.
+func atomicFragment() []byte {
+	b := v6(craft.Frame{More: true, Payload: make([]byte, 16)}).Bytes()
+	return patched(b, tcp6+3, 0) // no more to come
+}
+
 type picture struct {
 	name  string
 	frame []byte
@@ -99,6 +105,7 @@ func ordinary() []picture {
 		{"two tags", v6(craft.Frame{Tags: []uint16{7, 8}}).Bytes(), filter.PassOurs},
 		{"IPv4 options", v4(craft.Frame{Options: []byte{148, 4, 0, 0}}).Bytes(), filter.PassOurs},
 		{"IPv6 extension headers", v6(craft.Frame{Extensions: []byte{craft.HopByHop, craft.Destinations}}).Bytes(), filter.PassOurs},
+		{"a whole packet with a fragment header", atomicFragment(), filter.PassOurs},
 		{"QUIC", v4(craft.Frame{Proto: craft.UDP, Payload: data}).Bytes(), filter.PassOurs},
 		{"to sshd", v4(craft.Frame{DPort: 22}).Bytes(), filter.PassOther},
 		{"odd flags to another port", v4(craft.Frame{DPort: 22, Flags: craft.SYN | craft.FIN}).Bytes(), filter.PassOther},
@@ -135,6 +142,7 @@ func odd() map[filter.Rung][]picture {
 			{"no room for TCP", patched(four.Bytes(), ip4+3, 30), filter.StopLength},
 			{"TCP header of 16 bytes", patched(four.Bytes(), tcp4+12, 0x40), filter.StopLength},
 			{"TCP header longer than the packet", patched(six.Bytes(), tcp6+12, 0xf0), filter.StopLength},
+			{"IPv4 of 65,535 bytes that are not there", patched(four.Bytes(), ip4+2, 255, 255), filter.StopLength},
 			{"UDP longer than the packet", patched(v4(craft.Frame{Proto: craft.UDP}).Bytes(), tcp4+4, 4), filter.StopLength},
 			{"UDP shorter than its header", patched(v6(craft.Frame{Proto: craft.UDP}).Bytes(), tcp6+4, 0, 7), filter.StopLength},
 			{"extension longer than the packet", patched(v6(craft.Frame{Extensions: []byte{craft.HopByHop}}).Bytes(), tcp6+1, 200), filter.StopLength},

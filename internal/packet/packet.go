@@ -61,8 +61,15 @@ func (p *Packet) Start(ports []uint16) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.off {
+		// What a crashed one has left must not act.
+		if err := filter.Remove(p.cfg.Pins); err != nil {
+			p.log.Error("packets may still be filtered", "err", err)
+		}
+	}
 	ports = append(slices.Clone(ports), p.cfg.Ports...)
-	guard := filter.Guard{TCP: ports, Loopback: p.onLoopback()}
+	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
+	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
@@ -89,25 +96,27 @@ func (p *Packet) onLoopback() bool {
 	})
 }
 
-// attach makes every interface filtered that is not yet: one may come up late.
+// attach makes every interface filtered that is not: one may come up late, or be
+// made anew.
 func (p *Packet) attach() {
 	if p.filter == nil || p.off {
 		return
 	}
 	for _, name := range p.cfg.Interfaces {
-		if _, done := p.at[name]; done {
-			continue
-		}
 		how, err := p.filter.Attach(name)
 		if err != nil {
+			delete(p.at, name)
 			if p.said[name] != err.Error() {
 				p.said[name] = err.Error()
 				p.log.Error("an interface's packets are not filtered", "err", err)
 			}
 			continue
 		}
-		p.at[name] = how
 		delete(p.said, name)
+		if p.at[name] == how {
+			continue // as it was
+		}
+		p.at[name] = how
 		p.log.Info("packets are filtered", "interface", name, "mode", string(how))
 		if how == filter.Generic {
 			p.log.Warn("the driver cannot filter before the kernel has handled a packet: a flood costs several times as much as it would in native mode", "interface", name)

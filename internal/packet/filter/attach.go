@@ -33,15 +33,19 @@ const linkPrefix = "link-"
 func (f *Filter) Attach(name string) (How, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l, ok := f.links[name]; ok {
-		if err := l.Update(f.program); err != nil {
-			return "", fmt.Errorf("attach the packet filter to %s: %w", name, err)
-		}
-		return f.how[name], nil
-	}
 	at, err := net.InterfaceByName(name)
 	if err != nil {
+		f.letGo(name)
 		return "", fmt.Errorf("attach the packet filter to %s: no such interface (`ip link` lists them): %w", name, err)
+	}
+	if at.Flags&net.FlagLoopback == 0 && len(at.HardwareAddr) != 6 {
+		return "", fmt.Errorf("attach the packet filter to %s: its packets have no Ethernet header; name the interface below it", name)
+	}
+	if l, ok := f.links[name]; ok {
+		if index(l) == at.Index {
+			return f.how[name], nil
+		}
+		f.letGo(name) // that one is gone, and another has its name
 	}
 	l, how, err := f.takeOver(at)
 	if err == nil && l == nil {
@@ -52,6 +56,28 @@ func (f *Filter) Attach(name string) (How, error) {
 	}
 	f.links[name], f.how[name] = l, how
 	return how, nil
+}
+
+// index is that of the interface that a link is at; 0 when it is gone.
+func index(l link.Link) int {
+	info, err := l.Info()
+	if err != nil || info.XDP() == nil {
+		return 0
+	}
+	return int(info.XDP().Ifindex)
+}
+
+// letGo forgets the link of an interface that is gone.
+func (f *Filter) letGo(name string) {
+	l, ok := f.links[name]
+	if !ok {
+		return
+	}
+	delete(f.links, name)
+	if f.pins != "" {
+		_ = l.Unpin()
+	}
+	_ = l.Close()
 }
 
 func (f *Filter) attach(at *net.Interface) (link.Link, How, error) {
@@ -96,7 +122,7 @@ func (f *Filter) takeOver(at *net.Interface) (link.Link, How, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		if info, err := l.Info(); err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == at.Index {
+		if index(l) == at.Index {
 			if err := l.Update(f.program); err != nil {
 				l.Close()
 				return nil, "", err
@@ -163,19 +189,29 @@ func ignore(err, what error) error {
 	return err
 }
 
-// pinsFolder makes the folder for pins, which must lie in the kernel's file
-// system for them.
-func pinsFolder(path string) error {
+// openPins makes the folder for pins, which must lie in the kernel's file system
+// for them, and keeps others from using it until the file is closed.
+func openPins(path string) (*os.File, error) {
 	const magic = 0xcafe4a11 // BPF_FS_MAGIC of linux/magic.h
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return err
+	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
+		d.Close()
+		return nil, err
 	}
 	if st.Type != magic {
-		return fmt.Errorf("%w: %s is not in a BPF file system (`mount -t bpf bpf /sys/fs/bpf` mounts it)", ErrUnsupported, path)
+		d.Close()
+		return nil, fmt.Errorf("%w: %s is not in a BPF file system (`mount -t bpf bpf /sys/fs/bpf` mounts it)", ErrUnsupported, path)
 	}
-	return nil
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("another Seawall keeps its filter in %s: give this one another folder (packet.pins)", path)
+	}
+	return d, nil
 }

@@ -34,7 +34,8 @@ type Guard struct {
 // what it took, but not what is pinned.
 type Filter struct {
 	cfg  Config
-	pins string // folder of the pins; "" for none
+	pins string   // folder of the pins; "" for none
+	lock *os.File // that folder; nil for none
 
 	mu      sync.Mutex // guards the following
 	set     settings
@@ -58,13 +59,15 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, unix.EPERM) {
 		return nil, fmt.Errorf("load the packet filter: %w", err)
 	}
+	var lock *os.File
 	if pins != "" {
-		if err := pinsFolder(pins); err != nil {
+		var err error
+		if lock, err = openPins(pins); err != nil {
 			return nil, fmt.Errorf("load the packet filter: %w", err)
 		}
 	}
 	f := &Filter{
-		cfg: cfg, pins: pins, maps: map[string]*ebpf.Map{},
+		cfg: cfg, pins: pins, lock: lock, maps: map[string]*ebpf.Map{},
 		links: map[string]link.Link{}, how: map[string]How{},
 		set: settings{
 			modes: cfg.modes(), anySource: g.Loopback,
@@ -79,6 +82,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 		f.set.udp.add(p)
 	}
 	if err := f.inherit(); err != nil {
+		f.Close()
 		return nil, err
 	}
 	if err := f.load(f.set); err != nil {
@@ -127,7 +131,12 @@ func (f *Filter) load(s settings) error {
 		return err
 	}
 	for name, l := range f.links {
-		if err := l.Update(program); err != nil {
+		err := l.Update(program)
+		if errors.Is(err, unix.ENOLINK) {
+			f.letGo(name) // the interface is gone
+			continue
+		}
+		if err != nil {
 			program.Close()
 			return fmt.Errorf("switch %s to the new packet filter: %w", name, err)
 		}
@@ -216,6 +225,9 @@ func (f *Filter) Close() {
 	}
 	for _, m := range f.maps {
 		m.Close()
+	}
+	if f.lock != nil {
+		f.lock.Close()
 	}
 }
 

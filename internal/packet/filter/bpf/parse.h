@@ -40,7 +40,9 @@ struct tag {
 RUNG int promised(struct packet *p, __u32 bytes)
 {
 	__u32 all = p->offset + bytes;
-	return p->data + (all & 0xffff) <= p->end || bpf_xdp_get_buff_len(p->ctx) >= all;
+	if (all <= 0xffff && p->data + all <= p->end)
+		return 1;
+	return bpf_xdp_get_buff_len(p->ctx) >= all;
 }
 
 RUNG __u32 parse_ipv4(struct packet *p)
@@ -90,9 +92,11 @@ __attribute__((noinline)) __u32 climb_extensions(struct xdp_md *ctx, __u32 offse
 		if (!x)
 			return found | FOUND_SHORT | FOUND(kind, p.offset);
 		if (kind == IPPROTO_FRAGMENT) {
+			__u16 f = bpf_ntohs(x->offset);
 			p.offset += 8;
-			found |= FOUND_FRAGMENT;
-			if (bpf_ntohs(x->offset) & 0xfff8) // what follows is data
+			if (f & 0xfff9) // an offset, or more to come; else it is whole (RFC 6946)
+				found |= FOUND_FRAGMENT;
+			if (f & 0xfff8) // what follows is data
 				return found | FOUND_LATER | FOUND(x->next, p.offset & FURTHEST);
 		} else if (kind == IPPROTO_AH) {
 			p.offset += (x->words + 2) * 4;
