@@ -16,6 +16,13 @@ const (
 	// FlashCrowd: more visitors than usual, ordinary ones. Never a reason to
 	// refuse anybody.
 	FlashCrowd Vector = "flash-crowd"
+	// SynFlood: connections asked for by the thousands, and not made.
+	SynFlood Vector = "syn-flood"
+	// Reflection: answers that nobody here asked for, sent by others in whose
+	// name the attacker had asked.
+	Reflection Vector = "reflection"
+	// PacketFlood: packets of no connection, more than the machine can bear.
+	PacketFlood Vector = "packet-flood"
 )
 
 // Fact is one measured reason, beside what is usual.

@@ -31,6 +31,10 @@ type Mitigation struct {
 	Until  time.Time    `json:"until"` // zero: until withdrawn
 	By     By           `json:"by"`
 	Note   string       `json:"note"` // one plain sentence: why
+	// Direct says that the client banned was met at the other end of a
+	// connection, so that its packets may be stopped before they make one.
+	// Meant for the machine's bans; valid iff Banned.
+	Direct bool `json:"direct,omitempty"`
 
 	Finding   *attack.Finding   `json:"finding,omitempty"`   // what was found, iff By is ByMachine
 	Signature *attack.Signature `json:"signature,omitempty"` // what it rests on, iff mined

@@ -62,6 +62,8 @@ type Window struct {
 	Top     [Fields][]Heavy `json:"top"`     // largest first
 	Origin  Origin          `json:"origin"`
 
+	Packets Packets `json:"packets"`
+
 	Samples []Sample `json:"-"`    // an even sample of what was offered
 	Lost    uint64   `json:"lost"` // requests that only the plain counters saw
 }
