@@ -10,8 +10,9 @@ import (
 
 // flood is a kind of attack.
 type flood struct {
-	name  string
-	shots []shot
+	name    string
+	stopped float64 // share that the filter has to stop; 0: it has no rung for it yet
+	shots   []shot
 }
 
 // Who is spoofed: 198.19.0.0/16, 198.18.128.0/17 and every other /64 of
@@ -42,29 +43,37 @@ func floods() []flood {
 	options := []byte{2, 4, 5, 180, 4, 2, 1, 3, 3, 7, 1, 1} // 1460 bytes, SACK, window scaling
 	initial := append([]byte{0xc3, 0, 0, 0, 1, 8}, make([]byte, 1194)...)
 	noise := bytes.Repeat([]byte{0x17, 0x5e, 0x2b, 0x90}, 100)
-	return []flood{
-		{"SYN", each(func(p place) shot {
+	kinds := []flood{
+		{"SYN", 0, each(func(p place) shot {
 			return p.tcp(craft.Frame{DPort: web, Flags: craft.SYN, TCPOptions: options}, port, sequence)
 		})},
-		{"ACK", each(func(p place) shot {
+		{"ACK", 0, each(func(p place) shot {
 			return p.tcp(craft.Frame{DPort: web, Flags: craft.ACK}, port, sequence, acknowledged)
 		})},
-		{"SYN-ACK reflected, at the site's port", each(func(p place) shot {
+		{"SYN-ACK reflected, at the site's port", 0.99, each(func(p place) shot {
 			return p.tcp(craft.Frame{SPort: 443, DPort: web, Flags: craft.SYN | craft.ACK, TCPOptions: options}, sequence, acknowledged)
 		})},
-		{"SYN-ACK reflected, at any port", each(func(p place) shot {
+		{"SYN-ACK reflected, at any port", 0, each(func(p place) shot {
 			return p.tcp(craft.Frame{SPort: 443, DPort: 1 << 15, Flags: craft.SYN | craft.ACK, TCPOptions: options}, other, sequence, acknowledged)
 		})},
-		{"UDP reflected, at UDP 443", reflected()},
-		{"garbage at UDP 443", each(func(p place) shot {
+		{"UDP reflected, at UDP 443", 0.99, reflected()},
+		{"garbage at UDP 443", 0, each(func(p place) shot {
 			return p.udp(craft.Frame{DPort: quic, Payload: noise}, port, data(0), data(2))
 		})},
-		{"QUIC Initials", each(func(p place) shot {
+		{"QUIC Initials", 0, each(func(p place) shot {
 			// A connection ID of eight bytes begins at the sixth.
 			return p.udp(craft.Frame{DPort: quic, Payload: initial}, port, data(6), data(8), data(10), data(12))
 		})},
-		{"fragments", fragments()},
+		{"fragments", 0.9, fragments()},
 	}
+	all := flood{name: "all of them at once"}
+	for _, f := range kinds {
+		for _, s := range f.shots {
+			s.frame = bytes.Clone(s.frame)
+			all.shots = append(all.shots, s)
+		}
+	}
+	return append(kinds, all)
 }
 
 func each(make func(p place) shot) (out []shot) {
@@ -141,13 +150,16 @@ func (p place) segment(f craft.Frame, sumAt int, drawn []func(func(field))) shot
 	return s
 }
 
+// ipSum is where IPv4 has its checksum.
+const ipSum = 24
+
 // shot is a packet or a fragment with a drawn source.
 func (p place) shot(f craft.Frame) shot {
 	f.Source, f.Dest = p.source, p.dest
 	s := shot{frame: f.Bytes(), drawn: append([]draw(nil), p.drawn...)}
 	if p.source.Is4() {
 		s.drawn = append(s.drawn, draw{18, 0xffff}) // identification
-		s.sums = append(s.sums, sum{24, [][2]int{{14, 34}}})
+		s.sums = append(s.sums, sum{ipSum, [][2]int{{14, 34}}})
 	} else if f.More || f.Offset > 0 {
 		s.drawn = append(s.drawn, draw{58, 0xffff}) // of the fragment header
 	}

@@ -51,15 +51,9 @@ type gun struct {
 	to      int // index of the interface
 }
 
-// newGun loads a program for shots. The program stays attached to the loopback
-// device of the namespace, where nothing arrives: the kernel would else make
-// and drop its direct call to it around each test run, and wait for all
-// processors each time.
-func newGun(to string, mac net.HardwareAddr, shots []shot) (*gun, error) {
-	end, err := net.InterfaceByName(to)
-	if err != nil {
-		return nil, err
-	}
+// load loads a program that sends shots into the interface with an index. It
+// writes the number of each into its frame.
+func load(to int, shots []shot) (*ebpf.Program, error) {
 	code := asm.Instructions{
 		asm.LoadMem(asm.R7, asm.R1, 0, asm.Word),
 		asm.LoadMem(asm.R8, asm.R1, 4, asm.Word),
@@ -69,23 +63,41 @@ func newGun(to string, mac net.HardwareAddr, shots []shot) (*gun, error) {
 		asm.LoadMem(asm.R6, asm.R7, number, asm.Byte),
 	}
 	for i := range shots {
-		copy(shots[i].frame, mac)
 		shots[i].frame[number] = byte(i)
-		code = append(code, shots[i].code(i, end.Index)...)
+		code = append(code, shots[i].code(i, to)...)
 	}
 	code = append(code, asm.Mov.Imm(asm.R0, xdpDrop).WithSymbol(label("shot", len(shots))),
 		asm.Ja.Label("end"),
 		asm.Mov.Imm(asm.R0, xdpDrop).WithSymbol("out"),
 		asm.Return().WithSymbol("end"))
-	g := &gun{shots: shots, to: end.Index}
-	g.program, err = ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "Dual BSD/GPL", Instructions: code})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "Dual BSD/GPL", Instructions: code})
 	if err != nil {
 		return nil, fmt.Errorf("load the generator: %+v", err)
 	}
-	held, err := net.InterfaceByName(gunLink)
-	if err == nil {
-		g.at, err = link.AttachXDP(link.XDPOptions{Program: g.program, Interface: held.Index, Flags: link.XDPGenericMode})
+	return p, nil
+}
+
+// newGun makes a gun that sends into an interface, to a hardware address. Its
+// program stays attached to an interface at which nothing arrives: the kernel
+// would else make and drop its direct call to it around each test run, and wait
+// for all processors each time.
+func newGun(to string, mac net.HardwareAddr, shots []shot) (*gun, error) {
+	end, err := net.InterfaceByName(to)
+	if err != nil {
+		return nil, err
 	}
+	held, err := net.InterfaceByName(gunLink)
+	if err != nil {
+		return nil, err
+	}
+	g := &gun{shots: shots, to: end.Index}
+	for _, s := range shots {
+		copy(s.frame, mac)
+	}
+	if g.program, err = load(end.Index, shots); err != nil {
+		return nil, err
+	}
+	g.at, err = link.AttachXDP(link.XDPOptions{Program: g.program, Interface: held.Index, Flags: link.XDPGenericMode})
 	if err != nil {
 		g.program.Close()
 		return nil, fmt.Errorf("hold the generator: %w", err)

@@ -24,9 +24,13 @@ const (
 	originAddr = "127.0.0.1:8081"
 )
 
-// build makes the program as users have it.
+// build makes the program as users have it. FLOOD_PROGRAM names one that is
+// there already, to measure another version.
 func build(t testing.TB) (program string) {
 	t.Helper()
+	if program = os.Getenv("FLOOD_PROGRAM"); program != "" {
+		return program
+	}
 	program = filepath.Join(t.TempDir(), "seawall")
 	cmd := exec.Command("go", "build", "-o", program, "seawall/cmd/seawall")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -36,10 +40,12 @@ func build(t testing.TB) (program string) {
 	return program
 }
 
-// daemon is a program in the host's namespace.
+// daemon is a program in the host's namespace. It is stopped at the test's end
+// at the latest.
 type daemon struct {
-	cmd *exec.Cmd
-	log *log
+	cmd  *exec.Cmd
+	log  *log
+	stop func() // asks it to end, and waits
 }
 
 // log keeps what a program says; several may write.
@@ -60,9 +66,10 @@ func (l *log) String() string {
 	return l.b.String()
 }
 
+// run starts one; what it prints goes to out, or to the log.
 func run(t testing.TB, space string, out io.Writer, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{exec.Command("ip", append([]string{"netns", "exec", space}, args...)...), &log{}}
+	d := &daemon{cmd: exec.Command("ip", append([]string{"netns", "exec", space}, args...)...), log: &log{}}
 	d.cmd.Stderr = d.log
 	if out == nil {
 		out = d.log
@@ -71,15 +78,14 @@ func run(t testing.TB, space string, out io.Writer, args ...string) *daemon {
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	d.stop = sync.OnceFunc(func() {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(20*time.Second, func() { _ = d.cmd.Process.Kill() })
+		defer late.Stop()
+		_ = d.cmd.Wait()
+	})
+	t.Cleanup(d.stop)
 	return d
-}
-
-// stop asks it to end.
-func (d *daemon) stop() {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(20*time.Second, func() { _ = d.cmd.Process.Kill() })
-	defer late.Stop()
-	_ = d.cmd.Wait()
 }
 
 // origin runs nginx behind Seawall.
@@ -94,8 +100,7 @@ http { access_log off; default_type text/html; server { listen ` + originAddr + 
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := run(t, space, nil, "nginx", "-p", dir, "-c", file)
-	t.Cleanup(d.stop)
+	run(t, space, nil, "nginx", "-p", dir, "-c", file)
 }
 
 // sshd runs one that knows one key, which it returns.
@@ -118,16 +123,12 @@ func sshd(t testing.TB, space string) (key string) {
 	}
 	d := run(t, space, nil, "/usr/sbin/sshd", "-D", "-e", "-f", file)
 	t.Cleanup(func() {
-		d.stop()
 		if t.Failed() {
 			t.Logf("sshd: %s", d.log)
 		}
 	})
 	return key
 }
-
-// wall is a running Seawall.
-type wall struct{ *daemon }
 
 // pinned mounts a file system for the filter's pins. It has to be there before
 // the processes of the namespaces.
@@ -143,7 +144,7 @@ func pinned(t testing.TB) string {
 
 // seawall starts it with fresh data, and with the packet filter if pins is
 // given.
-func seawall(t testing.TB, space, program, pins string) *wall {
+func seawall(t testing.TB, space, program, pins string) *daemon {
 	t.Helper()
 	dir := t.TempDir()
 	type object = map[string]any
@@ -166,7 +167,7 @@ func seawall(t testing.TB, space, program, pins string) *wall {
 		t.Fatal(err)
 	}
 	out, in := io.Pipe()
-	w := &wall{run(t, space, in, program, "run", "-c", file)}
+	w := run(t, space, in, program, "run", "-c", file)
 	ready := make(chan bool, 1)
 	go func() { // ends with the pipe
 		for lines := bufio.NewScanner(out); lines.Scan(); {

@@ -5,7 +5,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -42,6 +44,7 @@ type spaces struct{ host, world string }
 func newSpaces(t testing.TB) spaces {
 	t.Helper()
 	s := spaces{fmt.Sprintf("sw%dh", os.Getpid()), fmt.Sprintf("sw%dw", os.Getpid())}
+	s.removeOnSignal(t)
 	for _, ns := range []string{s.host, s.world} {
 		ip(t, "netns", "add", ns)
 		t.Cleanup(func() { ip(t, "netns", "del", ns) })
@@ -62,6 +65,24 @@ func newSpaces(t testing.TB) spaces {
 	ip(t, "-n", s.world, "route", "add", "local", visitors6, "dev", "lo")
 	ip(t, "-n", s.world, "link", "add", gunLink, "type", "veth", "peer", "name", gunLink+"peer")
 	return s
+}
+
+// removeOnSignal removes them when the test is interrupted, which runs no
+// cleanup. What runs in them gets the signal too, and ends.
+func (s spaces) removeOnSignal(t testing.TB) {
+	asked, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	t.Cleanup(func() { signal.Stop(asked); close(over) })
+	go func() {
+		select {
+		case <-asked:
+			for _, ns := range []string{s.host, s.world} {
+				_ = exec.Command("ip", "netns", "del", ns).Run()
+			}
+			os.Exit(1)
+		case <-over:
+		}
+	}()
 }
 
 func ip(t testing.TB, args ...string) {
