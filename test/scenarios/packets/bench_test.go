@@ -1,8 +1,11 @@
 package packets
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,7 +15,8 @@ import (
 
 // BenchmarkFlood prints what visitors, and the host's own, meet under each
 // flood: without the filter, with an ideal one, and with Seawall. FLOOD_RATE is
-// packets a second; FLOOD_ONLY is a part of the names of those wanted.
+// packets a second; FLOOD_ONLY is a part of the names of those
+// wanted; FLOOD_COST shows what a packet costs in the filter.
 func BenchmarkFlood(b *testing.B) {
 	rate := 1_000_000
 	if text := os.Getenv("FLOOD_RATE"); text != "" {
@@ -40,6 +44,7 @@ func BenchmarkFlood(b *testing.B) {
 		m := s.row(b, w, f.name, with, rate, loud)
 		end()
 		w.Flush()
+		fmt.Printf("%s: Seawall's filter: %s\n", f.name, m.reasons())
 		if missed := m.missed(rate, asked(before)); len(missed) > 0 {
 			fmt.Printf("%s: MISSED: %s\n", f.name, strings.Join(missed, "; "))
 		} else {
@@ -72,15 +77,33 @@ func print(w *tabwriter.Writer, what string, at side, m window) {
 	share := func(n int) string { return fmt.Sprintf("%.2f %%", 100*float64(n)/float64(m.Visits.All)) }
 	good := func(n tries) string { return fmt.Sprintf("%d of %d", n.All-n.Failed, n.All) }
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", what, at,
-		per(uint64(m.Sent)), per(m.received()), per(m.stopped()),
+		per(uint64(m.Sent)), per(m.received()), per(m.kept()),
 		m.Visits.All, share(m.Visits.All-m.Visits.Served), share(m.Visits.Repeated),
 		ms(at50, m.Visits.Connect), ms(at99, m.Visits.Connect), ms(at99, m.Visits.Answer),
 		good(m.DNS), good(m.SSH), good(m.Mail))
-	for _, first := range []string{m.Visits.First, m.DNS.First, m.SSH.First, m.Mail.First} {
-		if first != "" && os.Getenv("FLOOD_ERRORS") != "" {
-			fmt.Fprintf(os.Stderr, "%s, %s: %s\n", what, at, first)
+}
+
+// reasons is what the filter did, per second, most first; with when SYNs were
+// repeated, and what else went wrong first.
+func (w window) reasons() string {
+	done := w.done()
+	names := slices.SortedFunc(maps.Keys(done), func(a, b string) int { return cmp.Compare(done[b], done[a]) })
+	var out []string
+	for _, name := range names {
+		out = append(out, fmt.Sprintf("%s %.0f/s", name, float64(done[name])/w.Took.Seconds()))
+	}
+	if n := int64(w.after.Runs) - int64(w.before.Runs); n > 0 {
+		out = append(out, fmt.Sprintf("%d ns a packet", int64(w.after.Ran-w.before.Ran)/n))
+	}
+	for i, at := range w.Visits.RepeatedAt {
+		if i == 0 {
+			out = append(out, "SYNs repeated at")
+		}
+		if i < 10 {
+			out[len(out)-1] += fmt.Sprintf(" %.1f", at.Seconds())
 		}
 	}
+	return strings.Join(out, ", ")
 }
 
 const (

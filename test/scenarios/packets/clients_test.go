@@ -21,6 +21,7 @@ type visits struct {
 	All, Served, Repeated int
 	First                 string          // error
 	Connect               []time.Duration // of those that connected, sorted
+	RepeatedAt            []time.Duration // when those began that repeated their SYN, from the start
 	Answer                []time.Duration // from the first packet to the whole answer, of those served, sorted
 }
 
@@ -50,6 +51,7 @@ func visit(lasts time.Duration, rate int) (n visits) {
 			n.All++
 			if v.repeated {
 				n.Repeated++
+				n.RepeatedAt = append(n.RepeatedAt, next.Sub(begin))
 			}
 			if v.connect > 0 {
 				n.Connect = append(n.Connect, v.connect)
@@ -65,6 +67,7 @@ func visit(lasts time.Duration, rate int) (n visits) {
 		})
 	}
 	under.Wait()
+	slices.Sort(n.RepeatedAt)
 	slices.Sort(n.Connect)
 	slices.Sort(n.Answer)
 	return n

@@ -213,20 +213,24 @@ func (g *gun) fire(rate int, lasts time.Duration, cpu int) (sent int, took time.
 		return 0, 0, err
 	}
 	begin := time.Now()
+	forgone := 0
 	for turn := 0; ; {
 		took = time.Since(begin)
 		if took >= lasts {
 			return sent, took, nil
 		}
-		due := int(float64(rate)*took.Seconds()) - sent
+		due := int(float64(rate)*took.Seconds()) - sent - forgone
 		if due < least {
 			nap := unix.NsecToTimespec(int64(tick))
 			_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &nap, nil)
 			continue
 		}
-		// What could not be sent in time is not made up for: the rate would
-		// be a burst's.
-		due = min(due, rate/50)
+		// What could not be sent in time is not made up for: the flood would
+		// come in bursts that are far above its rate.
+		if most := rate / 500; due > most {
+			forgone += due - most
+			due = most
+		}
 		s := g.shots[turn%len(g.shots)]
 		turn++
 		in := struct{ Data, End, Meta, Ifindex, Queue, Egress uint32 }{End: uint32(len(s.frame)), Ifindex: uint32(g.to)}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/smtp"
@@ -13,6 +14,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // host is what goes on on the attacked machine beside the site: it asks a DNS
@@ -20,28 +24,46 @@ import (
 // at the counters there.
 type host struct {
 	udp    net.PacketConn
+	costs  io.Closer // while it is open the kernel measures what programs cost
 	detach func()
 }
+
+// envCost makes the kernel measure what the filter costs, which costs some
+// nanoseconds more for each packet.
+const envCost = "FLOOD_COST"
 
 func newHost() (*host, error) {
 	if err := asCard(hostLink); err != nil {
 		return nil, err
 	}
-	udp, err := net.ListenPacket("udp", fmt.Sprintf("[::]:%d", quic))
+	h := &host{detach: func() {}}
+	var err error
+	if os.Getenv(envCost) != "" {
+		if h.costs, err = ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err != nil {
+			return nil, err
+		}
+	}
+	h.udp, err = net.ListenPacket("udp", fmt.Sprintf("[::]:%d", quic))
 	if err != nil {
 		return nil, err
 	}
 	go func() { // ends with the socket
 		for buf := make([]byte, 2048); ; {
-			if _, _, err := udp.ReadFrom(buf); errors.Is(err, net.ErrClosed) {
+			if _, _, err := h.udp.ReadFrom(buf); errors.Is(err, net.ErrClosed) {
 				return
 			}
 		}
 	}()
-	return &host{udp: udp, detach: func() {}}, nil
+	return h, nil
 }
 
-func (h *host) close() { h.detach(); h.udp.Close() }
+func (h *host) close() {
+	h.detach()
+	h.udp.Close()
+	if h.costs != nil {
+		h.costs.Close()
+	}
+}
 
 func (h *host) do(o order) (any, error) {
 	switch o.Do {
@@ -149,7 +171,8 @@ func mail() error {
 type counts struct {
 	At       time.Time         `json:"at"`
 	Received uint64            `json:"received"` // packets at the host's interface, dropped ones too
-	Stopped  map[string]uint64 `json:"stopped"`  // by Seawall, by reason
+	Filter   map[string]uint64 `json:"filter"`   // what Seawall's did, by reason
+	cost
 }
 
 func readCounts() (c counts, err error) {
@@ -166,12 +189,15 @@ func readCounts() (c counts, err error) {
 	if c.Received, err = strconv.ParseUint(fields[1], 10, 64); err != nil {
 		return c, err
 	}
-	c.Stopped, err = stopped()
+	if c.cost, err = readCost(); err != nil {
+		return c, err
+	}
+	c.Filter, err = readFilter()
 	return c, err
 }
 
-// stopped reads Seawall's metrics.
-func stopped() (map[string]uint64, error) {
+// readFilter reads Seawall's metrics.
+func readFilter() (map[string]uint64, error) {
 	out := map[string]uint64{}
 	client := http.Client{Timeout: 20 * time.Second}
 	resp, err := client.Get("http://" + adminAddr + "/metrics")
@@ -189,9 +215,39 @@ func stopped() (map[string]uint64, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !strings.HasPrefix(reason, "pass_") {
-			out[reason] = uint64(n)
-		}
+		out[reason] = uint64(n)
 	}
 	return out, nil
+}
+
+// cost is what the kernel has measured of Seawall's program.
+type cost struct {
+	Runs uint64        `json:"runs"`
+	Ran  time.Duration `json:"ran"`
+}
+
+func readCost() (sum cost, err error) {
+	if os.Getenv(envCost) == "" {
+		return sum, nil
+	}
+	for id := ebpf.ProgramID(0); ; {
+		if id, err = ebpf.ProgramGetNextID(id); errors.Is(err, os.ErrNotExist) {
+			return sum, nil
+		}
+		if err != nil {
+			return sum, err
+		}
+		p, err := ebpf.NewProgramFromID(id)
+		if err != nil {
+			continue // it has just gone
+		}
+		info, err := p.Info()
+		if err == nil && info.Type == ebpf.XDP && info.Name == "seawall" {
+			if s, err := p.Stats(); err == nil {
+				sum.Runs += s.RunCount
+				sum.Ran += s.Runtime
+			}
+		}
+		p.Close()
+	}
 }

@@ -38,7 +38,7 @@ func TestFloods(t *testing.T) {
 					s.must(t, s.world, order{Do: "log in"})
 				}
 				missed = m.missed(rate, bars{visits: 0.001})
-				stopped := float64(m.stopped()) / float64(m.Sent)
+				stopped := float64(m.kept()) / float64(m.Sent)
 				t.Logf("%d sent, %d received, %.1f %% of them stopped", m.Sent, m.received(), 100*stopped)
 				if stopped < f.stopped {
 					missed = append(missed, "too few are stopped")

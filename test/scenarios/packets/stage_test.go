@@ -85,10 +85,23 @@ type window struct {
 	seen
 }
 
-// stopped is how many packets Seawall's filter stopped.
-func (w window) stopped() (sum uint64) {
-	for reason, n := range w.after.Stopped {
-		sum += n - w.before.Stopped[reason]
+// done is what Seawall's filter did with packets, by reason.
+func (w window) done() map[string]uint64 {
+	out := map[string]uint64{}
+	for reason, n := range w.after.Filter {
+		if n -= w.before.Filter[reason]; n > 0 {
+			out[reason] = n
+		}
+	}
+	return out
+}
+
+// kept is how many packets it kept from the kernel.
+func (w window) kept() (sum uint64) {
+	for reason, n := range w.done() {
+		if !strings.HasPrefix(reason, "pass_") {
+			sum += n
+		}
 	}
 	return sum
 }
