@@ -35,7 +35,10 @@ type Packet struct {
 	said    map[string]string     // the last complaint about an interface
 	always  []netip.Prefix        // allowed by the configuration
 	orders  map[mitigation.ID]order
-	refused uint64 // orders that the filter could not take
+	refused uint64   // orders that the filter could not take
+	ports   []uint16 // protected
+	cut     mark     // of Cut
+	every   uint32   // one packet in so many is sampled; 0: not said yet
 }
 
 // order is what stands on the filter's lists for a mitigation.
@@ -68,8 +71,9 @@ func (p *Packet) Start(ports []uint16) {
 		}
 	}
 	ports = append(slices.Clone(ports), p.cfg.Ports...)
+	p.ports = ports
 	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
-	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback()}
+	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
@@ -85,6 +89,17 @@ func (p *Packet) Start(ports []uint16) {
 		}
 	}
 	p.attach()
+}
+
+// smallestMTU is that of the interfaces; 0 if none is there yet.
+func (p *Packet) smallestMTU() int {
+	least := 0
+	for _, name := range p.cfg.Interfaces {
+		if at, err := net.InterfaceByName(name); err == nil && (least == 0 || at.MTU < least) {
+			least = at.MTU
+		}
+	}
+	return least
 }
 
 // onLoopback says whether the loopback interface is filtered, where packets from
@@ -124,8 +139,8 @@ func (p *Packet) attach() {
 	}
 }
 
-// Run renews the lease, without which the kernel lets packets pass, until ctx
-// ends.
+// Run renews the lease, without which the kernel lets packets pass, and arms the
+// SYN cookies when they are needed, until ctx ends.
 func (p *Packet) Run(ctx context.Context) error {
 	if len(p.cfg.Interfaces) == 0 {
 		return nil
@@ -133,6 +148,11 @@ func (p *Packet) Run(ctx context.Context) error {
 	renew, sweep := time.NewTicker(renewEvery), time.NewTicker(sweepEvery)
 	defer renew.Stop()
 	defer sweep.Stop()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if p.filtering() && p.cfg.Filter.Connections == filter.Enforce {
+		watching.Go(func() { p.watchSyns(ctx) })
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -143,6 +163,12 @@ func (p *Packet) Run(ctx context.Context) error {
 			p.sweep()
 		}
 	}
+}
+
+func (p *Packet) filtering() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.filter != nil
 }
 
 func (p *Packet) renew() {
@@ -282,9 +308,20 @@ func (p *Packet) SetOff(off bool) {
 	defer p.mu.Unlock()
 	p.off = off
 	if off {
+		p.disarm()
 		p.detach()
 	} else {
 		p.attach()
+	}
+}
+
+// disarm puts back what the cookies changed of the kernel's settings.
+func (p *Packet) disarm() {
+	if p.filter == nil {
+		return
+	}
+	if err := p.filter.Arm(false); err != nil {
+		p.log.Error("end the SYN cookies", "err", err)
 	}
 }
 
@@ -306,6 +343,7 @@ func (p *Packet) Close() error {
 	if p.filter == nil {
 		return nil
 	}
+	p.disarm()
 	p.detach()
 	p.filter.Close()
 	p.filter = nil
