@@ -84,7 +84,8 @@ func (e Env) links() ([]Link, error) {
 		if queues, err := fs.Glob(e.Sys, dir+"queues/rx-*"); err == nil {
 			l.Queues = len(queues)
 		}
-		if speed, ok := number(e.Sys, dir+"speed"); ok && speed > 0 {
+		// Virtual links name a speed that means nothing: a veth always says 10 Gbit/s.
+		if speed, ok := number(e.Sys, dir+"speed"); ok && speed > 0 && (l.Kind == "" || l.Kind == "bond" || l.Kind == "vlan") {
 			l.Speed = speed
 		}
 		if l.Driver == "virtio_net" {
