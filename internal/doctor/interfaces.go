@@ -30,6 +30,9 @@ func interfaces(e Env, links []Link, err error, attach bool) []Finding {
 		}
 		e.native(&n, l, attach)
 		e.queues(&n, l)
+		if l.Kind == "veth" {
+			n.poor(costly, "let Seawall's filter run where the card is (containers: the host's network, `--network host`)", "%s is one end of a virtual pair, as containers have: the machine around it has paid for each packet before it arrives here", l.Name)
+		}
 		if len(e.Site.Interfaces) > 0 && l.Default && !slices.Contains(e.Site.Interfaces, l.Name) {
 			n.poor(open, fmt.Sprintf("add %s to `packet.interfaces`", l.Name), "%s leads outside, and the configuration does not filter it", l.Name)
 		}

@@ -67,6 +67,7 @@ func TestInterfaces(t *testing.T) {
 	expect(t, one(func(l *Link) { l.Features.Known = false }), Missing, "whether the driver has native mode is not known")
 	expect(t, one(func(l *Link) { l.Ethernet = false }), Missing, "the filter refuses it")
 	expect(t, one(func(l *Link) { l.Up = false }), Poor, "eth0 is down")
+	expect(t, one(func(l *Link) { l.Kind, l.Driver = "veth", "veth" }), Poor, "one end of a virtual pair")
 
 	// A program that is there already.
 	taken := func(l *Link) { l.XDP, l.XDPOwner = Native, 7 }
