@@ -136,17 +136,17 @@ func startShield(ctx context.Context, executable string, args []string) (*shield
 	case addr := <-where:
 		if s.at, err = netip.ParseAddrPort(addr); err != nil || !s.at.Addr().IsLoopback() {
 			s.stop()
-			return nil, fmt.Errorf("Seawall listens on %q, which is not loopback", addr)
+			return nil, fmt.Errorf("the measured Seawall listens on %q, which is not loopback", addr)
 		}
 		return s, nil
 	case <-s.done:
-		return nil, fmt.Errorf("Seawall ended at once: %s", strings.TrimSpace(said.String()))
+		return nil, fmt.Errorf("the measured Seawall ended at once: %s", strings.TrimSpace(said.String()))
 	case <-ctx.Done():
 		s.stop()
 		return nil, ctx.Err()
 	case <-time.After(startTime):
 		s.stop()
-		return nil, errors.New("Seawall does not get ready")
+		return nil, errors.New("the measured Seawall does not get ready")
 	}
 }
 
@@ -218,7 +218,7 @@ func (s *shield) ask(ctx context.Context, client string, status int, end time.Ti
 			return fmt.Errorf("read Seawall's answer: %w", err)
 		}
 		if got != status {
-			return fmt.Errorf("Seawall answers %d where it should %d", got, status)
+			return fmt.Errorf("the measured Seawall answers %d where it should %d", got, status)
 		}
 		done.Add(1)
 		if !keep {

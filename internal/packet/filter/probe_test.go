@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,7 +77,7 @@ func TestProbeTryNative(t *testing.T) {
 	if err := TryNative(name); !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EEXIST) {
 		t.Errorf("tried where a program is attached: %v", err)
 	}
-	info, err := f.links[name].(link.Link).Info()
+	info, err := f.links[name].Info()
 	if err != nil || info.XDP().Ifindex == 0 {
 		t.Fatalf("the filter is gone: %v", err)
 	}
