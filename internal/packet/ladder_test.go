@@ -228,7 +228,7 @@ func TestOrdinaryPacketsPass(t *testing.T) {
 
 func set(rung filter.Rung, mode filter.Mode) func(*filter.Config) {
 	return func(c *filter.Config) {
-		*[]*filter.Mode{&c.Malformed, &c.Reflected, &c.Fragments, &c.ICMP, &c.Block, &c.Budget, &c.Initials, &c.Connections}[rung] = mode
+		*[]*filter.Mode{&c.Malformed, &c.Reflected, &c.Fragments, &c.ICMP, &c.Block, &c.Budget, &c.Initials, &c.Connections, &c.Signatures}[rung] = mode
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 
 // Config is what a person can set about the packet filter.
 type Config struct {
-	Malformed Mode `yaml:"malformed"`
-	Reflected Mode `yaml:"reflected"`
-	Fragments Mode `yaml:"fragments"`
-	ICMP      Mode `yaml:"icmp"`
-	Block     Mode `yaml:"block"`
+	Malformed  Mode `yaml:"malformed"`
+	Reflected  Mode `yaml:"reflected"`
+	Fragments  Mode `yaml:"fragments"`
+	ICMP       Mode `yaml:"icmp"`
+	Block      Mode `yaml:"block"`
+	Signatures Mode `yaml:"signatures"`
 	// Budget stops sources that send more than any visitor, Initials too many
 	// beginnings of QUIC connections, Connections what belongs to no connection;
 	// it answers SYNs with cookies when they are many.
@@ -45,7 +46,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Malformed: Enforce, Reflected: Enforce, Fragments: Enforce, ICMP: Enforce, Block: Enforce,
-		Budget: Enforce, Initials: Enforce, Connections: Enforce,
+		Budget: Enforce, Initials: Enforce, Connections: Enforce, Signatures: Enforce,
 		FragmentRate: 1000, ICMPRate: 1000,
 		SourceRate: 20_000, SourceBytes: 64 << 20, InitialRate: 50, InitialsRate: 2000, SynRate: 2000,
 		Entries4: 65_536, Entries6: 16_384,
@@ -80,6 +81,6 @@ func (c Config) Validate() problem.List {
 func (c Config) modes() [Rungs]Mode {
 	return [Rungs]Mode{
 		Malformed: c.Malformed, Reflected: c.Reflected, Fragments: c.Fragments, ICMP: c.ICMP, Block: c.Block,
-		Budget: c.Budget, Initials: c.Initials, Connections: c.Connections,
+		Budget: c.Budget, Initials: c.Initials, Connections: c.Connections, Signatures: c.Signatures,
 	}
 }

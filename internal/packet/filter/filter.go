@@ -57,11 +57,12 @@ type Filter struct {
 	program *ebpf.Program
 	links   map[string]link.Link // by interface
 	how     map[string]How
-	tables  [2]table    // blocked clients, by family (0: IPv4)
-	clients [2]int      // how many
-	used    [2][129]int // other entries of the block list, by length
-	allowed int         // entries of the allow list
-	vouch   vouch       // what stands in the lease
+	tables  [2]table              // blocked clients, by family (0: IPv4)
+	clients [2]int                // how many
+	used    [2][129]int           // other entries of the block list, by length
+	allowed int                   // entries of the allow list
+	bases   [SignaturesMost]Tally // what slots had counted before they got their signatures
+	vouch   vouch                 // what stands in the lease
 
 	alarms  *ringbuf.Reader // of Alarm
 	samples *ringbuf.Reader // of Samples, as is record

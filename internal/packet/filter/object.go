@@ -31,6 +31,10 @@ const (
 	mapFresh    = "fresh"
 	mapAlarms   = "alarms"
 	mapSamples  = "samples"
+	mapHits     = "signature_hits"
+
+	// signaturesName is the function whose body is what signatures are compiled to.
+	signaturesName = "signatures"
 )
 
 // lengthsMost is how many prefix lengths a family can have on the block list,
@@ -40,7 +44,7 @@ const lengthsMost = 4
 func mapNames() []string {
 	return []string{
 		mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6,
-		mapSources, mapInitials, mapSyns, mapFresh, mapAlarms, mapSamples,
+		mapSources, mapInitials, mapSyns, mapFresh, mapAlarms, mapSamples, mapHits,
 	}
 }
 
@@ -66,6 +70,8 @@ type settings struct {
 	rates     Config    // its rates
 	segment   [2]uint16 // largest that comes in whole, by family
 	scale     uint8     // of the window, that the kernel chooses
+
+	signatures *signatures // nil: none
 }
 
 // lengths are those of a family's prefixes on the block list.
@@ -106,14 +112,23 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	spec.Maps[mapInitials].MaxEntries *= uint32(processors)
 	var on, dry uint32
 	for r, m := range s.modes {
-		if m != Off {
+		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
 			on |= 1 << r
 		}
 		if m == DryRun {
 			dry |= 1 << r
 		}
 	}
+	var enforced uint32
+	var payload bool
+	if s.signatures != nil {
+		enforced, payload = s.signatures.enforced, s.signatures.payload
+		if err := graft(spec.Programs[programName], signaturesName, s.signatures.code); err != nil {
+			return nil, err
+		}
+	}
 	for name, value := range map[string]any{
+		"signatures_enforced": enforced, "signatures_payload": one(payload),
 		"rungs_on": on, "dry_runs": dry,
 		"tcp_ports": s.tcp, "udp_ports": s.udp, "amplifiers": amplifiers(),
 		"any_source": one(s.anySource), "allow_some": one(s.allow),

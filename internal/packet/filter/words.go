@@ -16,12 +16,13 @@ const (
 	Budget
 	Initials
 	Connections
+	Signatures
 	Rungs
 )
 
 func (r Rung) String() string {
 	if r < Rungs {
-		return [Rungs]string{"malformed", "reflected", "fragments", "icmp", "block", "budget", "initials", "connections"}[r]
+		return [Rungs]string{"malformed", "reflected", "fragments", "icmp", "block", "budget", "initials", "connections", "signatures"}[r]
 	}
 	return fmt.Sprintf("rung %d", uint8(r))
 }
@@ -53,6 +54,7 @@ const (
 	StopState
 	StopSyn
 	StopCookie
+	StopSignature
 	Reasons
 )
 
@@ -62,7 +64,7 @@ func (r Reason) String() string {
 			"pass_other", "pass_ours", "pass_allowed", "pass_lease",
 			"length", "wrapped", "source", "land", "flags", "synack", "reflected",
 			"tcp_fragment", "fragments", "icmp", "blocked",
-			"budget", "initials", "unheard", "state", "syn", "cookie",
+			"budget", "initials", "unheard", "state", "syn", "cookie", "signature",
 		}[r]
 	}
 	return fmt.Sprintf("reason %d", uint8(r))

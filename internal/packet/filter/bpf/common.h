@@ -30,6 +30,7 @@ enum rung {
 	RUNG_BUDGET,
 	RUNG_INITIALS,
 	RUNG_CONNECTIONS,
+	RUNG_SIGNATURES,
 	RUNGS,
 };
 
@@ -57,6 +58,7 @@ enum reason {
 	STOP_STATE,        // TCP of no connection that there is
 	STOP_SYN,          // asks for a connection in a way that no cookie can answer
 	STOP_COOKIE,       // asks for a connection, and was answered here with a cookie
+	STOP_SIGNATURE,    // it is what a signature describes
 	REASONS,
 };
 
@@ -128,9 +130,11 @@ struct packet {
 	__u32 source4;    // valid iff family is 4
 	__u32 ip;         // offset of the IP header; valid iff family
 	__u32 left;       // bytes from offset to the end that the IP header promises
+	__u16 length;     // of the IP packet with its header, bytes
 	__u16 sport, dport; // valid iff ports
 	__u8 family;      // 4, 6, or 0: not IP
 	__u8 proto;       // of the innermost header
+	__u8 ttl;         // or IPv6's hop limit
 	__u8 later;       // a fragment but the first: it has no ports
 	__u8 fragment;    // any fragment
 	__u8 ports;       // sport and dport are known

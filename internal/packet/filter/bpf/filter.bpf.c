@@ -9,6 +9,7 @@
 #include "parse.h"
 #include "reflected.h"
 #include "sample.h"
+#include "signatures.h"
 #include "sources.h"
 
 enum { GO_ON, DROP, PASS };
@@ -100,6 +101,7 @@ PART int ours(struct xdp_md *ctx, struct packet *p)
 	CLIMB(RUNG_BUDGET, over_budget(ctx, p));
 	if (p->kind == KIND_INITIAL)
 		CLIMB(RUNG_INITIALS, too_many_initials(ctx, p));
+	CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
 	if (is_on(RUNG_CONNECTIONS)) {
 		__u32 why = connections(ctx, p);
 		int what = why ? stop(ctx, p, RUNG_CONNECTIONS, why, 0) : GO_ON;
