@@ -29,7 +29,7 @@ func TestSamples(t *testing.T) {
 		{v4(craft.Frame{Options: []byte{148, 4, 0, 0}, Payload: []byte("abc")}), "other 6 40000>443 flags 16 window 64240 ttl 64 length 47 payload 3 pass_ours false"},
 		{v4(craft.Frame{Proto: craft.UDP, SPort: 53, Payload: payload}), "udp 17 53>443 flags 0 window 0 ttl 64 length 348 payload 32 reflected true"},
 		{v6(craft.Frame{Proto: craft.UDP, Offset: 1232, Payload: payload}), "fragment 17 0>0 flags 0 window 0 ttl 64 length 368 payload 0 pass_other false"},
-		{v4(craft.Frame{Proto: craft.ICMP, Kind: 8, Payload: payload}), "icmp 1 0>0 flags 0 window 0 ttl 64 length 348 payload 32 pass_other false"},
+		{v4(craft.Frame{Proto: craft.ICMP, Kind: 8, Payload: payload}), "icmp 1 0>0 flags 0 window 0 ttl 64 length 348 payload 0 pass_other false"},
 	} {
 		if _, err := f.Try(c.frame.Bytes()); err != nil {
 			t.Fatal(err)
