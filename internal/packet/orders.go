@@ -129,12 +129,18 @@ func (p *Packet) disallow(prefix netip.Prefix) error {
 
 // Apply puts bans and allow entries of people, and bans by the machine of
 // clients that are at the other end of a connection, on the filter's lists. All
-// else is the door's alone. The time it takes does not depend on how many there
-// are.
+// else about visits is the door's alone. Matches on packets become signatures.
+// The time that a ban takes does not depend on how many there are.
 func (p *Packet) Apply(m mitigation.Mitigation) error {
+	if m.Match.OnPackets() {
+		return p.sign(m)
+	}
 	o, ours := orderOf(&m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.unsign(m.ID); err != nil { // it was about packets before
+		return err
+	}
 	if was, again := p.orders[m.ID]; again && (!ours || was.place != o.place) {
 		if err := p.strike(m.ID, was); err != nil {
 			return err
@@ -151,11 +157,11 @@ func (p *Packet) Apply(m mitigation.Mitigation) error {
 func (p *Packet) Withdraw(id mitigation.ID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o, known := p.orders[id]
-	if !known {
-		return nil
+	err := p.unsign(id)
+	if o, known := p.orders[id]; known {
+		err = errors.Join(err, p.strike(id, o))
 	}
-	return p.strike(id, o)
+	return err
 }
 
 // LetGo takes a ban by the machine off the block list: people were found behind

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"seawall/internal/mitigation"
 	"seawall/internal/packet/filter"
 )
 
@@ -30,12 +32,20 @@ type Packet struct {
 	off        bool
 	at         map[string]filter.How // interfaces that are filtered
 	complaints map[string]string     // the last one about each interface
+	ports      []uint16              // protected
+	cut        mark                  // of Cut
+	every      uint32                // one packet in so many is sampled; 0: not said yet
+	signs      map[mitigation.ID]filter.Signature
 	book
 }
 
 // New makes a Packet that filters nothing before Start.
 func New(cfg Config, log *slog.Logger) *Packet {
-	return &Packet{cfg: cfg, log: log, at: map[string]filter.How{}, complaints: map[string]string{}, book: newBook()}
+	return &Packet{
+		cfg: cfg, log: log,
+		at: map[string]filter.How{}, complaints: map[string]string{},
+		signs: map[mitigation.ID]filter.Signature{}, book: newBook(),
+	}
 }
 
 // Start loads the filter for the ports at which Seawall listens and attaches it.
@@ -53,8 +63,9 @@ func (p *Packet) Start(ports []uint16) {
 		}
 	}
 	ports = append(slices.Clone(ports), p.cfg.Ports...)
+	p.ports = ports
 	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
-	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback()}
+	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
@@ -62,7 +73,21 @@ func (p *Packet) Start(ports []uint16) {
 	}
 	p.filter = f
 	p.showAll()
+	if err := p.setSignatures(); err != nil {
+		p.log.Error("packets that signatures describe are not stopped", "err", err)
+	}
 	p.attach()
+}
+
+// smallestMTU is that of the interfaces; 0 if none is there yet.
+func (p *Packet) smallestMTU() int {
+	least := 0
+	for _, name := range p.cfg.Interfaces {
+		if at, err := net.InterfaceByName(name); err == nil && (least == 0 || at.MTU < least) {
+			least = at.MTU
+		}
+	}
+	return least
 }
 
 // onLoopback says whether the loopback interface is filtered, where packets from
@@ -102,8 +127,8 @@ func (p *Packet) attach() {
 	}
 }
 
-// Run renews the lease, without which the kernel lets packets pass, until ctx
-// ends.
+// Run renews the lease, without which the kernel lets packets pass, and arms the
+// SYN cookies when they are needed, until ctx ends.
 func (p *Packet) Run(ctx context.Context) error {
 	if len(p.cfg.Interfaces) == 0 {
 		return nil
@@ -111,6 +136,11 @@ func (p *Packet) Run(ctx context.Context) error {
 	renew, sweep := time.NewTicker(renewEvery), time.NewTicker(sweepEvery)
 	defer renew.Stop()
 	defer sweep.Stop()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if p.filtering() && p.cfg.Filter.Connections == filter.Enforce {
+		watching.Go(func() { p.watchSyns(ctx) })
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,6 +151,12 @@ func (p *Packet) Run(ctx context.Context) error {
 			p.sweep()
 		}
 	}
+}
+
+func (p *Packet) filtering() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.filter != nil
 }
 
 func (p *Packet) renew() {
@@ -152,9 +188,20 @@ func (p *Packet) SetOff(off bool) {
 	defer p.mu.Unlock()
 	p.off = off
 	if off {
+		p.disarm()
 		p.detach()
 	} else {
 		p.attach()
+	}
+}
+
+// disarm puts back what the cookies changed of the kernel's settings.
+func (p *Packet) disarm() {
+	if p.filter == nil {
+		return
+	}
+	if err := p.filter.Arm(false); err != nil {
+		p.log.Error("end the SYN cookies", "err", err)
 	}
 }
 
@@ -176,6 +223,7 @@ func (p *Packet) Close() error {
 	if p.filter == nil {
 		return nil
 	}
+	p.disarm()
 	p.detach()
 	p.filter.Close()
 	p.filter = nil
@@ -187,10 +235,11 @@ func (p *Packet) Close() error {
 
 // Stats is what the filter does.
 type Stats struct {
-	Interfaces map[string]filter.How // those that are filtered
-	People     int                   // prefixes on its block list that people ban
-	Machine    int                   // and those that the machine bans
-	Refused    uint64                // orders for which it had no room
+	Interfaces map[string]filter.How   // those that are filtered
+	People     int                     // prefixes on its block list that people ban
+	Machine    int                     // and those that the machine bans
+	Refused    uint64                  // orders and signatures that it could not have
+	Hits       map[uint32]filter.Tally // of signatures, by the mitigation's ID
 	filter.Counts
 }
 
@@ -202,11 +251,15 @@ func (p *Packet) Stats() (s Stats, ok bool) {
 		return s, false
 	}
 	counts, err := p.filter.Counts()
-	if err != nil {
+	hits, errHits := p.filter.Hits()
+	if err := errors.Join(err, errHits); err != nil {
 		p.log.Error("count packets", "err", err)
 		return s, false
 	}
-	s = Stats{Interfaces: map[string]filter.How{}, People: p.people, Machine: p.machine, Refused: p.refused, Counts: counts}
+	s = Stats{
+		Interfaces: map[string]filter.How{}, People: p.people, Machine: p.machine,
+		Refused: p.refused, Hits: hits, Counts: counts,
+	}
 	for name, how := range p.at {
 		s.Interfaces[name] = how
 	}

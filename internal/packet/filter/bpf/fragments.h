@@ -15,10 +15,14 @@ struct budget {
 
 #define BUDGET_FRAGMENTS 0
 #define BUDGET_ICMP 1
+#define BUDGET_ERRORS 2
+#define BUDGET_INITIALS 3
+#define BUDGET_SYNS 4
+#define BUDGETS 5
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, BUDGETS);
 	__type(key, __u32);
 	__type(value, struct budget);
 } budgets SEC(".maps");

@@ -104,15 +104,6 @@ RUNG int allowed(struct packet *p)
 	return until && stands(p, *until);
 }
 
-// mix spreads a key over 64 bits, by a secret that nobody outside can learn, so
-// that nobody can choose addresses that meet in one bucket.
-RUNG __u64 mix(__u64 key)
-{
-	key *= seed;
-	key ^= key >> 32;
-	return key * 0x9e3779b97f4a7c15ULL;
-}
-
 // entry4 and entry6 return until when a client is blocked, 0 if it is not.
 RUNG __u32 entry4(struct packet *p)
 {
