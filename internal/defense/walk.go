@@ -121,6 +121,9 @@ func (l *Loop) glance(now decide.Moment) {
 // second is the whole walk.
 func (l *Loop) second(now decide.Moment) {
 	w := l.observer.Cut(l.origin())
+	if l.deps.Packets != nil {
+		w.Packets = l.deps.Packets()
+	}
 	n := l.baseline.Normal()
 	var findings []attack.Finding
 	for _, d := range l.detectors {

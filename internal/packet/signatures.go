@@ -16,8 +16,7 @@ func (p *Packet) sign(m mitigation.Mitigation) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if o, known := p.orders[m.ID]; known { // it was about a prefix before
-		delete(p.orders, m.ID)
-		if err := p.lifted(o); err != nil {
+		if err := p.strike(m.ID, o); err != nil {
 			return err
 		}
 	}
