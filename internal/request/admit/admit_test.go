@@ -436,3 +436,21 @@ func TestConfig(t *testing.T) {
 		t.Error("New took it")
 	}
 }
+
+// Matches on packets are the packet filter's: they take no room at the door.
+func TestOrdersOnPacketsTakeNoRoom(t *testing.T) {
+	s := newStage(t)
+	syn := must(match.PacketIs(traffic.PacketFlags, "S"))
+	all := must(match.OneOf(traffic.FieldMethod, "GET"))
+	for i := range mitigation.ID(MaxOrders) {
+		s.apply(i+2, mitigation.ByMachine, mitigation.Refuse, syn)
+	}
+	s.apply(1, mitigation.ByMachine, mitigation.Refuse, all)
+	if d := s.Decide(s.visit("192.0.2.1")); d.ID != 1 {
+		t.Errorf("the only order about visits does not hit: %v", d)
+	}
+	s.apply(1, mitigation.ByMachine, mitigation.Refuse, syn)
+	if d := s.Decide(s.visit("192.0.2.1")); d.ID != 0 {
+		t.Errorf("an order that has become one about packets hits visits: %v", d)
+	}
+}

@@ -83,10 +83,14 @@ func (b *book) leave(old applied) {
 //
 // A mitigation about one prefix goes to the allow list, to the bans, or to the
 // prefixes that are slowed; of several about the same prefix on the same list,
-// the one that ends last counts.
+// the one that ends last counts. One about packets is not the door's, and takes
+// no room.
 func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if mit.ID == 0 || mit.Match == nil || mit.Action >= mitigation.Actions {
 		return fmt.Errorf("apply mitigation #%d: it has no ID, no match or no known action", mit.ID)
+	}
+	if mit.Match.OnPackets() {
+		return a.Withdraw(mit.ID) // it may have been about visits before
 	}
 	now := a.clk.Now()
 	n := applied{reason: mitigation.ReasonAllowList, order: order{
