@@ -104,10 +104,10 @@ func (t *table) best(left bitset) *conj {
 			continue
 		}
 		c := t.grow(seed, left)
-		if c == nil || c.part < t.leastPart || c.part < telling*c.hits || t.doubt != nil && t.doubt(c.flood) {
+		if c == nil || c.part < t.leastPart || c.part < telling*c.hits || best != nil && better(c, best) >= 0 {
 			continue
 		}
-		if best == nil || better(c, best) < 0 {
+		if t.doubt == nil || !t.doubt(c.flood) {
 			best = c
 		}
 	}
