@@ -46,9 +46,9 @@ func (v *view) draw(s *status) string {
 	line("State", "%s", v.state(s))
 	for i := range s.Packets {
 		p := &s.Packets[i]
-		line("Packets", "%s", v.paint(red, fmt.Sprintf("%s for %s: %s/s, usual are %s", v.clean(p.What, v.width-50),
+		line("Packets", "%s", v.paint(red, fmt.Sprintf("%s for %s: %s/s, usual are %s", v.clean(p.What, max(v.width-50, 20)),
 			s.Now.Sub(p.Since).Round(time.Second), group(uint64(p.Rate)), group(uint64(p.Normal)))))
-		line("", "%s", p.Doing)
+		line("", "%s", v.clean(p.Doing, max(v.width-11, 20)))
 	}
 	if w := s.Window; w != nil {
 		v.traffic(line, w)

@@ -91,6 +91,31 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
+// Ten times the visitors within seconds, from the first second on and on a site
+// that is known: no flood of packets.
+func TestCrowdIsNoPacketFlood(t *testing.T) {
+	for _, known := range []int{0, 60} {
+		w, crowd := newWire(), newPeople()
+		base := baseline.New(baseline.DefaultConfig())
+		detectors := []Detector{
+			synflood.New(synflood.DefaultConfig()), reflection.New(reflection.DefaultConfig()), packetflood.New(packetflood.DefaultConfig()),
+		}
+		for i := range known + 10 {
+			n := 1500
+			if i >= known {
+				n *= min(i-known+1, 10)
+			}
+			win := w.window(w.packets(crowd.some(n), nil, nil), n/10)
+			for _, d := range detectors {
+				if fs := d.Detect(win, base.Normal()); len(fs) > 0 {
+					t.Fatalf("after %d seconds, a crowd of %d packets: %+v", known, n, fs[0])
+				}
+			}
+			base.Learn(win, i >= known)
+		}
+	}
+}
+
 // own says that a packet is of the connections that the capturing machine had
 // itself: a tunnel over UDP and a shell, 2 % of the SYN-ACK capture.
 func own(p *traffic.Packet) bool {

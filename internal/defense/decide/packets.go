@@ -163,6 +163,16 @@ func (d *Decider) expectedPackets(but *entry) (packets, openings float64) {
 	return packets, openings
 }
 
+func packetCollateral(m *match.Match, ordinary []traffic.Packet) (share float64, tested int) {
+	hits := 0
+	for i := range ordinary {
+		if m.HitsPacket(&ordinary[i]) {
+			hits++
+		}
+	}
+	return float64(hits) / float64(max(len(ordinary), 1)), len(ordinary)
+}
+
 // noVisitors says that a match takes in nothing that a visitor's machine sends,
 // which needs no sample of ordinary traffic: SYNs over IPv4 without any option.
 func noVisitors(m *match.Match) bool {

@@ -206,6 +206,25 @@ func TestPeopleAboutPackets(t *testing.T) {
 	}
 }
 
+// A person is told what an order about packets hits.
+func TestOrderAboutPackets(t *testing.T) {
+	w := newWorld(t)
+	n := &traffic.Normal{}
+	for i := range 100 {
+		p := bareSyn()
+		p.TTL = uint8(i)
+		n.Packets.Ordinary = append(n.Packets.Ordinary, p)
+	}
+	r, out, err := w.Decider.Order(w.now, Order{Verb: Refuse, Match: `packet.ttl < 25`}, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(out)
+	if !strings.Contains(r.Text, "25.0 % of the last 100 ordinary packets") {
+		t.Error(r.Text)
+	}
+}
+
 // Floods of packets and of requests run beside each other; the end of one ends
 // nothing of the other.
 func TestPacketsAndRequestsAreApart(t *testing.T) {
