@@ -138,3 +138,36 @@ func TestPacketFloodsInTheLoop(t *testing.T) {
 		})
 	}
 }
+
+// A flood from the first second on, when nothing is known of ordinary packets:
+// what no visitor's machine sends is dropped, the rest is counted.
+func TestPacketFloodsFromTheStart(t *testing.T) {
+	for name, want := range map[string]mitigation.Action{
+		"pkt.TCP.synflood.spoofed.pcap.gz":  mitigation.Drop,
+		"amp.TCP.reflection.SYNACK.pcap.gz": mitigation.Slow, // RSTs, besides what the rungs stop
+	} {
+		flood := capture(t, name)
+		synctest.Test(t, func(t *testing.T) {
+			f := newSimFilter()
+			f.flood = flood
+			s := newSimWith(t, "", f)
+			stop := s.start(t)
+			defer stop()
+			defer s.dump(t)
+			s.clients = visitors(40, 2, 100)
+			s.run(5 * time.Second)
+			list := s.loop.Mitigations()
+			if len(list) == 0 {
+				t.Fatalf("%s: nothing is done", name)
+			}
+			for _, m := range list {
+				if m.Action != want {
+					t.Errorf("%s: %s", name, &m.Mitigation)
+				}
+			}
+			if f.harmed > 0 {
+				t.Errorf("%s: %d packets of visitors were dropped", name, f.harmed)
+			}
+		})
+	}
+}

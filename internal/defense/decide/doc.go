@@ -22,7 +22,7 @@
 //     what a person undid, nor what would hit the same requests.
 //   - Packets are dropped only by a match that would have hit at most 0.1 % of
 //     ordinary packets, and of those that ask for a connection; others are only
-//     counted (Slow). Floods of packets are kept apart from those of requests.
+//     counted (Slow), and so is what meets visitors' packets after all. Floods of packets are kept apart from those of requests.
 //
 // Time is passed in as a Moment: expiry runs on Instants, so that a step of the
 // wall clock moves none; wall time is for the disk and for people. There is no

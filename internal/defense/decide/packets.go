@@ -35,10 +35,12 @@ type packetSide struct {
 	floods map[attack.Vector]clock.Instant // those that run, and since when
 	byText map[string]mitigation.ID        // of what acts, by its match
 	levels map[string]int                  // lapses while floods run, by match
+	// lenient are the matches that met visitors while floods run.
+	lenient map[string]bool
 }
 
 func newPacketSide() packetSide {
-	return packetSide{floods: map[attack.Vector]clock.Instant{}, byText: map[string]mitigation.ID{}, levels: map[string]int{}}
+	return packetSide{floods: map[attack.Vector]clock.Instant{}, byText: map[string]mitigation.ID{}, levels: map[string]int{}, lenient: map[string]bool{}}
 }
 
 // packets decides about floods of packets at the end of a window. Drop stops
@@ -47,6 +49,7 @@ func newPacketSide() packetSide {
 // tested, to act.
 func (d *Decider) packets(in Input) {
 	d.followPackets(in.Now, in.Packets)
+	d.loosenPackets(in.Now, in.Window)
 	if d.off || in.Window == nil {
 		return
 	}
@@ -79,6 +82,7 @@ func (d *Decider) followPackets(now Moment, floods []PacketFlood) {
 	}
 	if len(d.packet.floods) == 0 {
 		clear(d.packet.levels)
+		clear(d.packet.lenient)
 	}
 }
 
@@ -144,6 +148,8 @@ func (d *Decider) choosePackets(s *attack.Signature, e *entry) (mitigation.Actio
 		return mitigation.Slow, fmt.Sprintf("it would have hit %.2f %% of ordinary packets that ask for a connection", 100*s.Newcomers)
 	case s.Ordinary < d.cfg.LeastOrdinary && !noVisitors(s.Match):
 		return mitigation.Slow, fmt.Sprintf("only %s were there to test it on", plural(s.Ordinary, "ordinary packet"))
+	case d.packet.lenient[s.Match.String()] || e != nil && e.loosened:
+		return mitigation.Slow, "it met visitors before"
 	case packets+s.Collateral > neverSum || openings+s.Newcomers > neverSum:
 		return mitigation.Slow, "together with what is dropped already it would hit too much ordinary traffic"
 	}

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,33 @@ func TestPeopleAboutPackets(t *testing.T) {
 	w.packets(packetFlood(attack.SynFlood, s))
 	if len(w.stands) != 0 {
 		t.Error("it acts though it is off")
+	}
+}
+
+// What meets several visitors' packets only counts from then on; one address
+// says nothing, for anybody can send in anybody's name.
+func TestLoosensWhatMeetsVisitorsPackets(t *testing.T) {
+	s := attack.Signature{Match: packetMatch(t, "244"), Coverage: 1, Ordinary: 2000}
+	for harmed, want := range map[int]string{0: "drop", 1: "drop", 3: "slow"} {
+		w := newWorld(t)
+		w.packets(packetFlood(attack.SynFlood, s))
+		w.pass(time.Second)
+		win := &traffic.Window{At: w.now.At, Wall: w.now.Wall, Span: time.Second}
+		win.Packets = traffic.Packets{Filtered: true, Every: 100}
+		for i := range 50 {
+			a := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+			win.Samples = append(win.Samples, traffic.Sample{Visit: traffic.Visit{Client: a, Peer: a, Clearance: traffic.ClearanceProven}})
+			if i < harmed {
+				p := bareSyn()
+				p.Source, p.Stopped = a, true
+				win.Packets.Samples = append(win.Packets.Samples, p)
+			}
+		}
+		w.apply(w.Step(Input{Now: w.now, Window: win, Packets: []PacketFlood{packetFlood(attack.SynFlood)}}))
+		w.packets(packetFlood(attack.SynFlood, s))
+		if got := w.actions(); got != want {
+			t.Errorf("%d visitors met: %q, want %q", harmed, got, want)
+		}
 	}
 }
 

@@ -7,8 +7,12 @@ import (
 	"seawall/internal/traffic"
 )
 
-// spilt is the share of a flood that a description may lose by being narrow.
-const spilt = 0.003
+// spilt is the share of a flood that a description may lose by being narrow;
+// spiltUnknown where nothing is known of ordinary packets, which are among it.
+const (
+	spilt        = 0.003
+	spiltUnknown = 0.05
+)
 
 // leastPackets is how many samples a description of packets must take in.
 const leastPackets = 10
@@ -16,10 +20,13 @@ const leastPackets = 10
 // ofPackets allows openings no more than any ordinary packet, and asks for more
 // of the flood: a hundredth of 100,000 packets a second is a flood as well. total
 // is the whole flood's samples, left those that are to be described.
-func ofPackets(total, left float64) limits {
+func ofPackets(total, left float64, known bool) limits {
 	spill := spilt * max(total, left)
+	if !known {
+		spill = spiltUnknown * left
+	}
 	return limits{
-		welcoming: clean, spill: spill,
+		welcoming: clean, spill: spill, near: spill/left + 1e-9,
 		leastPart: max(0.01, leastPackets/left), enough: 1 - spill/left,
 	}
 }

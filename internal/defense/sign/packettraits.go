@@ -37,7 +37,7 @@ func newPacketTable(l Left, ordinary, openings []traffic.Packet, total float64) 
 		table: &table{
 			samples: len(l.Samples), ordinary: len(ordinary),
 			pages: allBits(len(openings)), pageN: len(openings),
-			usual: l.Usual, flood: flood, limits: ofPackets(total, flood),
+			usual: l.Usual, flood: flood, limits: ofPackets(total, flood, len(ordinary) >= enoughToJudge),
 		},
 		flood: l.Samples, usual: ordinary, openings: openings,
 	}
@@ -52,7 +52,7 @@ func newPacketTable(l Left, ordinary, openings []traffic.Packet, total float64) 
 		for _, g := range groups {
 			t.addFew(f, rank, g)
 		}
-		if ordered(f) {
+		if ordered(f) && len(ordinary) >= enoughToJudge { // else a range says nothing
 			for _, g := range groups {
 				for _, lose := range []int{int(trimmed * float64(len(g))), int(t.spill), 0} {
 					t.addRange(f, rank, g, lose)
@@ -117,7 +117,7 @@ func (t *packetTable) add(f traffic.PacketField, rank int, width uint64, place b
 		f = traffic.PacketProtocol // which they tell as well
 	}
 	tr := &trait{
-		field: int(f), rank: rank, width: width, place: place, test: test,
+		field: int(f), rank: rank, width: width, place: place, weak: f == traffic.PacketDestPort, test: test,
 		flood: set(t.flood), usual: set(t.usual), first: set(t.openings),
 	}
 	if t.ordinary >= enoughToJudge && float64(tr.usual.count()) >= commonplace*float64(t.ordinary) {

@@ -77,7 +77,7 @@ type conj struct {
 	part   float64 // share of the flood among what is left
 	hits   float64 // share of ordinary traffic
 	firsts float64 // share of first visits
-	mild   float64 // the table's welcoming
+	limits *limits // of the table
 }
 
 // tier orders conjunctions by what could be done with them: 0 refuse, 1 refuse
@@ -86,7 +86,7 @@ func (c *conj) tier() int {
 	switch {
 	case c.hits > clean:
 		return 2
-	case c.firsts > c.mild:
+	case c.firsts > c.limits.welcoming:
 		return 1
 	}
 	return 0
@@ -94,13 +94,13 @@ func (c *conj) tier() int {
 
 // harm is what the conjunction would hit besides the flood, in units of what
 // is allowed.
-func (c *conj) harm() float64 { return c.hits/clean + c.firsts/c.mild }
+func (c *conj) harm() float64 { return c.hits/clean + c.firsts/c.limits.welcoming }
 
 // best grows a conjunction from every trait and returns the best one.
 func (t *table) best(left bitset) *conj {
 	var best *conj
 	for _, seed := range t.traits {
-		if seed.place {
+		if seed.place || seed.weak {
 			continue
 		}
 		c := t.grow(seed, left)
@@ -118,7 +118,7 @@ func better(a, b *conj) int {
 	if d := cmp.Compare(a.tier(), b.tier()); d != 0 {
 		return d
 	}
-	if math.Abs(a.part-b.part) > 0.01 {
+	if math.Abs(a.part-b.part) > a.limits.near {
 		return cmp.Compare(b.part, a.part)
 	}
 	return cmp.Or(cmp.Compare(a.harm(), b.harm()), cmp.Compare(len(b.traits), len(a.traits)))
@@ -192,7 +192,7 @@ func (t *table) spare(c *conj) *conj {
 
 // weigh tells what c would be with tr added. Its sets are not made yet.
 func (t *table) weigh(c *conj, tr *trait) conj {
-	n := conj{mild: t.welcoming}
+	n := conj{limits: &t.limits}
 	usual := c.usual.countBoth(tr.usual)
 	if t.flood > 0 {
 		n.part = min(t.excess(c.flood.countBoth(tr.flood), usual)/t.flood, 1)

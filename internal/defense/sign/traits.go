@@ -37,6 +37,7 @@ type trait struct {
 	first  bitset // ordinary samples, were they first visits; ordinary openings
 	common bool   // nearly all ordinary traffic has it too
 	width  uint64 // of packets: how much of the field it takes in
+	weak   bool   // it may narrow, but describes nothing by itself
 	place  bool   // about where an address is: it may narrow and makes nothing
 	test   func() (match.Test, error)
 }
@@ -77,12 +78,13 @@ type limits struct {
 	free      float64 // share of coverage that a trait must keep to be added for nothing
 	leastPart float64 // share of the flood that a signature must cover
 	enough    float64 // share of the flood after which the rest is left
+	near      float64 // parts of the flood that differ by no more count as the same
 	spill     float64 // of packets, in place of free: samples that may be lost by all such traits together
 }
 
 // ofRequests allows what decide asks of signatures of requests.
 func ofRequests() limits {
-	return limits{welcoming: welcoming, free: 0.98, leastPart: 0.05, enough: 0.95}
+	return limits{welcoming: welcoming, free: 0.98, leastPart: 0.05, enough: 0.95, near: 0.01}
 }
 
 func newTable(flood, ordinary []traffic.Sample, q float64) *table {
