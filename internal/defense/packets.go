@@ -162,15 +162,22 @@ func (l *Loop) doing(now decide.Moment, w *traffic.Window, a *PacketAttack) {
 	}
 	switch {
 	case dropping > 0:
-		a.Doing = fmt.Sprintf("The filter stops %.0f packets a second, by its rungs and by %d descriptions of this flood.", stopped, dropping)
+		a.Doing = fmt.Sprintf("The filter stops %.0f packets a second, by its rungs and by %s of this flood.", stopped, descriptions(dropping))
 	case stopped > 0:
 		a.Doing = fmt.Sprintf("The filter's rungs stop %.0f packets a second.", stopped)
 	default:
 		a.Doing = "Nothing is stopped yet."
 	}
 	if counting > 0 {
-		a.Doing += fmt.Sprintf(" %d further descriptions only count: they would hit visitors, or were tested too little.", counting)
+		a.Doing += fmt.Sprintf(" By %s more it only counts: dropping would hit visitors, or too few ordinary packets were there to test it on.", descriptions(counting))
 	}
+}
+
+func descriptions(n int) string {
+	if n == 1 {
+		return "one description"
+	}
+	return fmt.Sprintf("%d descriptions", n)
 }
 
 // tellPackets records a flood's beginning and growth.

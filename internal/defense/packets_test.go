@@ -17,16 +17,31 @@ import (
 type simFilter struct {
 	wire   *wire
 	people *people
-	flood  []traffic.Packet // nil: none now
-	rate   int              // of the flood, a second
+	// The sim's lock guards what follows.
+	flood []traffic.Packet // nil: none now
+	rate  int              // of the flood, a second
 
 	came, stopped int // of the flood
 	harmed        int // ordinary packets that were dropped, but for ICMP errors
 }
 
 func newSimFilter() *simFilter {
-	f := &simFilter{wire: newWire(), people: newPeople(), rate: 20_000}
-	return f
+	return &simFilter{wire: newWire(), people: newPeople(), rate: 20_000}
+}
+
+// send makes a flood begin or, where it is nil, end, and counts anew.
+func (f *simFilter) send(s *sim, flood []traffic.Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.flood = flood
+	f.came, f.stopped, f.harmed = 0, 0, 0
+}
+
+// result is the share of the flood that was stopped, and the ordinary packets.
+func (f *simFilter) result(s *sim) (stopped float64, harmed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return float64(f.stopped) / float64(max(f.came, 1)), f.harmed
 }
 
 // cut is what came in the last second.
@@ -100,32 +115,33 @@ func TestPacketFloodsInTheLoop(t *testing.T) {
 				if st := s.loop.Status(); st.State != Calm || s.count() != 0 || st.Normal.Packets.Learned < 10*time.Second {
 					t.Fatalf("before the flood: %s, %d mitigations, %v learnt", st.State, s.count(), st.Normal.Packets.Learned)
 				}
-				f.flood = flood
+				f.send(s, flood)
 				s.run(1100 * time.Millisecond) // one window ends in it
 				st := s.loop.Status()
 				if st.State != UnderAttack || len(st.PacketAttacks) != 1 || st.PacketAttacks[0].Vector != c.vector || st.PacketAttacks[0].What != c.what {
 					t.Fatalf("a second later: %s, %+v", st.State, st.PacketAttacks)
 				}
-				f.came, f.stopped = 0, 0
+				f.send(s, flood)
 				s.run(15 * time.Second)
 				st = s.loop.Status()
-				if got := float64(f.stopped) / float64(f.came); got < 0.99 {
-					t.Errorf("%.4f of the flood was stopped", got)
+				stopped, harmed := f.result(s)
+				if stopped < 0.99 {
+					t.Errorf("%.4f of the flood was stopped", stopped)
 				}
-				if f.harmed > 0 {
-					t.Errorf("%d packets of visitors were dropped", f.harmed)
+				if harmed > 0 {
+					t.Errorf("%d packets of visitors were dropped", harmed)
 				}
 				if len(st.PacketAttacks) != 1 || st.PacketAttacks[0].Mitigated == nil || st.PacketAttacks[0].Peak < 18_000 || st.Attack != nil || !s.calm() {
 					t.Errorf("15 s later: %+v, attack %+v, door calm %v", st.PacketAttacks, st.Attack, s.calm())
 				}
-				t.Logf("%.4f stopped; %s", float64(f.stopped)/float64(f.came), st.PacketAttacks[0].Doing)
+				t.Logf("%.4f stopped; %s", stopped, st.PacketAttacks[0].Doing)
 				if b, err := json.Marshal(st); err != nil || !strings.Contains(string(b), `"packet.length"`) {
 					t.Errorf("status as JSON: %v", err)
 				}
 				if frozen := st.Normal.Packets.Kinds[traffic.PacketSyn].Peak; frozen > 200 || !st.Normal.Frozen {
 					t.Errorf("the flood is learnt: %.0f SYNs a second", frozen)
 				}
-				f.flood = nil
+				f.send(s, nil)
 				s.run(60 * time.Second)
 				st = s.loop.Status()
 				if st.State != Calm || s.count() != 0 || len(st.PacketAttacks) != 0 || len(st.PacketsEnded) != 1 || st.PacketsEnded[0].Ended == nil {
@@ -165,8 +181,8 @@ func TestPacketFloodsFromTheStart(t *testing.T) {
 					t.Errorf("%s: %s", name, &m.Mitigation)
 				}
 			}
-			if f.harmed > 0 {
-				t.Errorf("%s: %d packets of visitors were dropped", name, f.harmed)
+			if _, harmed := f.result(s); harmed > 0 {
+				t.Errorf("%s: %d packets of visitors were dropped", name, harmed)
 			}
 		})
 	}

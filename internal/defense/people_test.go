@@ -93,7 +93,6 @@ type wire struct {
 	wall  time.Time
 	every int
 	turn  int // of the flood
-	seen  func(*traffic.Packet)
 }
 
 func newWire() *wire {
@@ -118,9 +117,6 @@ func (w *wire) packets(ordinary, flood []traffic.Packet, dropped func(*traffic.P
 		}
 		if !one.Stopped && dropped != nil && dropped(&one) {
 			one.Stopped, one.Reason = true, "signature"
-		}
-		if w.seen != nil {
-			w.seen(&one)
 		}
 		p.Kinds[one.Kind]++
 		c := p.Reasons[one.Reason]
