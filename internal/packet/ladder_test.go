@@ -227,7 +227,7 @@ func TestOrdinaryPacketsPass(t *testing.T) {
 
 func set(rung filter.Rung, mode filter.Mode) func(*filter.Config) {
 	return func(c *filter.Config) {
-		*[]*filter.Mode{&c.Malformed, &c.Reflected, &c.Fragments, &c.ICMP, &c.Block}[rung] = mode
+		*[]*filter.Mode{&c.Malformed, &c.Reflected, &c.Fragments, &c.ICMP, &c.Block, &c.Signatures}[rung] = mode
 	}
 }
 

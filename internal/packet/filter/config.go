@@ -8,11 +8,12 @@ import (
 
 // Config is what a person can set about the packet filter.
 type Config struct {
-	Malformed Mode `yaml:"malformed"`
-	Reflected Mode `yaml:"reflected"`
-	Fragments Mode `yaml:"fragments"`
-	ICMP      Mode `yaml:"icmp"`
-	Block     Mode `yaml:"block"`
+	Malformed  Mode `yaml:"malformed"`
+	Reflected  Mode `yaml:"reflected"`
+	Fragments  Mode `yaml:"fragments"`
+	ICMP       Mode `yaml:"icmp"`
+	Block      Mode `yaml:"block"`
+	Signatures Mode `yaml:"signatures"`
 	// FragmentRate and ICMPRate are packets a second that each processor lets
 	// through.
 	FragmentRate int `yaml:"fragment_rate"`
@@ -28,6 +29,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Malformed: Enforce, Reflected: Enforce, Fragments: Enforce, ICMP: Enforce, Block: Enforce,
+		Signatures:   Enforce,
 		FragmentRate: 1000, ICMPRate: 1000,
 		Entries4: 65_536, Entries6: 16_384,
 	}
@@ -54,5 +56,6 @@ func (c Config) Validate() problem.List {
 }
 
 func (c Config) modes() [Rungs]Mode {
-	return [Rungs]Mode{Malformed: c.Malformed, Reflected: c.Reflected, Fragments: c.Fragments, ICMP: c.ICMP, Block: c.Block}
+	return [Rungs]Mode{Malformed: c.Malformed, Reflected: c.Reflected, Fragments: c.Fragments, ICMP: c.ICMP, Block: c.Block,
+		Signatures: c.Signatures}
 }

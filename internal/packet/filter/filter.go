@@ -43,10 +43,11 @@ type Filter struct {
 	program *ebpf.Program
 	links   map[string]link.Link // by interface
 	how     map[string]How
-	tables  [2]table    // blocked clients, by family (0: IPv4)
-	clients [2]int      // how many
-	used    [2][129]int // other entries of the block list, by length
-	allowed int         // entries of the allow list
+	tables  [2]table              // blocked clients, by family (0: IPv4)
+	clients [2]int                // how many
+	used    [2][129]int           // other entries of the block list, by length
+	allowed int                   // entries of the allow list
+	bases   [SignaturesMost]Tally // what slots had counted before they got their signatures
 }
 
 // New loads the program; packets do not meet it yet. With pins, a folder in the

@@ -25,6 +25,10 @@ const (
 	mapBlock6   = "block6"
 	mapClients4 = "clients4"
 	mapClients6 = "clients6"
+	mapHits     = "signature_hits"
+
+	// signaturesName is the function whose body is what signatures are compiled to.
+	signaturesName = "signatures"
 )
 
 // lengthsMost is how many prefix lengths a family can have on the block list,
@@ -32,7 +36,7 @@ const (
 const lengthsMost = 4
 
 func mapNames() []string {
-	return []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6}
+	return []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6, mapHits}
 }
 
 // ports is a set of ports; a bit each, as has_port in bpf/common.h reads it.
@@ -52,6 +56,8 @@ type settings struct {
 	lengths6  [lengthsMost]uint32
 	fragments int // a second and processor
 	icmp      int
+
+	signatures *signatures // nil: none
 }
 
 // lengths are those of a family's prefixes on the block list.
@@ -86,14 +92,23 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	spec.Maps[mapClients6].MaxEntries = s.buckets[1]
 	var on, dry uint32
 	for r, m := range s.modes {
-		if m != Off {
+		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
 			on |= 1 << r
 		}
 		if m == DryRun {
 			dry |= 1 << r
 		}
 	}
+	var enforced uint32
+	var payload bool
+	if s.signatures != nil {
+		enforced, payload = s.signatures.enforced, s.signatures.payload
+		if err := graft(spec.Programs[programName], signaturesName, s.signatures.code); err != nil {
+			return nil, err
+		}
+	}
 	for name, value := range map[string]any{
+		"signatures_enforced": enforced, "signatures_payload": one(payload),
 		"rungs_on": on, "dry_runs": dry,
 		"tcp_ports": s.tcp, "udp_ports": s.udp, "amplifiers": amplifiers(),
 		"any_source": one(s.anySource), "allow_some": one(s.allow),

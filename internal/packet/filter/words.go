@@ -13,12 +13,13 @@ const (
 	Fragments
 	ICMP
 	Block
+	Signatures
 	Rungs
 )
 
 func (r Rung) String() string {
 	if r < Rungs {
-		return [Rungs]string{"malformed", "reflected", "fragments", "icmp", "block"}[r]
+		return [Rungs]string{"malformed", "reflected", "fragments", "icmp", "block", "signatures"}[r]
 	}
 	return fmt.Sprintf("rung %d", uint8(r))
 }
@@ -44,6 +45,7 @@ const (
 	StopFragments
 	StopICMP
 	StopBlocked
+	StopSignature
 	Reasons
 )
 
@@ -52,7 +54,7 @@ func (r Reason) String() string {
 		return [Reasons]string{
 			"pass_other", "pass_ours", "pass_allowed", "pass_lease",
 			"length", "wrapped", "source", "land", "flags", "synack", "reflected",
-			"tcp_fragment", "fragments", "icmp", "blocked",
+			"tcp_fragment", "fragments", "icmp", "blocked", "signature",
 		}[r]
 	}
 	return fmt.Sprintf("reason %d", uint8(r))

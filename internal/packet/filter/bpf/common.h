@@ -24,6 +24,7 @@ enum rung {
 	RUNG_FRAGMENTS,
 	RUNG_ICMP,
 	RUNG_BLOCK,
+	RUNG_SIGNATURES,
 	RUNGS,
 };
 
@@ -45,6 +46,7 @@ enum reason {
 	STOP_FRAGMENTS,    // more fragments a second than are allowed
 	STOP_ICMP,         // more ICMP a second than is allowed
 	STOP_BLOCKED,      // its source is on the block list
+	STOP_SIGNATURE,    // it is what a signature describes
 	REASONS,
 };
 
@@ -87,9 +89,11 @@ struct packet {
 	__u64 now;        // nanoseconds; 0 not asked yet
 	__u32 source4;    // valid iff family is 4
 	__u32 left;       // bytes from offset to the end that the IP header promises
+	__u16 length;     // of the IP packet with its header, bytes
 	__u16 sport, dport; // valid iff ports
 	__u8 family;      // 4, 6, or 0: not IP
 	__u8 proto;       // of the innermost header
+	__u8 ttl;         // or IPv6's hop limit
 	__u8 later;       // a fragment but the first: it has no ports
 	__u8 fragment;    // any fragment
 	__u8 ports;       // sport and dport are known

@@ -7,6 +7,7 @@
 #include "malformed.h"
 #include "parse.h"
 #include "reflected.h"
+#include "signatures.h"
 
 enum { GO_ON, DROP, PASS };
 
@@ -72,6 +73,7 @@ int seawall(struct xdp_md *ctx)
 	CLIMB(RUNG_MALFORMED, malformed(&p));
 	CLIMB(RUNG_REFLECTED, reflected(&p));
 	CLIMB(RUNG_BLOCK, blocked(&p, &person));
+	CLIMB(RUNG_SIGNATURES, signed_by(&p, &person));
 	count(&p, PASS_OURS, 0);
 	return XDP_PASS;
 }

@@ -55,6 +55,8 @@ RUNG __u32 parse_ipv4(struct packet *p)
 		return STOP_LENGTH;
 	p->family = 4;
 	p->proto = ip->proto;
+	p->ttl = ip->ttl;
+	p->length = total;
 	p->source4 = ip->source;
 	p->source[1] = (__u64)ip->source << 32 | bpf_htonl(0xffff);
 	p->dest[1] = (__u64)ip->dest << 32 | bpf_htonl(0xffff);
@@ -120,6 +122,9 @@ RUNG __u32 parse_ipv6(struct packet *p)
 	p->dest[1] = ip->dest[1];
 	p->left = bpf_ntohs(ip->payload);
 	p->proto = ip->next;
+	p->ttl = ip->hops;
+	__u32 all = p->left + sizeof *ip;
+	p->length = all < 0xffff ? all : 0xffff;
 	p->offset += sizeof *ip;
 	if (!promised(p, p->left))
 		return STOP_LENGTH;
