@@ -35,6 +35,7 @@ type Packet struct {
 	said    map[string]string     // the last complaint about an interface
 	always  []netip.Prefix        // allowed by the configuration
 	orders  map[mitigation.ID]order
+	signs   map[mitigation.ID]filter.Signature
 	refused uint64 // orders that the filter could not take
 }
 
@@ -49,7 +50,8 @@ type order struct {
 func New(cfg Config, log *slog.Logger) *Packet {
 	return &Packet{
 		cfg: cfg, log: log,
-		at: map[string]filter.How{}, said: map[string]string{}, orders: map[mitigation.ID]order{},
+		at: map[string]filter.How{}, said: map[string]string{},
+		orders: map[mitigation.ID]order{}, signs: map[mitigation.ID]filter.Signature{},
 	}
 }
 
@@ -83,6 +85,9 @@ func (p *Packet) Start(ports []uint16) {
 		if err := p.put(o); err != nil {
 			p.log.Error("put an order on the packet filter's list", "err", err)
 		}
+	}
+	if err := p.setSignatures(); err != nil {
+		p.log.Error("packets that signatures describe are not stopped", "err", err)
 	}
 	p.attach()
 }
@@ -209,18 +214,25 @@ func (p *Packet) disallow(prefix netip.Prefix) error {
 	return p.filter.Disallow(prefix)
 }
 
-// Apply puts people's bans and allow entries on the filter's lists. Other
-// mitigations are the door's alone: what the machine knows of an address may
-// have come from a header, and who shares it is known only there.
+// Apply puts people's bans and allow entries on the filter's lists, and makes
+// signatures of matches on packets. Other mitigations are the door's alone: what
+// the machine knows of an address may have come from a header, and who shares it
+// is known only there.
 func (p *Packet) Apply(m mitigation.Mitigation) error {
+	if m.Match.OnPackets() {
+		return p.sign(m)
+	}
 	prefix, one := m.Banned()
 	o := order{prefix: prefix, until: m.Until, allow: m.Action == mitigation.Admit}
 	stops := m.Action == mitigation.Refuse || m.Action == mitigation.Drop
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.unsign(m.ID); err != nil { // it was about packets before
+		return err
+	}
 	if !one || m.By != mitigation.ByOperator || !o.allow && !stops {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	was, again := p.orders[m.ID]
 	p.orders[m.ID] = o
 	if p.filter == nil {
@@ -247,7 +259,16 @@ func (p *Packet) Withdraw(id mitigation.ID) error {
 	defer p.mu.Unlock()
 	o, known := p.orders[id]
 	delete(p.orders, id)
-	if !known || p.filter == nil {
+	err := p.unsign(id)
+	if known {
+		err = errors.Join(err, p.lifted(o))
+	}
+	return err
+}
+
+// lifted is lift where there may be no filter.
+func (p *Packet) lifted(o order) error {
+	if p.filter == nil {
 		return nil
 	}
 	return p.lift(o)
@@ -317,8 +338,9 @@ func (p *Packet) Close() error {
 
 // Stats is what the filter does.
 type Stats struct {
-	Interfaces map[string]filter.How // those that are filtered
-	Refused    uint64                // orders for which it had no room
+	Interfaces map[string]filter.How   // those that are filtered
+	Refused    uint64                  // orders and signatures that it could not have
+	Hits       map[uint32]filter.Tally // of signatures, by the mitigation's ID
 	filter.Counts
 }
 
@@ -330,11 +352,12 @@ func (p *Packet) Stats() (s Stats, ok bool) {
 		return s, false
 	}
 	counts, err := p.filter.Counts()
-	if err != nil {
+	hits, errHits := p.filter.Hits()
+	if err := errors.Join(err, errHits); err != nil {
 		p.log.Error("count packets", "err", err)
 		return s, false
 	}
-	s = Stats{Interfaces: map[string]filter.How{}, Refused: p.refused, Counts: counts}
+	s = Stats{Interfaces: map[string]filter.How{}, Refused: p.refused, Hits: hits, Counts: counts}
 	for name, how := range p.at {
 		s.Interfaces[name] = how
 	}
