@@ -13,7 +13,8 @@ import (
 )
 
 // simFilter is a packet filter in front of the simulated site: ordinary packets
-// come all the time, a captured flood of 20,000 a second when it is told to.
+// come all the time, a captured flood of 20,000 a second when it is told to. It
+// compares ICMP with descriptions too.
 type simFilter struct {
 	wire   *wire
 	people *people
