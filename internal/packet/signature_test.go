@@ -107,6 +107,35 @@ func TestEachFieldOfSignatures(t *testing.T) {
 	}
 }
 
+// A payload may begin in one buffer of a packet and go on in the next.
+func TestSignaturesLookIntoAllBuffers(t *testing.T) {
+	f := load(t, alone)
+	whole := make([]byte, 600)
+	for i := range whole {
+		whole[i] = byte(i)
+	}
+	for behind := 3400; behind <= 3440; behind += 8 {
+		// Two extension headers push the payload, but not the header before it, over
+		// the end of the first buffer.
+		frame := v6(craft.Frame{Payload: whole}).Bytes()
+		headers := make([]byte, behind)
+		headers[0], headers[1] = craft.Destinations, 255 // 2,048 bytes
+		headers[2048], headers[2049] = craft.TCP, byte((behind-2048)/8-1)
+		long := slices.Concat(frame[:tcp6], headers, frame[tcp6:])
+		long[ip4+6] = craft.Destinations
+		length := len(long) - tcp6
+		long[ip4+4], long[ip4+5] = byte(length>>8), byte(length)
+		sign(t, f, filter.Signature{ID: 1, Match: expression(t, `packet.payload_at(16, "101112131415161718191a1b1c1d1e1f")`), Enforce: true},
+			filter.Signature{ID: 2, Match: expression(t, `packet.payload.startsWith("0001020304050607") && packet.length >= 4000`)})
+		before := hits(t, f)
+		done, _, passes := result(t, f, long)
+		after := hits(t, f)
+		if passes || after[2].Packets != before[2].Packets+1 || after[2].Bytes != before[2].Bytes+uint64(len(long)) {
+			t.Errorf("%d bytes of headers: passes %v (%v), hits %v, then %v", behind, passes, done, before, after)
+		}
+	}
+}
+
 // Hits belong to IDs, whatever else comes and goes and wherever they stand.
 func TestHitsBelongToIDs(t *testing.T) {
 	f := load(t, nil)

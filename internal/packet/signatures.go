@@ -40,11 +40,16 @@ func (p *Packet) sign(m mitigation.Mitigation) error {
 
 // unsign takes a mitigation's signature away, if it has one.
 func (p *Packet) unsign(id mitigation.ID) error {
-	if _, known := p.signs[id]; !known {
+	was, known := p.signs[id]
+	if !known {
 		return nil
 	}
 	delete(p.signs, id)
-	return p.setSignatures()
+	err := p.setSignatures()
+	if err != nil {
+		p.signs[id] = was // it still acts, and is to be tried again
+	}
+	return err
 }
 
 // setSignatures tells the filter which signatures stand. Where there are more

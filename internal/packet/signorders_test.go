@@ -66,9 +66,12 @@ func TestSignaturesWithoutRoom(t *testing.T) {
 	p := working(t, nil)
 	odd := mitigation.Mitigation{ID: 90, Match: match.All(match.PacketPayload(0, nil)), Action: mitigation.Refuse}
 	p.must(t, p.Apply(odd))
+	f := p.filter
+	p.filter = nil // each change of signatures loads a program
 	for id := range mitigation.ID(filter.SignaturesMost) {
 		p.must(t, p.Apply(about(t, id+1, `packet.ttl == 99`, mitigation.Slow, mitigation.ByMachine)))
 	}
+	p.filter = f
 	p.must(t, p.Apply(about(t, 100, `packet.ttl == 52`, mitigation.Refuse, mitigation.ByMachine)))
 	if _, _, passes := result(t, p.filter, v4(craft.Frame{TTL: 52}).Bytes()); passes {
 		t.Error("one that stops packets has no room beside those that count")
