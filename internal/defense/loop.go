@@ -67,8 +67,8 @@ type Deps struct {
 	Detectors []Detector
 	// Origin tells how the line for the origin stands now; nil: unknown.
 	Origin func() traffic.Origin
-	// Packets tells what the packet filter saw since it was asked last; nil:
-	// there is none.
+	// Packets counts what the packet filter did since it was last asked; nil:
+	// there is no filter. Only the loop's goroutine asks.
 	Packets func() traffic.Packets
 	// Offences are the door's reports; nil: none.
 	Offences <-chan mitigation.Offence

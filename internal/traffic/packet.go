@@ -137,3 +137,6 @@ type Packets struct {
 	Every   uint32   `json:"every"` // one sample stands for so many packets; 0 no samples
 	Lost    uint64   `json:"lost"`  // samples that found no room
 }
+
+// Blocked counts what the block list stopped. The name is the filter's own.
+func (p *Packets) Blocked() uint64 { return p.Reasons["blocked"].Packets }

@@ -75,6 +75,7 @@ type entry struct {
 	good     uint64 // samples of real visitors that it was compared with
 	met      uint64 // of those, hit by it
 	loosened bool
+	spread   bool // its end was put off; see spread
 }
 
 // Decider is the state of all that is being done. Make it with New.
@@ -96,6 +97,7 @@ type Decider struct {
 
 	attack   bool
 	attackAt clock.Instant
+	letGo    clock.Instant   // when the last of the bans ends that spread has put off
 	easing   clock.Instant   // when an attack ended whose bans are still being shortened; 0 none
 	levels   map[string]int  // lapses within this attack, by match
 	lenient  map[string]bool // matches that were loosened in this attack
@@ -137,6 +139,7 @@ func (d *Decider) Step(in Input) Output {
 		d.liftEmergency(in.Now, "the many visitors are an ordinary crowd")
 	}
 	d.loosen(in.Now, in.Window)
+	d.spread(in.Now, in.Window)
 	if flood != nil && !d.off {
 		for i := range in.Signatures {
 			d.consider(in.Now, in.Window, flood, &in.Signatures[i])

@@ -17,6 +17,8 @@
 //   - Everything has an end. A mitigation lives 30 s beyond the last time that
 //     the flood met it, and twice as long each time it comes back within one
 //     attack, up to ten minutes; the end of an attack ends all of it.
+//   - Bans of clients whose packets the kernel stops end one after the other
+//     while an attack runs (see spread): each is tried, none is kept for good.
 //   - It loosens by itself when real visitors are hit more than was expected.
 //   - It never undoes an order of a person, and does not repeat for an hour
 //     what a person undid, nor what would hit the same requests.

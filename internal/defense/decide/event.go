@@ -38,6 +38,7 @@ type SetEvent struct {
 	Until  time.Time         `json:"until,omitzero"`
 	By     mitigation.By     `json:"by"`
 	Note   string            `json:"note,omitempty"`
+	Direct bool              `json:"direct,omitempty"`
 	Matched
 
 	Finding   *attack.Finding   `json:"finding,omitempty"`
@@ -85,7 +86,7 @@ func store(e *entry) *SetEvent { return storeMitigation(&e.m, e.kind) }
 
 func storeMitigation(m *mitigation.Mitigation, k kind) *SetEvent {
 	return &SetEvent{
-		ID: m.ID, Kind: string(k), Action: m.Action, From: m.From, Until: m.Until, By: m.By, Note: m.Note,
+		ID: m.ID, Kind: string(k), Action: m.Action, From: m.From, Until: m.Until, By: m.By, Note: m.Note, Direct: m.Direct,
 		Matched: writeMatch(m.Match), Finding: m.Finding, Signature: m.Signature, Expected: m.Expected,
 	}
 }
@@ -188,7 +189,7 @@ func (s *SetEvent) entry(now Moment, ttl time.Duration) (*entry, error) {
 		return nil, fmt.Errorf("unknown kind %q", s.Kind)
 	}
 	e := &entry{kind: k, m: mitigation.Mitigation{
-		ID: s.ID, Match: m, Action: s.Action, From: s.From, Until: s.Until, By: s.By, Note: s.Note,
+		ID: s.ID, Match: m, Action: s.Action, From: s.From, Until: s.Until, By: s.By, Note: s.Note, Direct: s.Direct && k == kindBan,
 		Finding: s.Finding, Signature: s.Signature, Expected: s.Expected,
 	}}
 	e.made = now.At.Add(s.From.Sub(now.Wall))
