@@ -233,6 +233,31 @@ func TestSignaturesRefused(t *testing.T) {
 	}
 }
 
+// As much as is taken at all, the verifier takes as well: lists, ranges, payloads
+// and prefixes, negated or not, in all slots.
+func TestLargestSignaturesAreVerified(t *testing.T) {
+	f := load(t, alone)
+	var list []filter.Signature
+	for i := range filter.SignaturesMost {
+		var numbers []string
+		for n := range 40 {
+			numbers = append(numbers, fmt.Sprint(3*n+i))
+		}
+		in := "[" + strings.Join(numbers, ", ") + "]"
+		list = append(list, filter.Signature{ID: uint32(i + 1), Enforce: i%2 == 0, Match: expression(t,
+			"!(packet.length in "+in+") && packet.source_port in "+in+
+				` && !packet.payload_at(1, "`+strings.Repeat("a5", 31)+`") && !packet.source.within("2001:db8::/77")`+
+				` && !(packet.window >= 5 && packet.window <= 90)`)})
+	}
+	start := time.Now()
+	sign(t, f, list...)
+	t.Logf("loaded in %v", time.Since(start))
+	list[0].Match = expression(t, list[0].Match.String()+strings.Repeat(` && !packet.payload_at(1, "`+strings.Repeat("a5", 31)+`")`, 24))
+	if err := f.SetSignatures(list); !errors.Is(err, filter.ErrSignature) || !strings.Contains(err.Error(), "4096 instructions") {
+		t.Errorf("more than is taken: %v", err)
+	}
+}
+
 // Signatures are the last rung: what an earlier one stops, or the allow list
 // lets pass, is not theirs; and they end with the lease.
 func TestSignaturesInTheLadder(t *testing.T) {

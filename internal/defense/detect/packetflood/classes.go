@@ -63,15 +63,16 @@ func (d *Detector) classes(w *traffic.Window, n *traffic.Normal, visits float64)
 	reflected := w.Rate(p.Reasons["reflected"].Packets)
 	answers := reflected + rate(traffic.PacketSynAck)
 	moved := w.Rate(w.BytesOut+w.BytesIn) / segment
+	blocked := w.Rate(p.Blocked()) // whoever is banned sends again what nobody acknowledges
 	each := float64(perVisit)
 	if n.Packets.Learned >= youth && n.Requests > 0 {
 		each = max(each, 3*n.Packets.Kinds[traffic.PacketOther].Usual/n.Requests, 3*n.Packets.Kinds[traffic.PacketUDP].Usual/n.Requests)
 	}
 
 	out := []class{
-		{name: "TCP packets of no connection", kind: traffic.PacketOther, visitor: true, more: -each*visits - moved},
+		{name: "TCP packets of no connection", kind: traffic.PacketOther, visitor: true, more: -each*visits - moved - blocked},
 		{name: "RSTs", kind: traffic.PacketReset, more: -resets*rate(traffic.PacketSyn) - answers},
-		{name: "UDP", kind: traffic.PacketUDP, visitor: true, more: -each*visits - moved - reflected},
+		{name: "UDP", kind: traffic.PacketUDP, visitor: true, more: -each*visits - moved - reflected - blocked},
 		{name: "QUIC Initials", kind: traffic.PacketInitial, visitor: true, more: -perOpening * visits},
 		{name: "fragments", kind: traffic.PacketFragment, more: -fragments * reflected},
 		{name: "ICMP", kind: traffic.PacketICMP, more: -icmpErrors * (rate(traffic.PacketSyn) + answers)},

@@ -55,7 +55,8 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n.Learned >= youth {
 		visits = max(visits-n.Requests, 0)
 	}
-	unmade := syns - usual.Peak - perVisit*visits
+	// Whoever is banned asks for a connection again and again.
+	unmade := syns - w.Rate(w.Packets.Blocked()) - usual.Peak - perVisit*visits
 	here := unmade > max(d.cfg.Floor, (d.cfg.Times-1)*usual.Peak)
 	if here && !d.spell.On() && handshakes(w, n) >= unmade && d.waited < patience {
 		d.waited++

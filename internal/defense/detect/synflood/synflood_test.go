@@ -117,6 +117,15 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// Thousands of banned clients that try again are no flood of SYNs.
+func TestBannedClients(t *testing.T) {
+	w := (&maker{at: clock.Instant(time.Hour)}).window(second{crowd: 20, flood: 3000})
+	w.Packets.Reasons = map[string]traffic.Counted{"blocked": {Packets: 3000}}
+	if fs := New(DefaultConfig()).Detect(w, site()); fs != nil {
+		t.Errorf("found %+v", fs)
+	}
+}
+
 func TestNoFilter(t *testing.T) {
 	w := (&maker{at: clock.Instant(time.Hour)}).window(second{flood: 20000})
 	w.Packets.Filtered = false
