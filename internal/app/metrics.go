@@ -72,7 +72,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 
 	st := g.loop.Status()
 	attack := 0.0
-	if st.Attack != nil {
+	if st.Attack != nil || len(st.PacketAttacks) > 0 {
 		attack = 1
 	}
 	gauge("attack", "1 while an attack runs.", attack)
