@@ -77,10 +77,11 @@ bpf-check:
 	  || { mv $(BPF)/committed.o $(BPF)/filter.o; echo "run \`make bpf\` and commit $(BPF)/filter.o"; exit 1; }
 
 # What a packet costs on each way through the filter, beside xdp-filter (Debian:
-# xdp-tools), and what dropping it costs a receiver, beside nftables and iptables.
+# xdp-tools), what signatures add, and what dropping it costs a receiver, beside
+# nftables and iptables.
 # Needs root.
 bench-packet: go
-	go test -run '^$$' -bench 'Paths|Receiver' -benchtime 1x ./internal/packet/filter
+	go test -run '^$$' -bench 'Paths|Receiver|Signatures' -benchtime 1x ./internal/packet/filter
 
 # 1,000,000 packets a second of each kind at a server in a network namespace, and
 # what its visitors and its own DNS, SSH and mail meet. Six minutes; needs root,

@@ -100,7 +100,7 @@ func commands() *cobra.Command {
 		statusCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
 		undoCommand(), offCommand(), onCommand(),
-		demoCommand(), benchCommand(), versionCommand(),
+		demoCommand(), benchCommand(), doctorCommand(), versionCommand(),
 	)
 	return root
 }

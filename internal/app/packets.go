@@ -55,7 +55,6 @@ func (p *program) ports() (out []uint16) {
 
 // alwaysAllowed are the prefixes whose packets pass whatever else is said: those
 // that the configuration allows, and trusted proxies, behind which are many.
-// Those of loopback never come in from outside.
 func alwaysAllowed(cfg *config.Config) (out []netip.Prefix) {
 	admit := cfg.Request.Admit
 	for _, list := range [][]string{admit.Allow, admit.Monitors, cfg.Request.TrustedProxies, cfg.Request.Identify.TrustedProxies} {
@@ -63,11 +62,7 @@ func alwaysAllowed(cfg *config.Config) (out []netip.Prefix) {
 		if err != nil {
 			continue // Validate has refused it
 		}
-		for _, p := range prefixes {
-			if p = p.Masked(); p.Bits() > 0 && !p.Addr().IsLoopback() {
-				out = append(out, p)
-			}
-		}
+		out = append(out, prefixes...)
 	}
 	return append(out, cfg.Request.Listen.TrustedProxies...)
 }

@@ -61,6 +61,14 @@ type sim struct {
 	off      bool
 	offences chan mitigation.Offence
 
+	filter *simFilter // nil: there is none
+
+	// The kernel, where packets are filtered: who is banned there sends packets
+	// that vanish, as many a second as this for each client.
+	vanish  float64
+	banned  map[netip.Addr]mitigation.ID
+	stopped float64 // packets, since the loop last asked
+
 	clients []*client
 	lines   [mitigation.Ranks][]job
 	waiting int
@@ -74,6 +82,9 @@ func (s *sim) Apply(m mitigation.Mitigation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.standing[m.ID] = m
+	if p, ok := m.Banned(); ok && m.Direct {
+		s.banned[p.Addr()] = m.ID
+	}
 	if s.firstMitigated.IsZero() && m.By == mitigation.ByMachine {
 		s.firstMitigated = time.Now()
 	}
@@ -83,6 +94,9 @@ func (s *sim) Apply(m mitigation.Mitigation) error {
 func (s *sim) Withdraw(id mitigation.ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p, ok := s.standing[id].Match.OnlyClient(); ok && s.banned[p.Addr()] == id {
+		delete(s.banned, p.Addr())
+	}
 	delete(s.standing, id)
 	return nil
 }
@@ -98,12 +112,40 @@ func (s *sim) line() traffic.Origin {
 	return traffic.Origin{InFlight: min(s.waiting, workers), Waiting: s.waiting, Limit: workers, Healthy: 1}
 }
 
+// packets is what the filter counted since it was last asked.
+func (s *sim) packets() traffic.Packets {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := uint64(s.stopped)
+	s.stopped -= float64(n)
+	return traffic.Packets{Filtered: s.vanish > 0, Reasons: map[string]traffic.Counted{"blocked": {Packets: n}}}
+}
+
+// vanishes says whether the kernel stops what a client sends.
+func (s *sim) vanishes(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.vanish == 0 || s.banned[c.addr] == 0 || s.off {
+		return false
+	}
+	s.stopped += s.vanish * step.Seconds()
+	return true
+}
+
 func newSim(t *testing.T, dir string) *sim {
-	s := &sim{clk: clock.New(), standing: map[mitigation.ID]mitigation.Mitigation{}, offences: make(chan mitigation.Offence, 1024)}
+	return newSimWith(t, dir, nil)
+}
+
+func newSimWith(t *testing.T, dir string, filter *simFilter) *sim {
+	s := &sim{clk: clock.New(), standing: map[mitigation.ID]mitigation.Mitigation{}, banned: map[netip.Addr]mitigation.ID{}, offences: make(chan mitigation.Offence, 1024), filter: filter}
+	packets := s.packets
+	if filter != nil {
+		packets = func() traffic.Packets { return filter.cut(s) }
+	}
 	var err error
 	s.loop, err = New(DefaultConfig(), Deps{
 		Clock: s.clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), DataDir: dir,
-		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences,
+		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences, Packets: packets,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -201,9 +243,13 @@ func (s *sim) decide(c *client, v *traffic.Visit, now time.Time) mitigation.Verd
 	c.filled = now
 	if c.tokens < 1 {
 		c.over++
-		if c.over%200 == 0 {
+		often := 200
+		if s.vanish > 0 {
+			often = 20 // as at the real door
+		}
+		if c.over%often == 0 {
 			select {
-			case s.offences <- mitigation.Offence{Prefix: netip.PrefixFrom(c.addr, 32), Refused: 200}:
+			case s.offences <- mitigation.Offence{Prefix: netip.PrefixFrom(c.addr, 32), Refused: uint32(often), Direct: s.vanish > 0}:
 			default:
 			}
 		}
@@ -229,6 +275,9 @@ func (s *sim) step() {
 	now := time.Now()
 	at := s.clk.Now()
 	for _, c := range s.clients {
+		if s.vanishes(c) {
+			continue
+		}
 		for c.due += c.rate * step.Seconds(); c.due >= 1; c.due-- {
 			v := c.visit(at)
 			d := s.decide(c, &v, now)

@@ -22,7 +22,7 @@ type compiler struct {
 
 const (
 	oneMatchEach = "write one match for each side, or field in [\"a\", \"b\"] for several values of one field"
-	comparisons  = "use ==, !=, in [...], startsWith, endsWith, contains or client.within"
+	comparisons  = "use ==, !=, in [...], startsWith, endsWith, contains or client.within; numbers of packets have <= and >="
 )
 
 // conjunction compiles terms joined by &&.
@@ -47,6 +47,15 @@ func (c *compiler) conjunction(e ast.Expr) error {
 	if err != nil {
 		return err
 	}
+	if n := len(c.tests); n > 0 {
+		if t.onPacket() != c.tests[0].onPacket() {
+			return c.wrong(e, "a match is about visits or about packets, not both", "write one match for each")
+		}
+		if both, ok := t.follows(&c.tests[n-1]); ok {
+			c.tests[n-1] = both
+			return nil
+		}
+	}
 	if len(c.tests) == MaxTests {
 		return c.wrong(e, fmt.Sprintf("there are more than %d tests", MaxTests), "split the expression into several matches")
 	}
@@ -63,6 +72,11 @@ func (c *compiler) term(e ast.Expr) (Test, error) {
 			return Test{}, c.wrong(e, "is a field and tests nothing", "compare it: "+example(f))
 		}
 		return Test{}, c.unknownField(e)
+	case ast.SelectKind:
+		if isPacket(e) {
+			return Test{}, c.packetAlone(e)
+		}
+		return Test{}, c.wrong(e, "is no test", `write tests such as path == "/"`)
 	default:
 		return Test{}, c.wrong(e, "is no test", `write tests such as path == "/"`)
 	}
@@ -86,6 +100,9 @@ func (c *compiler) term(e ast.Expr) (Test, error) {
 	case operators.LogicalOr, operators.Conditional:
 		return Test{}, c.wrong(e, "a match has no alternatives", oneMatchEach)
 	case operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
+		if isPacket(args[0]) || isPacket(args[1]) {
+			return c.packetOrder(e, call.FunctionName(), args[0], args[1])
+		}
 		return Test{}, c.wrong(e, "fields have no order", comparisons)
 	case operators.LogicalAnd:
 		return Test{}, c.wrong(e, "a conjunction cannot stand inside a test", "join tests by && at the top")
@@ -102,6 +119,14 @@ func (c *compiler) negated(e ast.Expr) (Test, error) {
 		return Test{}, c.wrong(e, "cannot be negated", "leave the term out")
 	}
 	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.LogicalAnd {
+		// A range is written as two tests and is one.
+		if args := e.AsCall().Args(); len(args) == 2 {
+			least, err1 := c.term(args[0])
+			most, err2 := c.term(args[1])
+			if both, ok := most.follows(&least); ok && err1 == nil && err2 == nil {
+				return both, nil
+			}
+		}
 		return Test{}, c.wrong(e, "the negation of a conjunction is an alternative", "write !a && !b, or one match for each side")
 	}
 	return c.term(e)
@@ -111,6 +136,9 @@ func (c *compiler) negated(e ast.Expr) (Test, error) {
 func (c *compiler) equal(e, left, right ast.Expr) (Test, error) {
 	if left.Kind() == ast.LiteralKind {
 		left, right = right, left
+	}
+	if isPacket(left) {
+		return c.packetEqual(e, left, right)
 	}
 	f, err := c.field(left)
 	if err != nil {
@@ -130,17 +158,16 @@ func (c *compiler) equal(e, left, right ast.Expr) (Test, error) {
 
 // in compiles field in [values].
 func (c *compiler) in(e, left, right ast.Expr) (Test, error) {
+	if isPacket(left) {
+		return c.packetIn(e, left, right)
+	}
 	f, err := c.field(left)
 	if err != nil {
 		return Test{}, err
 	}
-	if right.Kind() != ast.ListKind {
-		return Test{}, c.wrong(e, "in needs a list of values", "write "+f.String()+" in [...]")
-	}
-	values := right.AsList().Elements()
-	if len(values) > MaxList {
-		return Test{}, c.wrong(e, fmt.Sprintf("the list has %d values, more than %d", len(values), MaxList),
-			"split it into several matches")
+	values, err := c.list(e, left, right)
+	if err != nil {
+		return Test{}, err
 	}
 	keys := make([]string, len(values))
 	for i, v := range values {
@@ -151,9 +178,29 @@ func (c *compiler) in(e, left, right ast.Expr) (Test, error) {
 	return c.made(e)(OneOf(f, keys...))
 }
 
+// list reads the values of a field in [values].
+func (c *compiler) list(e, field, right ast.Expr) ([]ast.Expr, error) {
+	if right.Kind() != ast.ListKind {
+		name, _ := parser.Unparse(field, c.tree.SourceInfo())
+		return nil, c.wrong(e, "in needs a list of values", "write "+name+" in [...]")
+	}
+	values := right.AsList().Elements()
+	if len(values) > MaxList {
+		return nil, c.wrong(e, fmt.Sprintf("the list has %d values, more than %d", len(values), MaxList),
+			"split it into several matches")
+	}
+	return values, nil
+}
+
 // member compiles field.function(value).
 func (c *compiler) member(e ast.Expr) (Test, error) {
 	call := e.AsCall()
+	switch {
+	case isPacket(call.Target()):
+		return c.packetMember(e)
+	case isRoot(call.Target()) && call.FunctionName() == "payload_at":
+		return c.payloadAt(e)
+	}
 	var test func(traffic.Field, string) (Test, error)
 	switch call.FunctionName() {
 	case "startsWith":
@@ -295,7 +342,7 @@ func fieldList() string {
 	for f := range traffic.Fields {
 		names = append(names, f.String())
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, ", ") + "; those of packets " + packetFieldList()
 }
 
 func namePart(r rune) bool { return r == '_' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r) }

@@ -8,18 +8,24 @@ import (
 	"seawall/internal/traffic"
 )
 
-// Match is a conjunction of tests. A Match without tests hits everything.
+// Match is a conjunction of tests, of visits or of packets. A Match without tests
+// hits every visit, and no packet.
 type Match struct {
-	tests []Test // cheapest first
-	text  string
+	tests   []Test // cheapest first
+	packets int    // how many tests are on packets
+	text    string
 }
 
-// All makes the match that hits when every test does.
+// All makes the match that hits when every test does. One that mixes tests of
+// visits and of packets hits nothing.
 func All(tests ...Test) *Match {
 	m := &Match{tests: sorted(tests)}
 	terms := make([]string, len(m.tests))
 	for i := range m.tests {
 		terms[i] = m.tests[i].String()
+		if m.tests[i].onPacket() {
+			m.packets++
+		}
 	}
 	m.text = strings.Join(terms, " && ")
 	if len(terms) == 0 {
@@ -32,9 +38,9 @@ func All(tests ...Test) *Match {
 func Client(p netip.Prefix) *Match { return All(Within(p)) }
 
 // Hits says whether v passes every test. It allocates nothing. A nil Match hits
-// nothing.
+// nothing, and one on packets no visit.
 func (m *Match) Hits(v *traffic.Visit) bool {
-	if m == nil {
+	if m == nil || m.packets > 0 {
 		return false
 	}
 	for i := range m.tests {
@@ -44,6 +50,25 @@ func (m *Match) Hits(v *traffic.Visit) bool {
 	}
 	return true
 }
+
+// HitsPacket says whether p passes every test. It allocates nothing. Only a Match
+// that is OnPackets hits packets. A test of a field that the packet does not have
+// (ports of a later fragment, flags of UDP, more payload than there is) does not
+// hit, negated or not.
+func (m *Match) HitsPacket(p *traffic.Packet) bool {
+	if !m.OnPackets() {
+		return false
+	}
+	for i := range m.tests {
+		if !m.tests[i].hitsPacket(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// OnPackets says whether the match is about packets: it has tests, and all are.
+func (m *Match) OnPackets() bool { return m != nil && m.packets > 0 && m.packets == len(m.tests) }
 
 // Tests returns a copy of the tests.
 func (m *Match) Tests() []Test { return slices.Clone(m.tests) }

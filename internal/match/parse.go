@@ -89,11 +89,22 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(MaxText),
 		cel.Function("within", cel.MemberOverload("client_within_prefix",
 			[]*cel.Type{cel.StringType, cel.StringType}, cel.BoolType)),
+		cel.Function("packet.payload_at", cel.Overload("packet_payload_at",
+			[]*cel.Type{cel.IntType, cel.StringType}, cel.BoolType)),
 	}
 	for f := range traffic.Fields {
 		t := cel.StringType
 		if f == traffic.FieldNetwork {
 			t = cel.IntType
+		}
+		options = append(options, cel.Variable(f.String(), t))
+	}
+	for f := range traffic.PacketFields {
+		t := cel.StringType
+		if _, number := largest(f); number {
+			t = cel.IntType
+		} else if f == traffic.PacketFragmented {
+			t = cel.BoolType
 		}
 		options = append(options, cel.Variable(f.String(), t))
 	}

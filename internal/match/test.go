@@ -21,9 +21,14 @@ const (
 	opPrefix             // the text starts with texts[0]
 	opSuffix             // the text ends with texts[0]
 	opContains           // the text contains texts[0]
+
+	opPacketNumber  // the packet's number is one of numbers
+	opPacketRange   // the packet's number is from packet.least to packet.most
+	opPacketWithin  // the packet's source is within prefix
+	opPacketPayload // the packet's payload has packet.bytes at packet.offset
 )
 
-// Test is one condition on one field of a Visit, or its negation.
+// Test is one condition on one field of a Visit or of a Packet, or its negation.
 type Test struct {
 	field   traffic.Field
 	op      op
@@ -31,9 +36,11 @@ type Test struct {
 	numbers []uint64
 	texts   []string
 	prefix  netip.Prefix
+	packet  packetTest // valid iff onPacket
 }
 
-// Field tells which field the test looks at.
+// Field tells which field of a visit the test looks at; Fields iff it is a test
+// of packets.
 func (t *Test) Field() traffic.Field { return t.field }
 
 // Not returns the negation of t.
@@ -247,6 +254,9 @@ func (t *Test) key(n uint64) string {
 
 // String writes the test as an expression.
 func (t *Test) String() string {
+	if t.onPacket() {
+		return t.packetString()
+	}
 	bang := ""
 	if t.not {
 		bang = "!"

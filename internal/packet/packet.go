@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -21,35 +20,31 @@ const (
 	sweepEvery = time.Minute
 )
 
-// Packet keeps the filter in step with what people ordered. Without interfaces,
+// Packet keeps the filter in step with what is ordered. Without interfaces,
 // or where this machine does not bear a filter, it does nothing, and says so.
 // It is safe for concurrent use.
 type Packet struct {
 	cfg Config
 	log *slog.Logger
 
-	mu      sync.Mutex     // guards the following
-	filter  *filter.Filter // nil: there is none
-	off     bool
-	at      map[string]filter.How // interfaces that are filtered
-	said    map[string]string     // the last complaint about an interface
-	always  []netip.Prefix        // allowed by the configuration
-	orders  map[mitigation.ID]order
-	refused uint64 // orders that the filter could not take
-}
-
-// order is what stands on the filter's lists for a mitigation.
-type order struct {
-	prefix netip.Prefix
-	until  time.Time
-	allow  bool
+	mu         sync.Mutex     // guards the following
+	filter     *filter.Filter // nil: there is none
+	off        bool
+	at         map[string]filter.How // interfaces that are filtered
+	complaints map[string]string     // the last one about each interface
+	ports      []uint16              // protected
+	cut        mark                  // of Cut
+	every      uint32                // one packet in so many is sampled; 0: not said yet
+	signs      map[mitigation.ID]filter.Signature
+	book
 }
 
 // New makes a Packet that filters nothing before Start.
 func New(cfg Config, log *slog.Logger) *Packet {
 	return &Packet{
 		cfg: cfg, log: log,
-		at: map[string]filter.How{}, said: map[string]string{}, orders: map[mitigation.ID]order{},
+		at: map[string]filter.How{}, complaints: map[string]string{},
+		signs: map[mitigation.ID]filter.Signature{}, book: newBook(),
 	}
 }
 
@@ -68,23 +63,30 @@ func (p *Packet) Start(ports []uint16) {
 		}
 	}
 	ports = append(slices.Clone(ports), p.cfg.Ports...)
-	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
-	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback()}
+	p.ports = ports
+	guard := filter.Guard{TCP: ports, UDP: p.cfg.guardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
 		return
 	}
 	p.filter = f
-	for _, prefix := range p.always {
-		p.allow(prefix)
-	}
-	for _, o := range p.orders {
-		if err := p.put(o); err != nil {
-			p.log.Error("put an order on the packet filter's list", "err", err)
-		}
+	p.showAll()
+	if err := p.setSignatures(); err != nil {
+		p.log.Error("packets that signatures describe are not stopped", "err", err)
 	}
 	p.attach()
+}
+
+// smallestMTU is that of the interfaces; 0 if none is there yet.
+func (p *Packet) smallestMTU() int {
+	least := 0
+	for _, name := range p.cfg.Interfaces {
+		if at, err := net.InterfaceByName(name); err == nil && (least == 0 || at.MTU < least) {
+			least = at.MTU
+		}
+	}
+	return least
 }
 
 // onLoopback says whether the loopback interface is filtered, where packets from
@@ -106,13 +108,13 @@ func (p *Packet) attach() {
 		how, err := p.filter.Attach(name)
 		if err != nil {
 			delete(p.at, name)
-			if p.said[name] != err.Error() {
-				p.said[name] = err.Error()
+			if p.complaints[name] != err.Error() {
+				p.complaints[name] = err.Error()
 				p.log.Error("an interface's packets are not filtered", "err", err)
 			}
 			continue
 		}
-		delete(p.said, name)
+		delete(p.complaints, name)
 		if p.at[name] == how {
 			continue // as it was
 		}
@@ -124,8 +126,8 @@ func (p *Packet) attach() {
 	}
 }
 
-// Run renews the lease, without which the kernel lets packets pass, until ctx
-// ends.
+// Run renews the lease, without which the kernel lets packets pass, and arms the
+// SYN cookies when they are needed, until ctx ends.
 func (p *Packet) Run(ctx context.Context) error {
 	if len(p.cfg.Interfaces) == 0 {
 		return nil
@@ -133,6 +135,11 @@ func (p *Packet) Run(ctx context.Context) error {
 	renew, sweep := time.NewTicker(renewEvery), time.NewTicker(sweepEvery)
 	defer renew.Stop()
 	defer sweep.Stop()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if p.filtering() && p.cfg.Filter.Connections == filter.Enforce {
+		watching.Go(func() { p.watchSyns(ctx) })
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -143,6 +150,12 @@ func (p *Packet) Run(ctx context.Context) error {
 			p.sweep()
 		}
 	}
+}
+
+func (p *Packet) filtering() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.filter != nil
 }
 
 func (p *Packet) renew() {
@@ -168,123 +181,26 @@ func (p *Packet) sweep() {
 	}
 }
 
-// Always makes prefixes pass whatever else is said, in the place of those that
-// it was told before: the configuration's allow list, and trusted proxies.
-func (p *Packet) Always(list []netip.Prefix) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	before := p.always
-	p.always = slices.Clone(list)
-	if p.filter == nil {
-		return
-	}
-	for _, prefix := range list {
-		if !slices.Contains(before, prefix) {
-			p.allow(prefix)
-		}
-	}
-	for _, prefix := range before {
-		if err := p.disallow(prefix); err != nil {
-			p.log.Error("take a prefix off the packet filter's allow list", "err", err)
-		}
-	}
-}
-
-func (p *Packet) allow(prefix netip.Prefix) {
-	if err := p.filter.Allow(prefix, time.Time{}); err != nil {
-		p.log.Error("put a prefix on the packet filter's allow list", "err", err)
-	}
-}
-
-// disallow takes a prefix off the allow list, unless something else allows it.
-func (p *Packet) disallow(prefix netip.Prefix) error {
-	if slices.Contains(p.always, prefix) {
-		return nil
-	}
-	for _, o := range p.orders {
-		if o.allow && o.prefix == prefix {
-			return p.filter.Allow(prefix, o.until)
-		}
-	}
-	return p.filter.Disallow(prefix)
-}
-
-// Apply puts people's bans and allow entries on the filter's lists. Other
-// mitigations are the door's alone: what the machine knows of an address may
-// have come from a header, and who shares it is known only there.
-func (p *Packet) Apply(m mitigation.Mitigation) error {
-	prefix, one := m.Banned()
-	o := order{prefix: prefix, until: m.Until, allow: m.Action == mitigation.Admit}
-	stops := m.Action == mitigation.Refuse || m.Action == mitigation.Drop
-	if !one || m.By != mitigation.ByOperator || !o.allow && !stops {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	was, again := p.orders[m.ID]
-	p.orders[m.ID] = o
-	if p.filter == nil {
-		return nil
-	}
-	if again && (was.prefix != o.prefix || was.allow != o.allow) {
-		if err := p.lift(was); err != nil {
-			return err
-		}
-	}
-	err := p.put(o)
-	if errors.Is(err, filter.ErrFull) {
-		// The door has it, too; trying again would not help.
-		p.refused++
-		p.log.Warn("the packet filter has no room; the door alone refuses this prefix", "prefix", prefix, "err", err)
-		return nil
-	}
-	return err
-}
-
-// Withdraw takes what stands for a mitigation off the lists.
-func (p *Packet) Withdraw(id mitigation.ID) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o, known := p.orders[id]
-	delete(p.orders, id)
-	if !known || p.filter == nil {
-		return nil
-	}
-	return p.lift(o)
-}
-
-func (p *Packet) put(o order) error {
-	if o.allow {
-		if slices.Contains(p.always, o.prefix) {
-			return nil
-		}
-		return p.filter.Allow(o.prefix, o.until)
-	}
-	return p.filter.Block(o.prefix, o.until, true)
-}
-
-// lift undoes put, unless another order says the same.
-func (p *Packet) lift(o order) error {
-	if o.allow {
-		return p.disallow(o.prefix)
-	}
-	for _, other := range p.orders {
-		if !other.allow && other.prefix == o.prefix {
-			return p.filter.Block(other.prefix, other.until, true)
-		}
-	}
-	return p.filter.Unblock(o.prefix)
-}
-
 // SetOff lets all packets pass unseen, or filters them again.
 func (p *Packet) SetOff(off bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.off = off
 	if off {
+		p.disarm()
 		p.detach()
 	} else {
 		p.attach()
+	}
+}
+
+// disarm puts back what the cookies changed of the kernel's settings.
+func (p *Packet) disarm() {
+	if p.filter == nil {
+		return
+	}
+	if err := p.filter.Arm(false); err != nil {
+		p.log.Error("end the SYN cookies", "err", err)
 	}
 }
 
@@ -306,6 +222,7 @@ func (p *Packet) Close() error {
 	if p.filter == nil {
 		return nil
 	}
+	p.disarm()
 	p.detach()
 	p.filter.Close()
 	p.filter = nil
@@ -317,8 +234,11 @@ func (p *Packet) Close() error {
 
 // Stats is what the filter does.
 type Stats struct {
-	Interfaces map[string]filter.How // those that are filtered
-	Refused    uint64                // orders for which it had no room
+	Interfaces map[string]filter.How   // those that are filtered
+	People     int                     // prefixes on its block list that people ban
+	Machine    int                     // and those that the machine bans
+	Refused    uint64                  // orders and signatures that it could not have
+	Hits       map[uint32]filter.Tally // of signatures, by the mitigation's ID
 	filter.Counts
 }
 
@@ -330,11 +250,15 @@ func (p *Packet) Stats() (s Stats, ok bool) {
 		return s, false
 	}
 	counts, err := p.filter.Counts()
-	if err != nil {
+	hits, errHits := p.filter.Hits()
+	if err := errors.Join(err, errHits); err != nil {
 		p.log.Error("count packets", "err", err)
 		return s, false
 	}
-	s = Stats{Interfaces: map[string]filter.How{}, Refused: p.refused, Counts: counts}
+	s = Stats{
+		Interfaces: map[string]filter.How{}, People: p.people, Machine: p.machine,
+		Refused: p.refused, Hits: hits, Counts: counts,
+	}
 	for name, how := range p.at {
 		s.Interfaces[name] = how
 	}

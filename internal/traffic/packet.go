@@ -36,6 +36,19 @@ func (k PacketKind) String() string {
 // MarshalText writes the kind's name.
 func (k PacketKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (k *PacketKind) UnmarshalText(b []byte) error {
+	v, ok := find[PacketKind](packetKindNames[:], string(b))
+	if !ok {
+		return fmt.Errorf("unknown kind of packet %q", b)
+	}
+	*k = v
+	return nil
+}
+
+// Opens says that packets of the kind ask for a connection.
+func (k PacketKind) Opens() bool { return k == PacketSyn || k == PacketInitial }
+
 // PayloadKept is how many bytes of a packet's payload a Packet has.
 const PayloadKept = 32
 
@@ -124,3 +137,6 @@ type Packets struct {
 	Every   uint32   `json:"every"` // one sample stands for so many packets; 0 no samples
 	Lost    uint64   `json:"lost"`  // samples that found no room
 }
+
+// Blocked counts what the block list stopped. The name is the filter's own.
+func (p *Packets) Blocked() uint64 { return p.Reasons["blocked"].Packets }

@@ -38,6 +38,7 @@ type SetEvent struct {
 	Until  time.Time         `json:"until,omitzero"`
 	By     mitigation.By     `json:"by"`
 	Note   string            `json:"note,omitempty"`
+	Direct bool              `json:"direct,omitempty"`
 	Matched
 
 	Finding   *attack.Finding   `json:"finding,omitempty"`
@@ -85,10 +86,13 @@ func store(e *entry) *SetEvent { return storeMitigation(&e.m, e.kind) }
 
 func storeMitigation(m *mitigation.Mitigation, k kind) *SetEvent {
 	return &SetEvent{
-		ID: m.ID, Kind: string(k), Action: m.Action, From: m.From, Until: m.Until, By: m.By, Note: m.Note,
+		ID: m.ID, Kind: string(k), Action: m.Action, From: m.From, Until: m.Until, By: m.By, Note: m.Note, Direct: m.Direct,
 		Matched: writeMatch(m.Match), Finding: m.Finding, Signature: m.Signature, Expected: m.Expected,
 	}
 }
+
+// mined says that the entry rests on a signature.
+func (e *entry) mined() bool { return e.kind == kindSignature || e.kind == kindPackets }
 
 // Encode writes an event for the journal.
 func (e *Event) Encode() ([]byte, error) { return json.Marshal(e) }
@@ -162,7 +166,7 @@ func (d *Decider) Restore(now Moment, each func(func(rec []byte) error) error) (
 			continue
 		}
 		// A mined signature has to be met again soon, or it is over.
-		if most := d.cfg.TimeToLive; e.kind == kindSignature && e.until.Sub(now.At) > most {
+		if most := d.cfg.TimeToLive; e.mined() && e.until.Sub(now.At) > most {
 			d.extend(now, e, most)
 		} else {
 			m := e.m
@@ -180,12 +184,12 @@ func (s *SetEvent) entry(now Moment, ttl time.Duration) (*entry, error) {
 	}
 	k := kind(s.Kind)
 	switch k {
-	case kindSignature, kindEmergency, kindBan, kindOrder:
+	case kindSignature, kindPackets, kindEmergency, kindBan, kindOrder:
 	default:
 		return nil, fmt.Errorf("unknown kind %q", s.Kind)
 	}
 	e := &entry{kind: k, m: mitigation.Mitigation{
-		ID: s.ID, Match: m, Action: s.Action, From: s.From, Until: s.Until, By: s.By, Note: s.Note,
+		ID: s.ID, Match: m, Action: s.Action, From: s.From, Until: s.Until, By: s.By, Note: s.Note, Direct: s.Direct && k == kindBan,
 		Finding: s.Finding, Signature: s.Signature, Expected: s.Expected,
 	}}
 	e.made = now.At.Add(s.From.Sub(now.Wall))
@@ -195,7 +199,7 @@ func (s *SetEvent) entry(now Moment, ttl time.Duration) (*entry, error) {
 		if e.until == 0 {
 			e.until = 1
 		}
-		if e.ttl = s.Until.Sub(s.From); k == kindSignature {
+		if e.ttl = s.Until.Sub(s.From); e.mined() {
 			e.ttl = ttl // the end was put off whenever the flood met it
 		}
 	}

@@ -27,7 +27,12 @@ func (d *Decider) offence(now Moment, o mitigation.Offence) {
 	case d.allows.covers(p), d.undone.barsPrefix(p, now.At):
 		return
 	}
-	if _, banned := d.bans[p]; banned {
+	if id, banned := d.bans[p]; banned {
+		// Met behind a proxy first, and now at the other end of a connection.
+		if e := d.active[id]; e.kind == kindBan && o.Direct && !e.m.Direct {
+			e.m.Direct = true
+			d.publish(e)
+		}
 		return
 	}
 	if d.machineBans >= d.cfg.Bans {
@@ -38,7 +43,8 @@ func (d *Decider) offence(now Moment, o mitigation.Offence) {
 	ttl := min(d.cfg.Ban<<min(times, 20), d.cfg.BanMost)
 	d.begin(now, kindBan, mitigation.Mitigation{
 		Match: match.Client(p), Action: mitigation.Refuse, By: mitigation.ByMachine,
-		Note: "This client went on after being refused many times within a minute.",
+		Note:   "This client went on after being refused many times within a minute.",
+		Direct: o.Direct,
 	}, ttl)
 	d.newBans++
 }

@@ -132,6 +132,14 @@ func (s *Set[V]) Covers(a netip.Addr, now clock.Instant) bool {
 	return ok
 }
 
+// Overlaps says whether a prefix of the set shares an address with p: covers it,
+// or lies in it. What has ended counts until it is swept.
+func (s *Set[V]) Overlaps(p netip.Prefix) bool {
+	p, ok := canonical(p)
+	t := s.table.Load()
+	return ok && t != nil && t.OverlapsPrefix(p)
+}
+
 // Any says whether a prefix covers a, has not ended and is wanted, longest
 // first, and returns its value. Where a single wanted prefix is enough, a
 // longer unwanted one does not hide it, as it would in Longest.

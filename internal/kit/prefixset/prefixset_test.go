@@ -11,6 +11,29 @@ import (
 	"seawall/internal/kit/clock"
 )
 
+func TestOverlaps(t *testing.T) {
+	s := New[int](10)
+	if s.Overlaps(netip.MustParsePrefix("0.0.0.0/0")) {
+		t.Error("an empty set overlaps")
+	}
+	for _, p := range []string{"192.0.2.0/24", "2001:db8::7/128", "::ffff:198.51.100.0/120"} {
+		if err := s.Insert(netip.MustParsePrefix(p), 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p, want := range map[string]bool{
+		"192.0.2.7/32": true, "192.0.0.0/16": true, "192.0.3.0/24": false, "2001:db8::/64": true, "2001:db8::8/128": false,
+		"198.51.100.1/32": true, "::ffff:192.0.2.1/128": true, "::/0": true, "10.0.0.0/8": false,
+	} {
+		if got := s.Overlaps(netip.MustParsePrefix(p)); got != want {
+			t.Errorf("%s: %v", p, got)
+		}
+	}
+	if s.Overlaps(netip.Prefix{}) {
+		t.Error("no prefix overlaps")
+	}
+}
+
 func TestLookUps(t *testing.T) {
 	s := New[string](100)
 	for p, until := range map[string]clock.Instant{

@@ -33,6 +33,7 @@ const EthernetLen = 14
 
 // Frame is a packet to be built.
 type Frame struct {
+	To           []byte     // the interface's address; nil: one that is nobody's
 	Tags         []uint16   // VLAN numbers, outermost first
 	Source, Dest netip.Addr // both of one family
 	TTL          byte       // 0: 64
@@ -45,6 +46,8 @@ type Frame struct {
 
 	Proto        byte // 0: TCP
 	SPort, DPort uint16
+	Sequence     uint32 // of TCP; 0: 1000
+	Acknowledged uint32 // of TCP
 	Flags        byte   // of TCP
 	Window       uint16 // of TCP; 0: 64240
 	TCPOptions   []byte // padded to a multiple of four
@@ -57,6 +60,7 @@ func (f Frame) Bytes() []byte {
 	b := make([]byte, 12, EthernetLen+60+60+len(f.Payload))
 	b[0], b[6] = 2, 2 // locally administered
 	b[11] = 1
+	copy(b[:6], f.To)
 	for i, id := range f.Tags {
 		kind := uint16(0x8100)
 		if i == 0 && len(f.Tags) > 1 {
@@ -144,7 +148,12 @@ func (f Frame) transport() []byte {
 		t := make([]byte, 20, 20+len(options)+len(f.Payload))
 		binary.BigEndian.PutUint16(t, f.SPort)
 		binary.BigEndian.PutUint16(t[2:], f.DPort)
-		binary.BigEndian.PutUint32(t[4:], 1000)
+		sequence := f.Sequence
+		if sequence == 0 {
+			sequence = 1000
+		}
+		binary.BigEndian.PutUint32(t[4:], sequence)
+		binary.BigEndian.PutUint32(t[8:], f.Acknowledged)
 		t[12], t[13] = byte(5+len(options)/4)<<4, f.Flags
 		window := f.Window
 		if window == 0 {

@@ -165,6 +165,9 @@ func Remove(pins string) error {
 		return fmt.Errorf("remove the packet filter: %w", err)
 	}
 	var errs []error
+	if v, err := vouched(pins); err == nil {
+		errs = append(errs, v.restore())
+	}
 	for _, e := range left {
 		path := filepath.Join(pins, e.Name())
 		if strings.HasPrefix(e.Name(), linkPrefix) {

@@ -8,15 +8,33 @@ import (
 
 // Config is what a person can set about the packet filter.
 type Config struct {
-	Malformed Mode `yaml:"malformed"`
-	Reflected Mode `yaml:"reflected"`
-	Fragments Mode `yaml:"fragments"`
-	ICMP      Mode `yaml:"icmp"`
-	Block     Mode `yaml:"block"`
+	Malformed  Mode `yaml:"malformed"`
+	Reflected  Mode `yaml:"reflected"`
+	Fragments  Mode `yaml:"fragments"`
+	ICMP       Mode `yaml:"icmp"`
+	Block      Mode `yaml:"block"`
+	Signatures Mode `yaml:"signatures"`
+	// Budget stops sources that send more than any visitor, Initials too many
+	// beginnings of QUIC connections, Connections what belongs to no connection;
+	// it answers SYNs with cookies when they are many.
+	Budget      Mode `yaml:"budget"`
+	Initials    Mode `yaml:"initials"`
+	Connections Mode `yaml:"connections"`
 	// FragmentRate and ICMPRate are packets a second that each processor lets
 	// through.
 	FragmentRate int `yaml:"fragment_rate"`
 	ICMPRate     int `yaml:"icmp_rate"`
+	// SourceRate and SourceBytes are packets and bytes a second that one source (an
+	// IPv4 address, an IPv6 /64) may send through one processor.
+	SourceRate  int   `yaml:"source_rate"`
+	SourceBytes int64 `yaml:"source_bytes"`
+	// InitialRate and InitialsRate are QUIC Initials a second, from one source and
+	// from all, through one processor.
+	InitialRate  int `yaml:"initial_rate"`
+	InitialsRate int `yaml:"initials_rate"`
+	// SynRate is how many connections asked for a second, through one processor,
+	// arm the cookies.
+	SynRate int `yaml:"syn_rate"`
 	// Entries4 and Entries6 are how many clients (IPv4 addresses, IPv6 /64s) the
 	// block list holds. The kernel takes 12 to 24, and 24 to 48, bytes for each
 	// at the start.
@@ -28,7 +46,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Malformed: Enforce, Reflected: Enforce, Fragments: Enforce, ICMP: Enforce, Block: Enforce,
+		Budget: Enforce, Initials: Enforce, Connections: Enforce, Signatures: Enforce,
 		FragmentRate: 1000, ICMPRate: 1000,
+		SourceRate: 20_000, SourceBytes: 64 << 20, InitialRate: 50, InitialsRate: 2000, SynRate: 2000,
 		Entries4: 65_536, Entries6: 16_384,
 	}
 }
@@ -43,6 +63,11 @@ func (c Config) Validate() problem.List {
 	}{
 		{"fragment_rate", c.FragmentRate, 1, 1_000_000},
 		{"icmp_rate", c.ICMPRate, 1, 1_000_000},
+		{"source_rate", c.SourceRate, 100, 10_000_000},
+		{"source_bytes", int(c.SourceBytes), 1 << 20, 1 << 40},
+		{"initial_rate", c.InitialRate, 1, 1_000_000},
+		{"initials_rate", c.InitialsRate, 1, 10_000_000},
+		{"syn_rate", c.SynRate, 100, 1_000_000},
 		{"entries4", c.Entries4, 1024, 1 << 24},
 		{"entries6", c.Entries6, 1024, 1 << 24},
 	} {
@@ -54,5 +79,8 @@ func (c Config) Validate() problem.List {
 }
 
 func (c Config) modes() [Rungs]Mode {
-	return [Rungs]Mode{Malformed: c.Malformed, Reflected: c.Reflected, Fragments: c.Fragments, ICMP: c.ICMP, Block: c.Block}
+	return [Rungs]Mode{
+		Malformed: c.Malformed, Reflected: c.Reflected, Fragments: c.Fragments, ICMP: c.ICMP, Block: c.Block,
+		Budget: c.Budget, Initials: c.Initials, Connections: c.Connections, Signatures: c.Signatures,
+	}
 }

@@ -1,6 +1,10 @@
 package filter
 
-import "fmt"
+import (
+	"fmt"
+
+	"seawall/internal/traffic"
+)
 
 // Tally counts packets.
 type Tally struct {
@@ -13,11 +17,21 @@ type Tally struct {
 type Counts struct {
 	Done [Reasons]Tally
 	Dry  [Reasons]Tally
+	// Kinds counts packets for protected ports, by traffic.PacketKind, whatever
+	// became of them.
+	Kinds       [traffic.PacketKinds]uint64
+	SamplesLost uint64
+}
+
+// tallies is struct tallies of bpf/common.h.
+type tallies struct {
+	Counts
+	UntilSample uint64
 }
 
 // Counts adds up what all processors counted.
 func (f *Filter) Counts() (Counts, error) {
-	var each []Counts
+	var each []tallies
 	if err := f.maps[mapCounts].Lookup(uint32(0), &each); err != nil {
 		return Counts{}, fmt.Errorf("read the packet filter's counters: %w", err)
 	}
@@ -27,6 +41,10 @@ func (f *Filter) Counts() (Counts, error) {
 			sum.Done[r].add(each[i].Done[r])
 			sum.Dry[r].add(each[i].Dry[r])
 		}
+		for k := range sum.Kinds {
+			sum.Kinds[k] += each[i].Kinds[k]
+		}
+		sum.SamplesLost += each[i].SamplesLost
 	}
 	return sum, nil
 }

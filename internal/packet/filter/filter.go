@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,19 @@ type Guard struct {
 	// Loopback lets addresses of loopback, and a machine's own, come in: for
 	// tests on the loopback interface.
 	Loopback bool
+	// MTU is the smallest of the interfaces'; 0: 1500.
+	MTU int
+}
+
+// segments are the largest TCP segments that come in whole, without options, by
+// family.
+func (g Guard) segments() [2]uint16 {
+	mtu := g.MTU
+	if mtu == 0 {
+		mtu = 1500
+	}
+	mtu = min(max(mtu, 576), 65535)
+	return [2]uint16{uint16(mtu - 40), uint16(mtu - 60)}
 }
 
 // Filter is a loaded program with its lists. Make it with New; Close gives back
@@ -43,10 +57,16 @@ type Filter struct {
 	program *ebpf.Program
 	links   map[string]link.Link // by interface
 	how     map[string]How
-	tables  [2]table    // blocked clients, by family (0: IPv4)
-	clients [2]int      // how many
-	used    [2][129]int // other entries of the block list, by length
-	allowed int         // entries of the allow list
+	tables  [2]table              // blocked clients, by family (0: IPv4)
+	clients [2]int                // how many
+	used    [2][129]int           // other entries of the block list, by length
+	allowed int                   // entries of the allow list
+	bases   [SignaturesMost]Tally // what slots had counted before they got their signatures
+	vouch   vouch                 // what stands in the lease
+
+	alarms  *ringbuf.Reader // of Alarm
+	samples *ringbuf.Reader // of Samples, as is record
+	record  ringbuf.Record
 }
 
 // New loads the program; packets do not meet it yet. With pins, a folder in the
@@ -72,7 +92,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 		set: settings{
 			modes: cfg.modes(), anySource: g.Loopback,
 			seed: rand.Uint64() | 1, buckets: [2]uint32{buckets(cfg.Entries4, 8), buckets(cfg.Entries6, 16)},
-			fragments: cfg.FragmentRate, icmp: cfg.ICMPRate,
+			rates: cfg, segment: g.segments(), scale: windowScale(),
 		},
 	}
 	for _, p := range g.TCP {
@@ -81,19 +101,27 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	for _, p := range g.UDP {
 		f.set.udp.add(p)
 	}
-	if err := f.inherit(); err != nil {
-		f.Close()
-		return nil, err
-	}
+	f.inherit()
 	if err := f.load(f.set); err != nil {
 		f.Close()
 		return nil, err
 	}
-	if err := errors.Join(f.recall(), f.Renew(LeaseTime)); err != nil {
+	if err := errors.Join(f.recall(), f.Renew(LeaseTime), f.listen()); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// listen opens the ways by which the program speaks.
+func (f *Filter) listen() (err error) {
+	if f.alarms, err = ringbuf.NewReader(f.maps[mapAlarms]); err == nil {
+		f.samples, err = ringbuf.NewReader(f.maps[mapSamples])
+	}
+	if err != nil {
+		return fmt.Errorf("listen to the packet filter: %w", err)
+	}
+	return nil
 }
 
 // load puts a program with other constants in the place of the present one,
@@ -175,43 +203,6 @@ func (f *Filter) collect(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
 	return ebpf.NewCollectionWithOptions(spec, o)
 }
 
-// vouch is struct vouch of bpf/common.h.
-type vouch struct{ Until, Seed uint64 }
-
-// inherit learns the seed of the tables that an earlier process has pinned.
-func (f *Filter) inherit() error {
-	if f.pins == "" {
-		return nil
-	}
-	m, err := ebpf.LoadPinnedMap(filepath.Join(f.pins, mapLease), nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open the packet filter's lease: %w", err)
-	}
-	defer m.Close()
-	var v vouch
-	// What cannot be read is of another shape, and will be replaced.
-	if err := m.Lookup(uint32(0), &v); err == nil && v.Seed&1 == 1 {
-		f.set.seed = v.Seed
-	}
-	return nil
-}
-
-// Renew prolongs the lease: for d from now on, packets are stopped even if
-// nobody is heard of.
-func (f *Filter) Renew(d time.Duration) error {
-	v := vouch{Seed: f.set.seed}
-	if d > 0 {
-		v.Until = monotonic(time.Now().Add(d))
-	}
-	if err := f.maps[mapLease].Put(uint32(0), v); err != nil {
-		return fmt.Errorf("renew the packet filter's lease: %w", err)
-	}
-	return nil
-}
-
 // Close lets go of the program and the maps. What is attached stays so iff it is
 // pinned; then the lease decides how long it acts.
 func (f *Filter) Close() {
@@ -223,6 +214,12 @@ func (f *Filter) Close() {
 	if f.program != nil {
 		f.program.Close()
 	}
+	if f.alarms != nil {
+		f.alarms.Close()
+	}
+	if f.samples != nil {
+		f.samples.Close()
+	}
 	for _, m := range f.maps {
 		m.Close()
 	}
@@ -230,6 +227,9 @@ func (f *Filter) Close() {
 		f.lock.Close()
 	}
 }
+
+// Monotonic is the reading of the clock that samples are stamped with.
+func Monotonic() uint64 { return monotonic(time.Now()) }
 
 // monotonic is the reading of the kernel's monotonic clock at t.
 func monotonic(t time.Time) uint64 {

@@ -25,6 +25,16 @@ const (
 	mapBlock6   = "block6"
 	mapClients4 = "clients4"
 	mapClients6 = "clients6"
+	mapSources  = "sources"
+	mapInitials = "initials"
+	mapSyns     = "syns"
+	mapFresh    = "fresh"
+	mapAlarms   = "alarms"
+	mapSamples  = "samples"
+	mapHits     = "signature_hits"
+
+	// signaturesName is the function whose body is what signatures are compiled to.
+	signaturesName = "signatures"
 )
 
 // lengthsMost is how many prefix lengths a family can have on the block list,
@@ -32,13 +42,20 @@ const (
 const lengthsMost = 4
 
 func mapNames() []string {
-	return []string{mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6}
+	return []string{
+		mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6,
+		mapSources, mapInitials, mapSyns, mapFresh, mapAlarms, mapSamples, mapHits,
+	}
 }
 
 // ports is a set of ports; a bit each, as has_port in bpf/common.h reads it.
 type ports [8192]byte
 
 func (p *ports) add(port uint16) { p[port>>3] |= 1 << (port & 7) }
+
+// synWindow is the time for which SYNs are counted: WINDOW_BITS of
+// bpf/connections.h.
+const synWindow = 1 << 25 * time.Nanosecond
 
 // settings are the constants of a loaded program.
 type settings struct {
@@ -50,8 +67,11 @@ type settings struct {
 	buckets   [2]uint32
 	lengths4  [lengthsMost]uint32
 	lengths6  [lengthsMost]uint32
-	fragments int // a second and processor
-	icmp      int
+	rates     Config    // its rates
+	segment   [2]uint16 // largest that comes in whole, by family
+	scale     uint8     // of the window, that the kernel chooses
+
+	signatures *signatures // nil: none
 }
 
 // lengths are those of a family's prefixes on the block list.
@@ -84,22 +104,41 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	}
 	spec.Maps[mapClients4].MaxEntries = s.buckets[0]
 	spec.Maps[mapClients6].MaxEntries = s.buckets[1]
+	processors, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count processors: %w", err)
+	}
+	spec.Maps[mapSources].MaxEntries *= uint32(processors)
+	spec.Maps[mapInitials].MaxEntries *= uint32(processors)
 	var on, dry uint32
 	for r, m := range s.modes {
-		if m != Off {
+		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
 			on |= 1 << r
 		}
 		if m == DryRun {
 			dry |= 1 << r
 		}
 	}
+	var enforced uint32
+	var payload bool
+	if s.signatures != nil {
+		enforced, payload = s.signatures.enforced, s.signatures.payload
+		if err := graft(spec.Programs[programName], signaturesName, s.signatures.code); err != nil {
+			return nil, err
+		}
+	}
 	for name, value := range map[string]any{
+		"signatures_enforced": enforced, "signatures_payload": one(payload),
 		"rungs_on": on, "dry_runs": dry,
 		"tcp_ports": s.tcp, "udp_ports": s.udp, "amplifiers": amplifiers(),
 		"any_source": one(s.anySource), "allow_some": one(s.allow),
 		"seed": s.seed, "buckets4": s.buckets[0] - 1, "buckets6": s.buckets[1] - 1,
 		"lengths4": s.lengths4, "lengths6": s.lengths6,
-		"fragment_gap": gap(s.fragments), "icmp_gap": gap(s.icmp),
+		"fragment_gap": gap(s.rates.FragmentRate), "icmp_gap": gap(s.rates.ICMPRate),
+		"source_gap": gap(s.rates.SourceRate), "source_byte_gap": 1024 * uint64(time.Second) / uint64(max(1, s.rates.SourceBytes)),
+		"initial_gap": gap(s.rates.InitialRate), "initials_gap": gap(s.rates.InitialsRate),
+		"syns_a_window": uint32(max(1, synWindow*time.Duration(s.rates.SynRate)/time.Second)),
+		"mss4":          s.segment[0], "mss6": s.segment[1], "window_scale": s.scale,
 	} {
 		v, ok := spec.Variables[name]
 		if !ok {

@@ -13,12 +13,16 @@ const (
 	Fragments
 	ICMP
 	Block
+	Budget
+	Initials
+	Connections
+	Signatures
 	Rungs
 )
 
 func (r Rung) String() string {
 	if r < Rungs {
-		return [Rungs]string{"malformed", "reflected", "fragments", "icmp", "block"}[r]
+		return [Rungs]string{"malformed", "reflected", "fragments", "icmp", "block", "budget", "initials", "connections", "signatures"}[r]
 	}
 	return fmt.Sprintf("rung %d", uint8(r))
 }
@@ -44,6 +48,13 @@ const (
 	StopFragments
 	StopICMP
 	StopBlocked
+	StopBudget
+	StopInitials
+	StopUnheard
+	StopState
+	StopSyn
+	StopCookie
+	StopSignature
 	Reasons
 )
 
@@ -53,6 +64,7 @@ func (r Reason) String() string {
 			"pass_other", "pass_ours", "pass_allowed", "pass_lease",
 			"length", "wrapped", "source", "land", "flags", "synack", "reflected",
 			"tcp_fragment", "fragments", "icmp", "blocked",
+			"budget", "initials", "unheard", "state", "syn", "cookie", "signature",
 		}[r]
 	}
 	return fmt.Sprintf("reason %d", uint8(r))

@@ -277,7 +277,7 @@ func TestApplyWithdraw(t *testing.T) {
 	}
 	s.pass(2 * time.Minute)
 	expect("nothing, after its end", 0)
-	if err := s.Withdraw(99); !errors.Is(err, ErrUnknown) {
+	if err := s.Withdraw(99); err != nil {
 		t.Errorf("withdraw what is not there: %v", err)
 	}
 	apply(3, -time.Second, mitigation.Refuse, p)
@@ -434,5 +434,23 @@ func TestConfig(t *testing.T) {
 	}
 	if _, err := New(bad, clock.New(), nil); err == nil {
 		t.Error("New took it")
+	}
+}
+
+// Matches on packets are the packet filter's: they take no room at the door.
+func TestOrdersOnPacketsTakeNoRoom(t *testing.T) {
+	s := newStage(t)
+	syn := must(match.PacketIs(traffic.PacketFlags, "S"))
+	all := must(match.OneOf(traffic.FieldMethod, "GET"))
+	for i := range mitigation.ID(MaxOrders) {
+		s.apply(i+2, mitigation.ByMachine, mitigation.Refuse, syn)
+	}
+	s.apply(1, mitigation.ByMachine, mitigation.Refuse, all)
+	if d := s.Decide(s.visit("192.0.2.1")); d.ID != 1 {
+		t.Errorf("the only order about visits does not hit: %v", d)
+	}
+	s.apply(1, mitigation.ByMachine, mitigation.Refuse, syn)
+	if d := s.Decide(s.visit("192.0.2.1")); d.ID != 0 {
+		t.Errorf("an order that has become one about packets hits visits: %v", d)
 	}
 }

@@ -15,8 +15,6 @@ import (
 var (
 	// ErrFull says that no more mitigations of this kind fit.
 	ErrFull = errors.New("as many as the door can hold are active")
-	// ErrUnknown says that no mitigation with that ID is active.
-	ErrUnknown = errors.New("no such mitigation is active")
 	// ErrNotAllowed says that only a person may let somebody in by an order.
 	ErrNotAllowed = errors.New("only a person may order to let somebody in")
 )
@@ -83,10 +81,14 @@ func (b *book) leave(old applied) {
 //
 // A mitigation about one prefix goes to the allow list, to the bans, or to the
 // prefixes that are slowed; of several about the same prefix on the same list,
-// the one that ends last counts.
+// the one that ends last counts. One about packets is not the door's, and takes
+// no room.
 func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if mit.ID == 0 || mit.Match == nil || mit.Action >= mitigation.Actions {
 		return fmt.Errorf("apply mitigation #%d: it has no ID, no match or no known action", mit.ID)
+	}
+	if mit.Match.OnPackets() {
+		return a.Withdraw(mit.ID) // it may have been about visits before
 	}
 	now := a.clk.Now()
 	n := applied{reason: mitigation.ReasonAllowList, order: order{
@@ -133,13 +135,14 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	return nil
 }
 
-// Withdraw ends a mitigation.
+// Withdraw ends a mitigation. One that is not active is no error: it may be tried
+// again, or be one about packets.
 func (a *Admit) Withdraw(id mitigation.ID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old, ok := a.book.active[id]
 	if !ok {
-		return fmt.Errorf("withdraw mitigation #%d: %w", id, ErrUnknown)
+		return nil
 	}
 	a.book.take(old)
 	return a.show(old.place, a.clk.Now())

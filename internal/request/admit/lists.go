@@ -3,6 +3,7 @@ package admit
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"seawall/internal/kit/clock"
@@ -86,6 +87,12 @@ func (a *Admit) isAllowed(m *meeting) bool {
 	}
 	m.verdict = mitigation.Verdict{Reason: e.reason, ID: e.id, Rank: mitigation.RankKnown}
 	return true
+}
+
+// Allowed says whether an address is on the allow list.
+func (a *Admit) Allowed(addr netip.Addr) bool {
+	_, ok := a.allow.Longest(addr, a.clk.Now())
+	return ok
 }
 
 // isBanned refuses banned prefixes. A ban by a person hits everybody behind the

@@ -2,8 +2,12 @@ package admit
 
 import (
 	"math/bits"
+	"net/netip"
+	"time"
 
+	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
 )
 
 const (
@@ -88,8 +92,25 @@ func (c *prefixCell) offends(m *meeting) bool {
 	}
 	return c.refused >= most &&
 		since(m.sec, c.reportedAt) >= reportEvery &&
-		!c.liveClearance(m.sec) &&
-		bits.OnesCount8(c.prints) < 2
+		!c.shared(m.sec)
+}
+
+// shared says whether people are behind a prefix: a live clearance, or several
+// header orders that behave well.
+func (c *prefixCell) shared(sec uint32) bool {
+	return c.liveClearance(sec) || bits.OnesCount8(c.prints) >= 2
+}
+
+// Shared says whether people are known to be behind a client's prefix now, so
+// that the machine must not stop its packets. It is what reports of offences go
+// by, asked again: a visitor may have come since.
+func (a *Admit) Shared(client netip.Prefix) bool {
+	key := addressOf(client.Addr()).hash(&a.seed, traffic.LevelClient)
+	s := a.clients.at(key)
+	s.acquire()
+	defer s.release()
+	i := s.find(key)
+	return i >= 0 && s.cells[i].shared(uint32(a.clk.Now()/clock.Instant(time.Second)))
 }
 
 // forgive takes back refusals after a visit was let in: who is merely a little

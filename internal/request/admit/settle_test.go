@@ -61,6 +61,9 @@ func TestOffences(t *testing.T) {
 			if len(got) != c.want {
 				t.Fatalf("%d reports, want %d", len(got), c.want)
 			}
+			if people := c.name == "behind a live clearance"; s.Shared(netip.MustParsePrefix("192.0.2.1/32")) != people || s.Shared(netip.MustParsePrefix("192.0.2.2/32")) {
+				t.Error("people are seen where there are none, or none where there are some")
+			}
 			for _, o := range got {
 				if o.Prefix != netip.MustParsePrefix("192.0.2.1/32") || int(o.Refused) < 20 || o.Direct != (c.visit == nil) {
 					t.Errorf("%+v", o)
@@ -179,4 +182,13 @@ func TestRecent(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAllowed(t *testing.T) {
+	s := newStage(t)
+	s.apply(1, mitigation.ByOperator, mitigation.Admit, within("192.0.2.0/24"))
+	s.apply(2, mitigation.ByOperator, mitigation.Refuse, within("198.51.100.0/24"))
+	if !s.Allowed(netip.MustParseAddr("::ffff:192.0.2.7")) || s.Allowed(netip.MustParseAddr("198.51.100.7")) {
+		t.Error("not as it was ordered")
+	}
 }

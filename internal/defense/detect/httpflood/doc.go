@@ -15,6 +15,10 @@
 // An origin that suffers lowers how much shape is needed; a crowd with an
 // ordinary shape stays a crowd even if the origin suffers from it.
 //
+// A flood that was found goes on while what is refused goes on, or what the
+// packet filter's block list stops (Window.Packets): at least five packets a
+// second, and twice as many as in peace. Packets never begin a flood here.
+//
 // It keeps no clock and does no I/O: fed the same windows, a Detector finds the
 // same. Memory is constant. It fails open: with no normal it needs more to
 // speak. Not safe for concurrent use.

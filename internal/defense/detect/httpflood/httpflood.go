@@ -35,6 +35,7 @@ type Detector struct {
 	since   clock.Instant // when suspicion began
 	inLine  int           // in flight or in line when the last window ended
 	rate    float64       // requests a second of the last window
+	blocked float64       // packets a second that the block list usually stops
 }
 
 // New makes a detector that has seen nothing.
@@ -78,6 +79,9 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		}
 	}
 	d.suspect = looks
+	if !d.flood && !looks {
+		d.blocked += (w.Rate(w.Packets.Blocked()) - d.blocked) / blockedMemory
+	}
 	if d.flood {
 		return []attack.Finding{d.finding(attack.HTTPFlood, d.floodAt, w, n, dem, pain, sh, blatant)}
 	}
@@ -111,11 +115,25 @@ func (d *Detector) came(w *traffic.Window) uint64 {
 }
 
 // still says whether a flood that was found goes on: its shape is still there,
-// or what we refuse is.
+// or what we refuse is, or what the kernel stops.
 func (d *Detector) still(w *traffic.Window, n *traffic.Normal, dem demand, sh shape) bool {
 	met := w.Reasons["mitigation"] + w.Reasons["ban"] // the slowed among them
 	turnedAway := w.Rate(met - min(w.Slowed, met))
-	return dem.lingers && sh.score >= scoreStill || turnedAway >= max(20, n.Requests/2)
+	return dem.lingers && sh.score >= scoreStill || turnedAway >= max(20, n.Requests/2) || d.held(w)
+}
+
+// What the kernel stops never becomes a request. A client whose packets vanish
+// asks for its connections again, each once in one to some twenty seconds, so
+// that few packets stand for many requests.
+const (
+	blockedFloor  = 5  // packets a second that say that a flood waits outside
+	blockedTimes  = 2  // or as many times those that are stopped in peace
+	blockedMemory = 30 // windows over which the latter are averaged
+)
+
+// held says whether the block list holds a flood off that would come back.
+func (d *Detector) held(w *traffic.Window) bool {
+	return w.Rate(w.Packets.Blocked()) >= max(blockedFloor, blockedTimes*d.blocked)
 }
 
 func (d *Detector) finding(v attack.Vector, since clock.Instant, w *traffic.Window, n *traffic.Normal,
@@ -126,6 +144,9 @@ func (d *Detector) finding(v attack.Vector, since clock.Instant, w *traffic.Wind
 		Suffering: pain.any, Blatant: blatant,
 		Facts: []attack.Fact{{Name: "requests offered", Value: dem.rate, Usual: n.Requests, Unit: "/s"}},
 		Top:   sh.top,
+	}
+	if n := w.Packets.Blocked(); n > 0 {
+		f.Facts = append(f.Facts, attack.Fact{Name: "packets stopped by the block list", Value: w.Rate(n), Usual: d.blocked, Unit: "/s"})
 	}
 	f.Facts = append(f.Facts, pain.facts...)
 	f.Facts = append(f.Facts, sh.facts...)

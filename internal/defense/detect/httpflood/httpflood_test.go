@@ -368,3 +368,46 @@ func BenchmarkDetect(b *testing.B) {
 		d.Detect(w, n)
 	}
 }
+
+// While the block list stops what would come back, the flood is not over,
+// though no request of it is seen; what is stopped in peace, too, is no flood.
+func TestHeldOffByTheKernel(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		before, during uint64 // packets a second that the block list stops
+		on             bool
+	}{
+		{"the flood waits", 0, 60, true},
+		{"few packets wait", 0, blockedFloor, true},
+		{"nothing waits", 0, 0, false},
+		{"next to nothing", 0, blockedFloor - 1, false},
+		{"as much as in peace", 100, 120, false},
+		{"much more than in peace", 100, 1000, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, m, n := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}, site()
+			window := func(stopped uint64, parts ...part) *traffic.Window {
+				w := m.window(parts...)
+				w.Packets = traffic.Packets{Filtered: true, Reasons: map[string]traffic.Counted{"blocked": {Packets: stopped}}}
+				return w
+			}
+			for range 10 * blockedMemory {
+				if fs := d.Detect(window(c.before, visitors(80)...), n); len(fs) > 0 {
+					t.Fatalf("in peace: %v", fs)
+				}
+			}
+			d.Detect(window(c.before, append(visitors(80), flood(4000, 2000, traffic.StandingShy))...), n)
+			for range 300 {
+				d.Detect(window(c.during, visitors(80)...), n)
+			}
+			if fs := d.Detect(window(c.during, visitors(80)...), n); (vectors(fs) == "http-flood") != c.on {
+				t.Fatalf("five minutes later: %q", vectors(fs))
+			}
+			for i := range 10 {
+				if fs := d.Detect(window(c.before, visitors(80)...), n); i == 9 && len(fs) > 0 {
+					t.Errorf("ten seconds after its end: %v", fs)
+				}
+			}
+		})
+	}
+}

@@ -16,6 +16,9 @@
 // One file is built for all that is in it.
 #define RUNG static __always_inline
 
+// What the verifier looks at by itself.
+#define PART __attribute__((noinline))
+
 // The rungs, by which an operator switches them on, off, or to a dry run. The
 // numbers are those of filter.Rung.
 enum rung {
@@ -24,6 +27,10 @@ enum rung {
 	RUNG_FRAGMENTS,
 	RUNG_ICMP,
 	RUNG_BLOCK,
+	RUNG_BUDGET,
+	RUNG_INITIALS,
+	RUNG_CONNECTIONS,
+	RUNG_SIGNATURES,
 	RUNGS,
 };
 
@@ -45,13 +52,36 @@ enum reason {
 	STOP_FRAGMENTS,    // more fragments a second than are allowed
 	STOP_ICMP,         // more ICMP a second than is allowed
 	STOP_BLOCKED,      // its source is on the block list
+	STOP_BUDGET,       // its source sends more than any visitor
+	STOP_INITIALS,     // more beginnings of QUIC connections than are allowed
+	STOP_UNHEARD,      // UDP to a port at which nobody listens
+	STOP_STATE,        // TCP of no connection that there is
+	STOP_SYN,          // asks for a connection in a way that no cookie can answer
+	STOP_COOKIE,       // asks for a connection, and was answered here with a cookie
+	STOP_SIGNATURE,    // it is what a signature describes
 	REASONS,
+};
+
+// What a packet for a protected port is. The numbers are those of
+// traffic.PacketKind; ours has one more.
+enum kind {
+	KIND_OTHER, // TCP of no other kind
+	KIND_SYN,
+	KIND_SYNACK,
+	KIND_RESET,
+	KIND_UDP, // but no Initial
+	KIND_INITIAL,
+	KIND_FRAGMENT, // a later one
+	KIND_ICMP,
+	KINDS,
+	KIND_NONE = KINDS, // not for a protected port: not counted by kind
 };
 
 // They keep the enums in the type information, where a test compares them with
 // Go's. Nothing reads them.
 const volatile enum rung a_rung;
 const volatile enum reason a_reason;
+const volatile enum kind a_kind;
 
 // Settings are constants of a loaded program: what is off costs nothing, since
 // the verifier removes it. Go sets them before loading (filter.Settings).
@@ -68,6 +98,18 @@ const volatile __u32 lengths4[4];     // other prefix lengths on the block list,
 const volatile __u32 lengths6[4];
 const volatile __u64 fragment_gap; // nanoseconds between two fragments, a processor
 const volatile __u64 icmp_gap;     // the same for ICMP
+const volatile __u64 source_gap;   // nanoseconds between two packets of one source
+const volatile __u64 source_byte_gap; // the same for its bytes, in 1/1024 of a nanosecond
+const volatile __u64 initial_gap, initials_gap; // between two Initials of one source; and of all
+const volatile __u32 syns_a_window; // SYNs in one window of WINDOW_BITS that raise the alarm
+const volatile __u32 processors;    // possible ones
+const volatile __u16 mss4, mss6;    // largest segment that comes in whole
+const volatile __u8 window_scale;   // that the kernel will choose for a connection
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
 
 static __always_inline int is_on(enum rung r) { return rungs_on >> r & 1; }
 
@@ -77,23 +119,28 @@ static __always_inline int has_port(const volatile __u8 *set, __u16 port)
 }
 
 // packet is what is known of the packet so far. Addresses are in network
-// order, ports and lengths in the machine's.
+// order, ports and lengths in the machine's. It holds no pointers, so that it can
+// be handed to functions that the verifier looks at once, and not once for each
+// way to get there.
 struct packet {
-	struct xdp_md *ctx;
-	void *data, *end;
 	__u32 offset; // of the next header, at most FURTHEST
 	__u64 source[2]; // IPv4: source[1] is ::ffff:a.b.c.d's lower half
 	__u64 dest[2];
 	__u64 now;        // nanoseconds; 0 not asked yet
 	__u32 source4;    // valid iff family is 4
+	__u32 ip;         // offset of the IP header; valid iff family
 	__u32 left;       // bytes from offset to the end that the IP header promises
+	__u16 length;     // of the IP packet with its header, bytes
 	__u16 sport, dport; // valid iff ports
 	__u8 family;      // 4, 6, or 0: not IP
 	__u8 proto;       // of the innermost header
+	__u8 ttl;         // or IPv6's hop limit
 	__u8 later;       // a fragment but the first: it has no ports
 	__u8 fragment;    // any fragment
 	__u8 ports;       // sport and dport are known
 	__u8 flags;       // of TCP; valid iff ports and proto is TCP
+	__u8 kind;        // enum kind
+	__u8 reason;      // why it passed or was stopped
 };
 
 // FURTHEST is the last offset at which a header may begin. Masked with it, all
@@ -103,10 +150,10 @@ struct packet {
 
 // next returns the next header, or NULL where the packet (or its first buffer)
 // has no n more bytes.
-static __always_inline void *next(struct packet *p, __u32 n)
+static __always_inline void *next(struct xdp_md *ctx, struct packet *p, __u32 n)
 {
-	void *at = p->data + (p->offset & FURTHEST);
-	return at + n <= p->end ? at : NULL;
+	void *at = (void *)(long)ctx->data + (p->offset & FURTHEST);
+	return at + n <= (void *)(long)ctx->data_end ? at : NULL;
 }
 
 // is_mapped says whether an address is ::ffff:0:0/96. In a packet of IPv6 nobody
@@ -124,6 +171,9 @@ struct tally {
 // would have become of them in dry runs (row 1).
 struct tallies {
 	struct tally of[2][REASONS];
+	__u64 kinds[KINDS]; // packets for protected ports, whatever became of them
+	__u64 samples_lost;
+	__u64 until_sample; // packets for protected ports before the next is sampled
 };
 
 struct {
@@ -133,10 +183,16 @@ struct {
 	__type(value, struct tallies);
 } counts SEC(".maps");
 
-// vouch is until when the daemon has vouched for its rules, in nanoseconds of
-// the monotonic clock; and, for the next daemon, the seed of the tables.
+// vouch is what the daemon keeps here, for the program and for the next daemon:
+// it outlives a crash, and a reboot ends it together with what it is about.
 struct vouch {
-	__u64 until, seed;
+	__u64 until; // it vouches for its rules so long, in nanoseconds of the monotonic clock
+	__u64 seed;  // of the tables
+	__u32 armed; // SYNs are answered with cookies
+	__u32 every; // one packet in so many is sampled; 0: none
+	// What the machine's settings were before they were changed for the cookies,
+	// plus one; 0: they were not.
+	__u32 syncookies_were, timestamps_were;
 };
 
 struct {
@@ -155,12 +211,27 @@ static __always_inline __u64 now(struct packet *p)
 	return p->now;
 }
 
-static __always_inline void count(struct packet *p, __u32 reason, __u32 dry)
+static __always_inline struct tallies *own_tallies(void)
 {
 	__u32 zero = 0;
-	struct tallies *t = bpf_map_lookup_elem(&counts, &zero);
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+// count_dry counts a packet for what a rung would have done with it.
+static __always_inline void count_dry(struct xdp_md *ctx, __u32 reason)
+{
+	struct tallies *t = own_tallies();
 	if (!t || reason >= REASONS)
 		return;
-	t->of[dry & 1][reason].packets++;
-	t->of[dry & 1][reason].bytes += bpf_xdp_get_buff_len(p->ctx);
+	t->of[1][reason].packets++;
+	t->of[1][reason].bytes += bpf_xdp_get_buff_len(ctx);
+}
+
+// mix spreads a key over 64 bits, by a secret that nobody outside can learn, so
+// that nobody can choose addresses that meet in one bucket.
+static __always_inline __u64 mix(__u64 key)
+{
+	key *= seed;
+	key ^= key >> 32;
+	return key * 0x9e3779b97f4a7c15ULL;
 }

@@ -104,15 +104,9 @@ RUNG int allowed(struct packet *p)
 	return until && stands(p, *until);
 }
 
-// mix spreads a key over 64 bits, by a secret that nobody outside can learn, so
-// that nobody can choose addresses that meet in one bucket.
-RUNG __u64 mix(__u64 key)
-{
-	key *= seed;
-	key ^= key >> 32;
-	return key * 0x9e3779b97f4a7c15ULL;
-}
-
+// An entry that is being moved, or whose mover was killed, may stand in one place
+// without its time and in the other with it.
+//
 // entry4 and entry6 return until when a client is blocked, 0 if it is not.
 RUNG __u32 entry4(struct packet *p)
 {
@@ -124,9 +118,9 @@ RUNG __u32 entry4(struct packet *p)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < 8; i++) {
-		if (a->of[i].address == p->source4)
+		if (a->of[i].address == p->source4 && a->of[i].until)
 			return a->of[i].until;
-		if (b->of[i].address == p->source4)
+		if (b->of[i].address == p->source4 && b->of[i].until)
 			return b->of[i].until;
 	}
 	return 0;
@@ -142,9 +136,9 @@ RUNG __u32 entry6(struct packet *p)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
-		if (a->of[i].network == p->source[0])
+		if (a->of[i].network == p->source[0] && a->of[i].until)
 			return a->of[i].until;
-		if (b->of[i].network == p->source[0])
+		if (b->of[i].network == p->source[0] && b->of[i].until)
 			return b->of[i].until;
 	}
 	return 0;

@@ -3,11 +3,6 @@
 #pragma once
 #include "parse.h"
 
-#define FIN 1
-#define SYN 2
-#define RST 4
-#define ACK 16
-
 struct tcp {
 	__be16 sport, dport;
 	__be32 sequence, acknowledged;
@@ -35,14 +30,14 @@ RUNG int impossible(struct packet *p)
 }
 
 // malformed judges packets for protected ports only.
-RUNG __u32 malformed(struct packet *p)
+RUNG __u32 malformed(struct xdp_md *ctx, struct packet *p)
 {
 	if (impossible(p))
 		return STOP_SOURCE;
 	if (p->source[0] == p->dest[0] && p->source[1] == p->dest[1] && !any_source)
 		return STOP_LAND;
 	if (p->proto == IPPROTO_UDP) {
-		struct udp *u = next(p, sizeof *u);
+		struct udp *u = next(ctx, p, sizeof *u);
 		if (p->left < sizeof *u || !u)
 			return STOP_LENGTH;
 		__u16 length = bpf_ntohs(u->length);
@@ -50,7 +45,7 @@ RUNG __u32 malformed(struct packet *p)
 			return STOP_LENGTH;
 		return p->sport ? 0 : STOP_FLAGS;
 	}
-	struct tcp *t = next(p, sizeof *t);
+	struct tcp *t = next(ctx, p, sizeof *t);
 	if (p->left < sizeof *t || !t)
 		return STOP_LENGTH;
 	__u32 head = (t->words >> 4) * 4;
@@ -60,13 +55,13 @@ RUNG __u32 malformed(struct packet *p)
 	if (!p->sport)
 		return STOP_FLAGS;
 	// Every segment has ACK, but for a SYN alone and a RST.
-	switch (p->flags & (SYN | FIN | RST | ACK)) {
-	case SYN:
-	case SYN | ACK:
-	case RST:
-	case RST | ACK:
-	case ACK:
-	case FIN | ACK:
+	switch (p->flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) {
+	case TCP_SYN:
+	case TCP_SYN | TCP_ACK:
+	case TCP_RST:
+	case TCP_RST | TCP_ACK:
+	case TCP_ACK:
+	case TCP_FIN | TCP_ACK:
 		return 0;
 	}
 	return STOP_FLAGS;

@@ -1,0 +1,178 @@
+package packet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"seawall/internal/packet/craft"
+	"seawall/internal/packet/filter"
+)
+
+func prove(t *testing.T, f *filter.Filter) error {
+	t.Helper()
+	if err := f.Arm(true); err != nil {
+		t.Fatal(err)
+	}
+	at, err := net.InterfaceByName(ownLink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = (&prover{f, at, filter.Native, 80}).prove()
+	if e := f.Arm(false); e != nil {
+		t.Fatal(e)
+	}
+	return err
+}
+
+// Whether cookies work is tried before they are used.
+func TestCookiesAreProven(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		f := made(t, "")
+		defer f.Close()
+		attach(t, f)
+		greeter(t, ownAddr+":80")
+		if err := prove(t, f); err == nil || !strings.Contains(err.Error(), "gro on") {
+			t.Errorf("where what is sent back is lost: %v", err)
+		}
+		bare(t)
+		if err := prove(t, f); err != nil {
+			t.Errorf("where cookies work: %v", err)
+		}
+		rules := "add table inet t; add chain inet t c { type filter hook input priority 0; }; " +
+			"add rule inet t c tcp flags & (fin|syn|rst|ack) != syn ct state new drop"
+		run(t, "nft", rules)
+		if err := prove(t, f); !errors.Is(err, ErrFirewall) {
+			t.Errorf("behind a firewall that wants to see every SYN: %v", err)
+		}
+		run(t, "nft", "delete table inet t")
+		if err := prove(t, f); err != nil {
+			t.Errorf("without it: %v", err)
+		}
+	})
+}
+
+// SYNs beyond the rate arm the cookies at once, a crash leaves them armed, and
+// whoever removes the filter puts the kernel's settings back.
+func TestCookiesAreArmed(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.Interfaces, cfg.Ports = []string{ownLink}, []uint16{80}
+		if pins := os.Getenv(envRole); pins != "" { // the process that will be killed
+			cfg.Pins = pins
+			greeter(t, ownAddr+":80")
+			p := New(cfg, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+			p.Start(nil)
+			_ = p.Run(t.Context())
+			return
+		}
+		bare(t)
+		cfg.Pins = bpffs(t)
+		was := sysctl(t)
+		holder := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+		holder.Env = append(os.Environ(), envRole+"="+cfg.Pins)
+		said := new(strings.Builder)
+		holder.Stdout = said
+		if err := holder.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Not before it has found out that they work.
+		for end := time.Now().Add(soon); time.Now().Before(end) && !reaches(t, ownAddr+":80", absent); {
+		}
+		time.Sleep(time.Second)
+		sendSyns(t, 20_000)
+		for end := time.Now().Add(soon); time.Now().Before(end) && sysctl(t) != "2 2"; time.Sleep(10 * time.Millisecond) {
+		}
+		if now := sysctl(t); now != "2 2" {
+			t.Errorf("during the flood the settings are %s", now)
+		}
+		if !reaches(t, ownAddr+":80", soon) {
+			t.Error("an honest client is not connected")
+		}
+		_ = holder.Process.Kill()
+		_ = holder.Wait()
+		if sysctl(t) != "2 2" {
+			t.Errorf("a crash changed the settings; it said\n%s", said)
+		}
+
+		// Another takes over, and disarms them when the flood is over.
+		greeter(t, ownAddr+":80")
+		p := New(cfg, slog.New(slog.DiscardHandler))
+		p.Start(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		if !p.filter.Armed() {
+			t.Error("not armed after taking over")
+		}
+		for end := time.Now().Add(armedFor + soon); time.Now().Before(end) && sysctl(t) != was; time.Sleep(50 * time.Millisecond) {
+		}
+		if now := sysctl(t); now != was {
+			t.Errorf("the settings were %s and are %s after the flood", was, now)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+
+		// Armed, and nobody there: Remove puts them back.
+		if err := p.filter.Arm(true); err != nil {
+			t.Fatal(err)
+		}
+		p.filter.Close()
+		if err := Remove(cfg.Pins); err != nil || sysctl(t) != was {
+			t.Errorf("the settings were %s and are %s after Remove, %v", was, sysctl(t), err)
+		}
+	})
+}
+
+func sysctl(t *testing.T) string {
+	t.Helper()
+	var both []string
+	for _, name := range []string{"tcp_syncookies", "tcp_timestamps"} {
+		b, err := os.ReadFile("/proc/sys/net/ipv4/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, strings.TrimSpace(string(b)))
+	}
+	return strings.Join(both, " ")
+}
+
+// sendSyns has the client send SYNs from an address that nobody has.
+func sendSyns(t *testing.T, times int) {
+	t.Helper()
+	to, err := net.InterfaceByName(ownLink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := craft.Frame{
+		To: to.HardwareAddr, Source: netip.MustParseAddr("198.18.0.99"), Dest: netip.MustParseAddr(ownAddr),
+		SPort: 999, DPort: 80, Flags: craft.SYN,
+	}.Bytes()
+	asClient(t, func() {
+		from, err := net.InterfaceByName(peerLink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		for range times {
+			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: from.Index}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+// Rung: new connections. What belongs to no connection is stopped, with no table
+// of our own: the kernel's is asked. When more connections are asked for than a
+// listener takes, SYNs are answered here, with a cookie that the kernel makes
+// and, when it comes back, knows: nothing is kept of those who only ask.
+#pragma once
+#include "reflected.h"
+
+// alarms tells the daemon that SYNs are many. It arms the cookies.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} alarms SEC(".maps");
+
+#define WINDOW_BITS 25 // of nanoseconds: 33.6 ms
+
+struct watch {
+	__u64 window; // in which n SYNs came
+	__u64 n;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct watch);
+} syns SEC(".maps");
+
+// watch_syns rings the bell once a window and processor, also while the cookies
+// are armed: as long as it rings they stay so.
+RUNG void watch_syns(struct packet *p)
+{
+	__u32 zero = 0;
+	struct watch *w = bpf_map_lookup_elem(&syns, &zero);
+	if (!w)
+		return;
+	__u64 window = now(p) >> WINDOW_BITS;
+	if (w->window != window) {
+		w->window = window;
+		w->n = 0;
+	}
+	if (++w->n == syns_a_window)
+		bpf_ringbuf_output(&alarms, &window, sizeof window, BPF_RB_FORCE_WAKEUP);
+}
+
+// fresh remembers whose cookie was found good a moment ago: the kernel may not
+// have made the connection yet when the next segment is here. Only who has
+// shown a good cookie gets in.
+struct proven {
+	__u64 source[2];
+	__u32 ports, unused;
+	__u64 until;
+};
+
+#define FRESH 512
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FRESH);
+	__type(key, __u32);
+	__type(value, struct proven);
+} fresh SEC(".maps");
+
+#define FRESH_TIME 1000000000ULL
+
+// asker is what is asked of a segment that is no SYN. It is handed to functions
+// that the verifier looks at once.
+struct asker {
+	struct bpf_sock_tuple tuple;
+	__u32 tuple_size, ip, ip_size, tcp;
+	__u64 source[2];
+	__u32 ports, flags;
+	__u64 now;
+};
+
+RUNG struct proven *proven(struct asker *a)
+{
+	__u32 at = mix(a->source[0] ^ a->source[1] ^ a->ports) >> 40 & (FRESH - 1);
+	return bpf_map_lookup_elem(&fresh, &at);
+}
+
+RUNG int is_fresh(struct asker *a)
+{
+	struct proven *f = proven(a);
+	return f && f->source[0] == a->source[0] && f->source[1] == a->source[1] && f->ports == a->ports && a->now < f->until;
+}
+
+// cookie_good says whether a segment brings a cookie of the kernel's back.
+RUNG int cookie_good(struct xdp_md *ctx, struct bpf_sock *listener, struct asker *a)
+{
+	__u8 ip[40] = {}, tcp[20];
+	__u32 size = 40;
+	if (a->ip_size == 20)
+		size = 20;
+	barrier_var(size);
+	if (size < 20 || size > 40)
+		return 0; // for the verifier, which does not follow it
+	if (!(a->flags & TCP_ACK) || a->flags & TCP_RST)
+		return 0;
+	if (bpf_xdp_load_bytes(ctx, a->ip, ip, 40) || bpf_xdp_load_bytes(ctx, a->tcp, tcp, sizeof tcp))
+		return 0;
+	if (bpf_tcp_check_syncookie(listener, ip, size, (void *)tcp, sizeof tcp))
+		return 0;
+	struct proven *f = proven(a);
+	if (f) {
+		f->source[0] = a->source[0];
+		f->source[1] = a->source[1];
+		f->ports = a->ports;
+		f->until = a->now + FRESH_TIME;
+	}
+	return 1;
+}
+
+// out_of_state says whether a segment that is no SYN belongs to no connection,
+// neither to one that there is nor to one that is about to be.
+PART int out_of_state(struct xdp_md *ctx, struct asker *a)
+{
+	if (!a)
+		return 0;
+	struct bpf_sock *s = bpf_skc_lookup_tcp(ctx, &a->tuple, a->tuple_size == sizeof a->tuple.ipv4 ? sizeof a->tuple.ipv4 : sizeof a->tuple.ipv6, BPF_F_CURRENT_NETNS, 0);
+	if (!s)
+		return 0; // nobody listens; the kernel says so
+	int out = 0;
+	if (s->state == BPF_TCP_LISTEN)
+		out = !is_fresh(a) && !cookie_good(ctx, s, a);
+	bpf_sk_release(s);
+	return out;
+}
+
+RUNG void ask_for(struct packet *p, struct asker *a)
+{
+	a->tuple_size = tuple(p, &a->tuple);
+	a->ip = p->ip;
+	a->ip_size = p->family == 4 ? 20 : 40;
+	a->tcp = p->offset;
+	a->source[0] = p->source[0];
+	a->source[1] = p->source[1];
+	a->ports = (__u32)p->sport << 16 | p->dport;
+	a->flags = p->flags;
+	a->now = now(p);
+}
+
+// listened says whether anybody listens for a UDP packet.
+RUNG int listened(struct xdp_md *ctx, struct packet *p)
+{
+	struct bpf_sock_tuple t = {};
+	__u32 size = tuple(p, &t);
+	struct bpf_sock *s = bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!s)
+		return 0;
+	bpf_sk_release(s);
+	return 1;
+}
+
+RUNG __u32 connections(struct xdp_md *ctx, struct packet *p)
+{
+	__u32 zero = 0;
+	if (p->proto == IPPROTO_UDP)
+		return listened(ctx, p) ? 0 : STOP_UNHEARD;
+	if ((p->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		watch_syns(p);
+		struct vouch *v = bpf_map_lookup_elem(&lease, &zero);
+		return v && v->armed ? STOP_COOKIE : 0;
+	}
+	struct asker a = {};
+	ask_for(p, &a);
+	return out_of_state(ctx, &a) ? STOP_STATE : 0;
+}

@@ -1,0 +1,117 @@
+package packet
+
+import (
+	"seawall/internal/kit/clock"
+	"seawall/internal/packet/filter"
+	"seawall/internal/traffic"
+)
+
+// mostSamples is how many samples a window has, at most.
+const mostSamples = 4000
+
+// aimed is how many samples a second are aimed at.
+const aimed = 2000
+
+// Cut tells what came in since it was asked last. now is the moment on the clock
+// of whoever asks. For one goroutine.
+func (p *Packet) Cut(now clock.Instant) traffic.Packets {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.filter == nil || len(p.at) == 0 {
+		p.cut = mark{}
+		return traffic.Packets{}
+	}
+	counts, err := p.filter.Counts()
+	if err != nil {
+		p.log.Error("count packets", "err", err)
+		return traffic.Packets{}
+	}
+	hits, err := p.filter.Hits()
+	if err != nil {
+		p.log.Error("count what signatures hit", "err", err)
+	}
+	was := p.cut
+	p.cut = mark{at: now, counts: counts, hits: hits}
+	if was.at == 0 {
+		was.at, was.counts = now, counts // what a Seawall before this one counted
+	}
+	w := since(&was.counts, &counts)
+	w.Hits = make(map[uint32]uint64, len(hits))
+	for id, n := range hits {
+		// A signature that is new, or was replaced, has begun at 0.
+		if before := was.hits[id].Packets; n.Packets >= before {
+			n.Packets -= before
+		}
+		w.Hits[id] = n.Packets
+	}
+	w.Every = p.every
+	mono := filter.Monotonic()
+	err = p.filter.Samples(mostSamples, func(s *filter.Sample) {
+		packet, ok := s.Packet()
+		if !ok || s.Every != p.every {
+			return // from before the pace was changed
+		}
+		packet.At = now - clock.Instant(mono-s.At)
+		w.Samples = append(w.Samples, packet)
+	})
+	if err != nil {
+		p.log.Error("sample packets", "err", err)
+	}
+	p.pace(&w, now.Sub(was.at).Seconds())
+	return w
+}
+
+// mark is where the counters stood.
+type mark struct {
+	at     clock.Instant
+	counts filter.Counts
+	hits   map[uint32]filter.Tally // of signatures, by the mitigation's ID
+}
+
+// pace has as many packets sampled as are aimed at, whatever comes.
+func (p *Packet) pace(w *traffic.Packets, seconds float64) {
+	var all uint64
+	for _, n := range w.Kinds {
+		all += n
+	}
+	every := uint32(1)
+	if seconds > 0 {
+		every = uint32(min(max(1, float64(all)/seconds/aimed), 1<<20))
+	}
+	// Small changes are not worth one: samples of two paces cannot be added.
+	if p.every != 0 && every < 2*p.every && every > p.every/2 {
+		return
+	}
+	if err := p.filter.SampleEvery(every); err != nil {
+		p.log.Error("sample packets", "err", err)
+		return
+	}
+	p.every = every
+}
+
+// since is what was counted between two moments.
+func since(was, now *filter.Counts) traffic.Packets {
+	w := traffic.Packets{Filtered: true, Kinds: now.Kinds, Reasons: map[string]traffic.Counted{}, Lost: now.SamplesLost - was.SamplesLost}
+	for k := range w.Kinds {
+		w.Kinds[k] -= was.Kinds[k]
+	}
+	for r := range filter.Reasons {
+		n := traffic.Counted{Packets: now.Done[r].Packets - was.Done[r].Packets, Bytes: now.Done[r].Bytes - was.Done[r].Bytes}
+		if n.Packets == 0 {
+			continue
+		}
+		w.Reasons[r.String()] = n
+		sum := &w.Stopped
+		switch r {
+		case filter.PassOther:
+			continue // not for a protected port
+		case filter.PassOurs, filter.PassAllowed, filter.PassLease:
+			sum = &w.Passed
+		case filter.StopCookie:
+			w.Cookies = n.Packets
+		}
+		sum.Packets += n.Packets
+		sum.Bytes += n.Bytes
+	}
+	return w
+}
