@@ -101,10 +101,14 @@ const volatile __u64 icmp_gap;     // the same for ICMP
 const volatile __u64 source_gap;   // nanoseconds between two packets of one source
 const volatile __u64 source_byte_gap; // the same for its bytes, in 1/1024 of a nanosecond
 const volatile __u64 initial_gap, initials_gap; // between two Initials of one source; and of all
+const volatile __u8 only_host;       // 1: this machine forwards nothing, all that comes in is its own
+const volatile __u32 strays_a_window; // packets for other ports in a window of WINDOW_BITS that are not a flood
 const volatile __u32 syns_a_window; // SYNs in one window of WINDOW_BITS that raise the alarm
 const volatile __u32 processors;    // possible ones
 const volatile __u16 mss4, mss6;    // largest segment that comes in whole
 const volatile __u8 window_scale;   // that the kernel will choose for a connection
+
+#define WINDOW_BITS 25 // of nanoseconds: 33.6 ms
 
 #define TCP_FIN 1
 #define TCP_SYN 2

@@ -12,34 +12,12 @@ struct {
 	__uint(max_entries, 4096);
 } alarms SEC(".maps");
 
-#define WINDOW_BITS 25 // of nanoseconds: 33.6 ms
-
-struct watch {
-	__u64 window; // in which n SYNs came
-	__u64 n;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct watch);
-} syns SEC(".maps");
-
 // watch_syns rings the bell once a window and processor, also while the cookies
 // are armed: as long as it rings they stay so.
 RUNG void watch_syns(struct packet *p)
 {
-	__u32 zero = 0;
-	struct watch *w = bpf_map_lookup_elem(&syns, &zero);
-	if (!w)
-		return;
 	__u64 window = now(p) >> WINDOW_BITS;
-	if (w->window != window) {
-		w->window = window;
-		w->n = 0;
-	}
-	if (++w->n == syns_a_window)
+	if (seen(p, WATCH_SYNS) == syns_a_window)
 		bpf_ringbuf_output(&alarms, &window, sizeof window, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -140,23 +118,11 @@ RUNG void ask_for(struct packet *p, struct asker *a)
 	a->now = now(p);
 }
 
-// listened says whether anybody listens for a UDP packet.
-RUNG int listened(struct xdp_md *ctx, struct packet *p)
-{
-	struct bpf_sock_tuple t = {};
-	__u32 size = tuple(p, &t);
-	struct bpf_sock *s = bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
-	if (!s)
-		return 0;
-	bpf_sk_release(s);
-	return 1;
-}
-
 RUNG __u32 connections(struct xdp_md *ctx, struct packet *p)
 {
 	__u32 zero = 0;
 	if (p->proto == IPPROTO_UDP)
-		return listened(ctx, p) ? 0 : STOP_UNHEARD;
+		return unheard(ctx, p) ? STOP_UNHEARD : 0;
 	if ((p->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		watch_syns(p);
 		struct vouch *v = bpf_map_lookup_elem(&lease, &zero);

@@ -136,6 +136,8 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 		CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
 	if (protected)
 		return ours(ctx, p);
+	if (p->ports)
+		CLIMB(RUNG_REFLECTED, stray(ctx, p));
 	p->reason = PASS_OTHER;
 	return XDP_PASS;
 }
