@@ -59,6 +59,7 @@ func TestSamples(t *testing.T) {
 // for what came.
 func TestSamplesKeepPace(t *testing.T) {
 	f := load(t, func(c *filter.Config) { c.Budget = filter.Off })
+	sign(t, f, filter.Signature{ID: 7, Match: expression(t, `packet.flags == "S"`)})
 	p := New(DefaultConfig(), nil)
 	p.filter, p.at = f, map[string]filter.How{"none": filter.Generic}
 	second := int64(1e9)
@@ -73,6 +74,9 @@ func TestSamplesKeepPace(t *testing.T) {
 	}
 	if w.Kinds[traffic.PacketSyn] != 400_000 || w.Passed.Packets != 400_000 || w.Reasons["pass_ours"].Packets != 400_000 {
 		t.Errorf("counted %+v", w)
+	}
+	if w.Hits[7] != 400_000 {
+		t.Errorf("hits: %v", w.Hits)
 	}
 	stands := float64(len(w.Samples)) * float64(w.Every)
 	if n := len(w.Samples); n < aimed/2 || n > mostSamples || stands < 300_000 || stands > 500_000 {
