@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -237,6 +238,56 @@ func TestOutOfState(t *testing.T) {
 			}
 		}
 		_ = asks.Close()
+	})
+}
+
+// Where somebody listens for UDP, a flow that began with an Initial goes on
+// through a flood of datagrams that belong to none.
+func TestUnknownDatagrams(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		cfg := filter.DefaultConfig()
+		cfg.UDPRate, cfg.Budget = 80, filter.Off
+		f, err := filter.New(cfg, guard(), "")
+		if err != nil {
+			t.Fatalf("%+v", err)
+		}
+		defer f.Close()
+		server, err := net.ListenPacket("udp", ownAddr+":443")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		frame := func(sport uint16, payload []byte) []byte {
+			return craft.Frame{
+				Source: netip.MustParseAddr(peerAddr), Dest: netip.MustParseAddr(ownAddr),
+				Proto: craft.UDP, SPort: sport, DPort: 443, Payload: payload,
+			}.Bytes()
+		}
+		runtime.LockOSThread() // what is known is known to a processor
+		defer runtime.UnlockOSThread()
+		var all unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &all); err != nil {
+			t.Fatal(err)
+		}
+		one := unix.CPUSet{}
+		one.Set(0)
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			t.Skip("a test on one processor: ", err)
+		}
+		defer func() { _ = unix.SchedSetaffinity(0, &all) }()
+		if many(t, f, frame(5000, quic(1, 0xc0, 1200)), 1) != 1 {
+			t.Fatal("an Initial is stopped")
+		}
+		short := quic(0, 0x41, 60)
+		if n := many(t, f, frame(5001, short), 3000); n < 10 || n > 2000 {
+			t.Errorf("%d of 3000 datagrams of no flow pass", n)
+		}
+		if n := many(t, f, frame(5000, short), 1000); n != 1000 {
+			t.Errorf("%d of 1000 of the flow that began pass", n)
+		}
+		if counted(t, f, filter.StopUDP) == 0 {
+			t.Error("not counted")
+		}
 	})
 }
 

@@ -29,6 +29,8 @@ const (
 	mapInitials = "initials"
 	mapWatches  = "watches"
 	mapFresh    = "fresh"
+	mapKnown    = "known"
+	mapQUIC     = "quic"
 	mapAlarms   = "alarms"
 	mapSamples  = "samples"
 	mapHits     = "signature_hits"
@@ -44,7 +46,7 @@ const lengthsMost = 4
 func mapNames() []string {
 	return []string{
 		mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6,
-		mapSources, mapInitials, mapWatches, mapFresh, mapAlarms, mapSamples, mapHits,
+		mapSources, mapInitials, mapWatches, mapFresh, mapKnown, mapQUIC, mapAlarms, mapSamples, mapHits,
 	}
 }
 
@@ -115,6 +117,8 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	}
 	spec.Maps[mapSources].MaxEntries *= uint32(processors)
 	spec.Maps[mapInitials].MaxEntries *= uint32(processors)
+	spec.Maps[mapKnown].MaxEntries *= uint32(processors)
+	spec.Maps[mapQUIC].MaxEntries *= uint32(processors)
 	var on, dry uint32
 	for r, m := range s.modes {
 		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
@@ -142,7 +146,7 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 		"fragment_gap": gap(s.rates.FragmentRate), "icmp_gap": gap(s.rates.ICMPRate),
 		"source_gap": gap(s.rates.SourceRate), "source_byte_gap": 1024 * uint64(time.Second) / uint64(max(1, s.rates.SourceBytes)),
 		"initial_gap": gap(s.rates.InitialRate), "initials_gap": gap(s.rates.InitialsRate),
-		"only_host": one(s.onlyHost), "strays_a_window": uint32(strays * synWindow / time.Second),
+		"datagram_gap": gap(s.rates.UDPRate), "only_host": one(s.onlyHost), "strays_a_window": uint32(strays * synWindow / time.Second),
 		"syns_a_window": uint32(max(1, synWindow*time.Duration(s.rates.SynRate)/time.Second)),
 		"mss4":          s.segment[0], "mss6": s.segment[1], "window_scale": s.scale,
 	} {
