@@ -25,7 +25,6 @@ func BenchmarkFlood(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	const quiet, loud = 5 * time.Second, 10 * time.Second
 	s := newStage(b)
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
@@ -34,21 +33,47 @@ func BenchmarkFlood(b *testing.B) {
 		if !strings.Contains(f.name, os.Getenv("FLOOD_ONLY")) {
 			continue
 		}
-		for _, at := range []side{without, ideal} {
-			end := s.open(b, at)
-			s.row(b, w, f.name, at, rate, loud)
-			end()
-		}
-		end := s.open(b, with)
-		before := s.row(b, w, "none", with, 0, quiet)
+		s.compare(b, w, f, rate)
+	}
+}
+
+// How long a window is.
+const (
+	quiet = 5 * time.Second
+	loud  = 10 * time.Second
+)
+
+// compare prints the rows of one flood, and what is to be said of them. Where
+// not even the ideal filter is good enough the machine has other things to do,
+// and Seawall is not judged; that is tried again.
+func (s *stage) compare(b *testing.B, w *tabwriter.Writer, f flood, rate int) {
+	b.Helper()
+	for try := 1; ; try++ {
+		end := s.open(b, without)
+		s.row(b, w, f.name, without, rate, loud)
+		end()
+		end = s.open(b, ideal)
+		before := s.row(b, w, "none", ideal, 0, quiet)
+		best := s.row(b, w, f.name, ideal, rate, loud).missed(rate, asked(before))
+		end()
+		end = s.open(b, with)
+		before = s.row(b, w, "none", with, 0, quiet)
 		m := s.row(b, w, f.name, with, rate, loud)
 		end()
+		missed := m.missed(rate, asked(before))
 		w.Flush()
 		fmt.Printf("%s: Seawall's filter: %s\n", f.name, m.reasons())
-		if missed := m.missed(rate, asked(before)); len(missed) > 0 {
-			fmt.Printf("%s: MISSED: %s\n", f.name, strings.Join(missed, "; "))
-		} else {
+		switch {
+		case len(missed) == 0:
 			fmt.Printf("%s: ok\n", f.name)
+			return
+		case len(best) == 0:
+			fmt.Printf("%s: MISSED: %s\n", f.name, strings.Join(missed, "; "))
+			return
+		}
+		fmt.Printf("%s: not judged: the ideal filter misses too: %s\n", f.name, strings.Join(best, "; "))
+		if try == again {
+			return
 		}
 	}
 }
