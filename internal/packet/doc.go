@@ -3,7 +3,8 @@
 // filter is the program in the kernel and its Go side; craft builds packets for
 // the tests in this folder, which show packets to the program and look at the
 // verdicts. This package keeps the filter attached and its lease renewed,
-// puts on its lists what people order, and gives it signatures.
+// puts on its lists what people order and which clients the machine bans that it
+// met at the other end of a connection, and gives it signatures.
 //
 // In: a Config, the ports at which Seawall listens, and mitigations (Apply,
 // Withdraw). Out: Stats. It fails open: where there is no filter, or its lease is

@@ -193,6 +193,13 @@ func (p *Packet) Blocks(id mitigation.ID) bool {
 		p.filter != nil && len(p.at) > 0 && p.cfg.Filter.Block == filter.Enforce
 }
 
+// Spares says whether an address is of those that Always was told of.
+func (p *Packet) Spares(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spared.Covers(a, 0)
+}
+
 // enter writes an order into the book.
 func (p *Packet) enter(id mitigation.ID, o order) {
 	p.orders[id] = o

@@ -60,8 +60,7 @@ func (p *Packet) Start(ports []uint16) {
 	p.started = true
 	ports = append(slices.Clone(ports), p.cfg.Ports...)
 	p.ports = ports
-	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
-	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
+	guard := filter.Guard{TCP: ports, UDP: p.cfg.guardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)

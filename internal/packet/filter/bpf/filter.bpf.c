@@ -115,16 +115,26 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 {
 	int person = 0;
 	__u32 wrong = parse(ctx, p);
-	CLIMB(RUNG_MALFORMED, wrong);
+	int protected = p->ports && has_port(p->proto == IPPROTO_TCP ? tcp_ports : udp_ports, p->dport);
+	if (protected || !p->ports)
+		CLIMB(RUNG_MALFORMED, wrong);
 	if (p->fragment) {
 		p->kind = p->later ? KIND_FRAGMENT : KIND_NONE;
 		CLIMB(RUNG_FRAGMENTS, fragments(p));
 	}
-	if (!p->later && (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)) {
+	if (p->family && (wrong || hides_ports(p))) {
+		// The kernel may find its port all the same.
+		CLIMB(RUNG_BLOCK, blocked(p, &person));
+		person = 0;
+	}
+	int icmps = !p->later && (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) && !is_neighbours(ctx, p);
+	if (icmps) {
 		p->kind = KIND_ICMP;
 		CLIMB(RUNG_ICMP, icmp(ctx, p));
 	}
-	if (p->ports && has_port(p->proto == IPPROTO_TCP ? tcp_ports : udp_ports, p->dport))
+	if ((icmps || p->later) && wrong != STOP_LENGTH)
+		CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
+	if (protected)
 		return ours(ctx, p);
 	p->reason = PASS_OTHER;
 	return XDP_PASS;
