@@ -40,20 +40,21 @@ type bans struct {
 	}
 	log *slog.Logger
 
-	mu    sync.Mutex // guards the following
-	waits map[mitigation.ID]waiting
-	wake  chan struct{} // holds one
+	mu    sync.Mutex                      // guards the following
+	all   map[mitigation.ID]listen.Banned // that stand; decide bounds them
+	waits map[mitigation.ID]waiting       // of those, whose connections are to be closed
+	wake  chan struct{}                   // holds one
 }
 
-// waiting is a ban whose connections are to be closed.
+// waiting is when a ban's connections are to be closed.
 type waiting struct {
-	listen.Banned
 	due   time.Time
 	again bool // it is the second time
 }
 
 func (b *bans) init(log *slog.Logger) {
-	b.log, b.waits, b.wake = log, map[mitigation.ID]waiting{}, make(chan struct{}, 1)
+	b.log, b.wake = log, make(chan struct{}, 1)
+	b.all, b.waits = map[mitigation.ID]listen.Banned{}, map[mitigation.ID]waiting{}
 }
 
 // Apply hands on a mitigation. A ban by the machine is the door's alone where
@@ -66,26 +67,47 @@ func (b *bans) Apply(m mitigation.Mitigation) error {
 	if err := b.filter.Apply(m); err != nil {
 		return err
 	}
-	if !one || !b.filter.Blocks(m.ID) {
-		return nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waits[m.ID] = waiting{
-		Banned: listen.Banned{Prefix: prefix, Person: m.By == mitigation.ByOperator},
-		due:    time.Now().Add(closeSoon),
+	if !one || m.Action != mitigation.Refuse && m.Action != mitigation.Drop {
+		b.forget(m.ID)
+		return nil
 	}
+	b.all[m.ID] = listen.Banned{Prefix: prefix, Person: m.By == mitigation.ByOperator}
+	if b.filter.Blocks(m.ID) {
+		b.want(m.ID)
+	}
+	return nil
+}
+
+// want has a ban's connections closed soon. It needs mu.
+func (b *bans) want(id mitigation.ID) {
+	b.waits[id] = waiting{due: time.Now().Add(closeSoon)}
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+func (b *bans) forget(id mitigation.ID) {
+	delete(b.all, id)
+	delete(b.waits, id)
+}
+
+// resume is called when packets are filtered again after everything was off:
+// whoever is banned may have connected meanwhile.
+func (b *bans) resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.all {
+		b.want(id)
+	}
 }
 
 // Withdraw hands on a withdrawal.
 func (b *bans) Withdraw(id mitigation.ID) error {
 	b.mu.Lock()
-	delete(b.waits, id)
+	b.forget(id)
 	b.mu.Unlock()
 	return b.filter.Withdraw(id)
 }
@@ -130,7 +152,7 @@ func (b *bans) due() map[mitigation.ID]listen.Banned {
 		if now.Before(w.due) {
 			continue
 		}
-		list[id] = w.Banned
+		list[id] = b.all[id]
 		if w.again {
 			delete(b.waits, id)
 		} else {

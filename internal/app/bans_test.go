@@ -26,7 +26,7 @@ type bansWorld struct {
 	shared netip.Prefix
 	people []netip.Prefix // that CloseClients finds
 	closed []string
-	spared []netip.Addr
+	spared string // the addresses that it may not close
 }
 
 func (w *bansWorld) Apply(m mitigation.Mitigation) error {
@@ -67,12 +67,13 @@ func (w *bansWorld) CloseClients(list []listen.Banned, spare func(netip.Addr) bo
 	}
 	slices.Sort(said)
 	w.closed = append(w.closed, fmt.Sprint(said))
-	w.spared = w.spared[:0]
+	var spared []netip.Addr
 	for i := range 4 {
 		if a := netip.AddrFrom4([4]byte{198, 18, 9, byte(i)}); spare(a) {
-			w.spared = append(w.spared, a)
+			spared = append(spared, a)
 		}
 	}
+	w.spared = fmt.Sprint(spared)
 	return len(list), w.people
 }
 
@@ -104,6 +105,9 @@ func TestBansCloseConnections(t *testing.T) {
 			if !slices.Equal(w.closed, want) {
 				t.Errorf("%s: %q", when, w.closed)
 			}
+			if len(want) > 0 && w.spared != "[198.18.9.1 198.18.9.2]" {
+				t.Errorf("%s: spared %s", when, w.spared)
+			}
 			w.closed = nil
 		}
 		closes("at first", time.Minute)
@@ -119,9 +123,6 @@ func TestBansCloseConnections(t *testing.T) {
 		}
 		both := "[198.18.0.0/24 true 198.18.0.1/32 false]"
 		closes("soon", 50*time.Millisecond, both)
-		if fmt.Sprint(w.spared) != "[198.18.9.1 198.18.9.2]" {
-			t.Errorf("spared %v", w.spared)
-		}
 		closes("once more", 2*time.Second, both)
 		closes("and no more", time.Hour)
 
@@ -142,7 +143,13 @@ func TestBansCloseConnections(t *testing.T) {
 		apply(clientBan(8, "198.18.0.8/32", mitigation.ByMachine, true))
 		closes("off", time.Hour)
 		w.mu.Lock()
-		w.off, w.fails = false, true
+		w.off = false
+		w.mu.Unlock()
+		b.resume()
+		on := "[198.18.0.0/24 true 198.18.0.1/32 false 198.18.0.8/32 false]"
+		closes("on", 3*time.Second, on, on)
+		w.mu.Lock()
+		w.fails = true
 		w.mu.Unlock()
 		apply(clientBan(9, "198.18.0.9/32", mitigation.ByMachine, true))
 		closes("not taken", time.Hour)
