@@ -163,6 +163,9 @@ func (p *Packet) renew() {
 	if p.filter == nil {
 		return
 	}
+	if err := p.filter.Adapt(); err != nil {
+		p.log.Error("have the packet filter know what has changed of this machine", "err", err)
+	}
 	if err := p.filter.Renew(filter.LeaseTime); err != nil {
 		p.log.Error("packets will pass unfiltered when the lease is over", "err", err)
 	}

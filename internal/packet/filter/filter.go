@@ -94,7 +94,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 		set: settings{
 			modes: cfg.modes(), anySource: g.Loopback,
 			seed: rand.Uint64() | 1, buckets: [2]uint32{buckets(cfg.Entries4, 8), buckets(cfg.Entries6, 16)},
-			rates: cfg, segment: g.segments(), scale: windowScale(),
+			rates: cfg, segment: g.segments(), scale: windowScale(), onlyHost: !forwards(),
 		},
 	}
 	for _, p := range g.TCP {

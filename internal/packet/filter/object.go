@@ -27,8 +27,10 @@ const (
 	mapClients6 = "clients6"
 	mapSources  = "sources"
 	mapInitials = "initials"
-	mapSyns     = "syns"
+	mapWatches  = "watches"
 	mapFresh    = "fresh"
+	mapKnown    = "known"
+	mapQUIC     = "quic"
 	mapAlarms   = "alarms"
 	mapSamples  = "samples"
 	mapHits     = "signature_hits"
@@ -44,7 +46,7 @@ const lengthsMost = 4
 func mapNames() []string {
 	return []string{
 		mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6,
-		mapSources, mapInitials, mapSyns, mapFresh, mapAlarms, mapSamples, mapHits,
+		mapSources, mapInitials, mapWatches, mapFresh, mapKnown, mapQUIC, mapAlarms, mapSamples, mapHits,
 	}
 }
 
@@ -56,6 +58,10 @@ func (p *ports) add(port uint16) { p[port>>3] |= 1 << (port & 7) }
 // synWindow is the time for which SYNs are counted: WINDOW_BITS of
 // bpf/connections.h.
 const synWindow = 1 << 25 * time.Nanosecond
+
+// strays is how many reflected packets a second, for ports that are not
+// protected, are borne on each processor before it is asked who waits for them.
+const strays = 3000
 
 // settings are the constants of a loaded program.
 type settings struct {
@@ -70,6 +76,7 @@ type settings struct {
 	rates     Config    // its rates
 	segment   [2]uint16 // largest that comes in whole, by family
 	scale     uint8     // of the window, that the kernel chooses
+	onlyHost  bool      // this machine forwards nothing
 
 	signatures *signatures // nil: none
 }
@@ -110,6 +117,8 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	}
 	spec.Maps[mapSources].MaxEntries *= uint32(processors)
 	spec.Maps[mapInitials].MaxEntries *= uint32(processors)
+	spec.Maps[mapKnown].MaxEntries *= uint32(processors)
+	spec.Maps[mapQUIC].MaxEntries *= uint32(processors)
 	var on, dry uint32
 	for r, m := range s.modes {
 		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
@@ -137,6 +146,7 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 		"fragment_gap": gap(s.rates.FragmentRate), "icmp_gap": gap(s.rates.ICMPRate),
 		"source_gap": gap(s.rates.SourceRate), "source_byte_gap": 1024 * uint64(time.Second) / uint64(max(1, s.rates.SourceBytes)),
 		"initial_gap": gap(s.rates.InitialRate), "initials_gap": gap(s.rates.InitialsRate),
+		"datagram_gap": gap(s.rates.UDPRate), "only_host": one(s.onlyHost), "strays_a_window": uint32(strays * synWindow / time.Second),
 		"syns_a_window": uint32(max(1, synWindow*time.Duration(s.rates.SynRate)/time.Second)),
 		"mss4":          s.segment[0], "mss6": s.segment[1], "window_scale": s.scale,
 	} {

@@ -14,7 +14,7 @@ import (
 // each.
 func signed(b *testing.B, n int, text string, enforce bool) *Filter {
 	b.Helper()
-	f := ours(b, 0)
+	f := ours(b, 0, 443)
 	var list []Signature
 	for i := range n {
 		m, err := match.Parse(fmt.Sprintf(text, i+1))
@@ -40,7 +40,7 @@ func BenchmarkSignatures(b *testing.B) {
 	add := func(name string, f *Filter, stops bool) {
 		paths = append(paths, &path{name: name, program: rotate(b, f.program, true, beyond, listed), frame: frame, stops: stops})
 	}
-	add("none", ours(b, 0), false)
+	add("none", ours(b, 0, 443), false)
 	for _, c := range []struct{ name, text string }{
 		{"wrong at the first test", `packet.protocol == "udp" && packet.ttl == %d`},
 		{"wrong at the last of five", `packet.protocol == "tcp" && packet.flags == "A" && packet.ttl in [63, 64] && packet.port == 443 && packet.window == %d`},

@@ -40,7 +40,7 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		t.Error(l)
 	}
 	bad := Config{Entries4: 1, Entries6: 1 << 30}
-	if l := bad.Validate(); len(l) != 9 {
+	if l := bad.Validate(); len(l) != 10 {
 		t.Errorf("%v", l)
 	}
 	var m Mode

@@ -98,7 +98,7 @@ PART int ours(struct xdp_md *ctx, struct packet *p)
 	CLIMB(RUNG_REFLECTED, reflected(ctx, p));
 	CLIMB(RUNG_BLOCK, blocked(p, &person));
 	person = 0;
-	CLIMB(RUNG_BUDGET, over_budget(ctx, p));
+	CLIMB(RUNG_BUDGET, over_budget(p));
 	if (p->kind == KIND_INITIAL)
 		CLIMB(RUNG_INITIALS, too_many_initials(ctx, p));
 	CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
@@ -136,6 +136,8 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 		CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
 	if (protected)
 		return ours(ctx, p);
+	if (p->ports)
+		CLIMB(RUNG_REFLECTED, stray(ctx, p));
 	p->reason = PASS_OTHER;
 	return XDP_PASS;
 }
@@ -143,7 +145,7 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 SEC("xdp.frags")
 int seawall(struct xdp_md *ctx)
 {
-	struct packet p = {.kind = KIND_NONE};
+	struct packet p = {.kind = KIND_NONE, .size = bpf_xdp_get_buff_len(ctx)};
 	int action = ladder(ctx, &p);
 	finish(ctx, &p);
 	return action;

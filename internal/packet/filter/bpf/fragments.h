@@ -19,7 +19,8 @@ struct budget {
 #define BUDGET_INITIALS 3
 #define BUDGET_SYNS 4
 #define BUDGET_GROUPS 5
-#define BUDGETS 6
+#define BUDGET_DATAGRAMS 6
+#define BUDGETS 7
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -80,7 +80,7 @@ RUNG void finish(struct xdp_md *ctx, struct packet *p)
 	if (!t || reason >= REASONS)
 		return;
 	t->of[0][reason].packets++;
-	t->of[0][reason].bytes += bpf_xdp_get_buff_len(ctx);
+	t->of[0][reason].bytes += p->size;
 	if (kind >= KINDS)
 		return;
 	t->kinds[kind]++;

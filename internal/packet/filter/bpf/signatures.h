@@ -119,7 +119,7 @@ PART __u32 signed_by(struct xdp_md *ctx, struct packet *p)
 	struct hits *h = bpf_map_lookup_elem(&signature_hits, &zero);
 	if (!h)
 		return 0;
-	__u64 bytes = bpf_xdp_get_buff_len(ctx);
+	__u64 bytes = p->size;
 	__u32 left = hit;
 	for (int i = 0; i < SIGNATURES && left; i++, left >>= 1) {
 		if (left & 1) {
