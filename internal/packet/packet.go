@@ -29,6 +29,7 @@ type Packet struct {
 
 	mu         sync.Mutex     // guards the following
 	filter     *filter.Filter // nil: there is none
+	started    bool
 	off        bool
 	at         map[string]filter.How // interfaces that are filtered
 	complaints map[string]string     // the last one about each interface
@@ -56,21 +57,19 @@ func (p *Packet) Start(ports []uint16) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.off {
-		// What a crashed one has left must not act.
-		if err := filter.Remove(p.cfg.Pins); err != nil {
-			p.log.Error("packets may still be filtered", "err", err)
-		}
-	}
+	p.started = true
 	ports = append(slices.Clone(ports), p.cfg.Ports...)
 	p.ports = ports
 	guard := filter.Guard{TCP: ports, UDP: p.cfg.guardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
+		p.removeLeft()
 		return
 	}
 	p.filter = f
+	p.keepAttached()
+	p.unsure = true
 	p.showAll()
 	if err := p.setSignatures(); err != nil {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
@@ -171,6 +170,8 @@ func (p *Packet) renew() {
 		p.log.Error("packets will pass unfiltered when the lease is over", "err", err)
 	}
 	p.attach()
+	p.reconcile()
+	p.retry()
 }
 
 func (p *Packet) sweep() {
@@ -189,11 +190,14 @@ func (p *Packet) SetOff(off bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.off = off
-	if off {
+	switch {
+	case !off:
+		p.attach()
+	case p.filter == nil:
+		p.removeLeft()
+	default:
 		p.disarm()
 		p.detach()
-	} else {
-		p.attach()
 	}
 }
 
@@ -210,7 +214,7 @@ func (p *Packet) disarm() {
 func (p *Packet) detach() {
 	for name := range p.at {
 		if err := p.filter.Detach(name); err != nil {
-			p.log.Error("packets may still be filtered; `ip link set dev "+name+" xdp off` ends it", "err", err)
+			p.log.Error("packets are still filtered", "err", err)
 			continue
 		}
 		delete(p.at, name)
@@ -223,13 +227,16 @@ func (p *Packet) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.filter == nil {
+		if p.started {
+			p.removeLeft()
+		}
 		return nil
 	}
 	p.disarm()
 	p.detach()
-	p.filter.Close()
+	err := p.filter.End()
 	p.filter = nil
-	if err := filter.Remove(p.cfg.Pins); err != nil {
+	if err != nil {
 		return fmt.Errorf("close the packet filter: %w", err)
 	}
 	return nil
@@ -267,6 +274,3 @@ func (p *Packet) Stats() (s Stats, ok bool) {
 	}
 	return s, true
 }
-
-// Remove ends a filter that a dead Seawall has left pinned.
-func Remove(pins string) error { return filter.Remove(pins) }
