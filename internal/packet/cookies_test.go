@@ -67,7 +67,7 @@ func TestCookiesAreArmed(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.Interfaces, cfg.Ports = []string{ownLink}, []uint16{80}
-		cfg.Filter.SynRate = 1000 // less than the trial sends in its moment
+		cfg.Filter.SynRate = 1000                   // less than the trial sends in its moment
 		if pins := os.Getenv(envRole); pins != "" { // the process that will be killed
 			cfg.Pins = pins
 			greeter(t, ownAddr+":80")
