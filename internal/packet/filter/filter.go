@@ -103,6 +103,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	for _, p := range g.UDP {
 		f.set.udp.add(p)
 	}
+	f.vouch.CheckUntil = math.MaxUint64
 	f.inherit()
 	if err := f.load(f.set); err != nil {
 		f.Close()

@@ -195,6 +195,9 @@ struct {
 struct vouch {
 	__u64 until; // it vouches for its rules so long, in nanoseconds of the monotonic clock
 	__u64 seed;  // of the tables
+	// Until when cookies may come back. To ask the kernel whether one is good costs
+	// a hundred nanoseconds, which a flood of ACKs would have us spend.
+	__u64 check_until;
 	__u32 armed; // SYNs are answered with cookies
 	__u32 every; // one packet in so many is sampled; 0: none
 	// What the machine's settings were before they were changed for the cookies,

@@ -160,6 +160,10 @@ RUNG int is_fresh(struct asker *a)
 RUNG int cookie_good(struct xdp_md *ctx, struct bpf_sock *listener, struct asker *a)
 {
 	__u8 ip[40] = {}, tcp[20];
+	__u32 zero = 0;
+	struct vouch *v = bpf_map_lookup_elem(&lease, &zero);
+	if (!v || v->check_until < a->now)
+		return 0;
 	__u32 size = 40;
 	if (a->ip_size == 20)
 		size = 20;
