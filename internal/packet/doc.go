@@ -6,7 +6,12 @@
 // puts on its lists what people order and which clients the machine bans that it
 // met at the other end of a connection, and gives it signatures.
 //
+// SYN cookies (cookies.go) are armed when SYNs are many, and only where a
+// connection made by one was proven to get through the machine's firewall
+// (prove.go).
+//
 // In: a Config, the ports at which Seawall listens, and mitigations (Apply,
-// Withdraw). Out: Stats. It fails open: where there is no filter, or its lease is
+// Withdraw). Out: Stats, and a window of what came in for the control loop (Cut).
+// It fails open: where there is no filter, or its lease is
 // over, packets pass, and the log says so.
 package packet

@@ -45,7 +45,8 @@ type Config struct {
 	Entries6 int `yaml:"entries6"`
 }
 
-// DefaultConfig suits a small server: about 4 MiB of the kernel's memory.
+// DefaultConfig suits a small server: about 5 MiB of the kernel's memory, and
+// half a MiB for each processor.
 func DefaultConfig() Config {
 	return Config{
 		Malformed: Enforce, Reflected: Enforce, Fragments: Enforce, ICMP: Enforce, Block: Enforce,

@@ -9,10 +9,15 @@
 // and the Hits of each signature.
 //
 // The program is a ladder (bpf/filter.bpf.c), one header a rung: parse,
-// malformed, fragments, ICMP, ours to protect?, reflected, block list,
-// signatures. What is not for a protected port is not judged, but for fragments
-// and ICMP, which have no ports and get budgets, and for what contradicts itself,
-// which the kernel would discard as well.
+// malformed, fragments, ICMP, ours to protect?, reflected, block list, source
+// budget, QUIC Initials, signatures, new connections, count and sample. What is
+// not for a protected port is not judged, but for fragments and ICMP, which have
+// no ports and get budgets, for what contradicts itself, which the kernel would
+// discard as well, and for floods of answers that no socket waits for.
+//
+// New connections: what belongs to no connection is stopped, by asking the
+// kernel's table of sockets; and while Arm says so, SYNs are answered with the
+// kernel's own cookies. Alarm tells when SYNs are many, Samples shows packets.
 //
 // What is set (rungs, ports, prefix lengths in use) are constants of the loaded
 // program, so that what is off costs nothing. A change loads a new program over

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -81,6 +82,19 @@ type settings struct {
 	signatures *signatures // nil: none
 }
 
+// lanesMost bounds what the tables that processors have of their own take of the
+// kernel's memory, 420 KiB each: a machine may have room for hundreds of them.
+const lanesMost = 32
+
+// lanes is how many processors this machine can have, as a power of two.
+func lanes() (uint32, error) {
+	n, err := ebpf.PossibleCPU()
+	if err != nil {
+		return 0, fmt.Errorf("count processors: %w", err)
+	}
+	return min(uint32(1)<<bits.Len(uint(n-1)), lanesMost), nil
+}
+
 // lengths are those of a family's prefixes on the block list.
 func (s *settings) lengths(family int) *[lengthsMost]uint32 {
 	if family == 0 {
@@ -111,14 +125,14 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	}
 	spec.Maps[mapClients4].MaxEntries = s.buckets[0]
 	spec.Maps[mapClients6].MaxEntries = s.buckets[1]
-	processors, err := ebpf.PossibleCPU()
+	lanes, err := lanes()
 	if err != nil {
-		return nil, fmt.Errorf("count processors: %w", err)
+		return nil, err
 	}
-	spec.Maps[mapSources].MaxEntries *= uint32(processors)
-	spec.Maps[mapInitials].MaxEntries *= uint32(processors)
-	spec.Maps[mapKnown].MaxEntries *= uint32(processors)
-	spec.Maps[mapQUIC].MaxEntries *= uint32(processors)
+	spec.Maps[mapSources].MaxEntries *= lanes
+	spec.Maps[mapInitials].MaxEntries *= lanes
+	spec.Maps[mapKnown].MaxEntries *= lanes
+	spec.Maps[mapQUIC].MaxEntries *= lanes
 	var on, dry uint32
 	for r, m := range s.modes {
 		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
@@ -146,7 +160,7 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 		"fragment_gap": gap(s.rates.FragmentRate), "icmp_gap": gap(s.rates.ICMPRate),
 		"source_gap": gap(s.rates.SourceRate), "source_byte_gap": 1024 * uint64(time.Second) / uint64(max(1, s.rates.SourceBytes)),
 		"initial_gap": gap(s.rates.InitialRate), "initials_gap": gap(s.rates.InitialsRate),
-		"datagram_gap": gap(s.rates.UDPRate), "only_host": one(s.onlyHost), "strays_a_window": uint32(strays * synWindow / time.Second),
+		"datagram_gap": gap(s.rates.UDPRate), "lanes": lanes - 1, "only_host": one(s.onlyHost), "strays_a_window": uint32(strays * synWindow / time.Second),
 		"syns_a_window": uint32(max(1, synWindow*time.Duration(s.rates.SynRate)/time.Second)),
 		"mss4":          s.segment[0], "mss6": s.segment[1], "window_scale": s.scale,
 	} {

@@ -106,7 +106,7 @@ const volatile __u64 datagram_gap; // between two datagrams of flows that are no
 const volatile __u8 only_host;       // 1: this machine forwards nothing, all that comes in is its own
 const volatile __u32 strays_a_window; // packets for other ports in a window of WINDOW_BITS that are not a flood
 const volatile __u32 syns_a_window; // SYNs in one window of WINDOW_BITS that raise the alarm
-const volatile __u32 processors;    // possible ones
+const volatile __u32 lanes;         // parts of the tables that processors have of their own, less one; a power of two
 const volatile __u16 mss4, mss6;    // largest segment that comes in whole
 const volatile __u8 window_scale;   // that the kernel will choose for a connection
 
@@ -233,6 +233,10 @@ static __always_inline void count_dry(struct xdp_md *ctx, __u32 reason)
 	t->of[1][reason].packets++;
 	t->of[1][reason].bytes += bpf_xdp_get_buff_len(ctx);
 }
+
+// lane is the part of the tables that this processor has; on a machine with very
+// many of them it shares it with others, and now and then loses a count to them.
+static __always_inline __u32 lane(void) { return bpf_get_smp_processor_id() & lanes; }
 
 // mix spreads a key over 64 bits, by a secret that nobody outside can learn, so
 // that nobody can choose addresses that meet in one bucket.

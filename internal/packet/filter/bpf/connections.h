@@ -54,7 +54,7 @@ struct flows {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FLOWS); // times the number of processors, set by Go
+	__uint(max_entries, FLOWS); // times the number of lanes, set by Go
 	__type(key, __u32);
 	__type(value, struct flows);
 } known SEC(".maps");
@@ -69,7 +69,7 @@ RUNG __u64 flow_hash(struct packet *p)
 	return mix(mix(mix(p->source[0]) ^ p->source[1]) ^ ports);
 }
 
-RUNG __u32 flow_at(__u64 h) { return bpf_get_smp_processor_id() * FLOWS + (h >> 51); }
+RUNG __u32 flow_at(__u64 h) { return lane() * FLOWS + (h >> 51); }
 
 // tag_of is the entry of a flow that is seen now; never 0.
 RUNG __u32 tag_of(struct packet *p, __u64 h) { return (h >> 16 | 0x100) << 8 | (now(p) >> SECOND_BITS & 0xff); }
@@ -108,7 +108,7 @@ RUNG __u32 free_flow(struct packet *p, struct flows *f, __u32 seconds)
 // a flow that goes on.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FLOWS); // times the number of processors, set by Go
+	__uint(max_entries, FLOWS); // times the number of lanes, set by Go
 	__type(key, __u32);
 	__type(value, struct flows);
 } quic SEC(".maps");

@@ -23,7 +23,7 @@ struct cells {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LINES); // times the number of processors, set by Go
+	__uint(max_entries, LINES); // times the number of lanes, set by Go
 	__type(key, __u32);
 	__type(value, struct cells);
 } sources SEC(".maps");
@@ -61,7 +61,7 @@ RUNG int take(__u64 t, struct cells *c, __u64 h, __u64 cost)
 RUNG __u32 over_budget(struct packet *p)
 {
 	__u64 h = source_hash(p);
-	__u32 at = bpf_get_smp_processor_id() * LINES + (h >> 40 & (LINES - 1));
+	__u32 at = lane() * LINES + (h >> 40 & (LINES - 1));
 	struct cells *c = bpf_map_lookup_elem(&sources, &at);
 	if (!c)
 		return 0;
@@ -96,7 +96,7 @@ RUNG __u32 too_many_initials(struct xdp_md *ctx, struct packet *p)
 	if (p->left < 8 + 1200)
 		return STOP_INITIALS;
 	__u64 h = source_hash(p);
-	__u32 at = bpf_get_smp_processor_id() * I_LINES + (h >> 40 & (I_LINES - 1));
+	__u32 at = lane() * I_LINES + (h >> 40 & (I_LINES - 1));
 	struct cells *c = bpf_map_lookup_elem(&initials, &at);
 	if (!c)
 		return 0;
