@@ -11,7 +11,7 @@ import (
 // flood is a kind of attack.
 type flood struct {
 	name    string
-	stopped float64 // share that the filter has to stop; 0: it has no rung for it yet
+	stopped float64 // share that the filter has to keep from the kernel; 0: not asked
 	shots   []shot
 }
 
@@ -44,23 +44,24 @@ func floods() []flood {
 	initial := append([]byte{0xc3, 0, 0, 0, 1, 8}, make([]byte, 1194)...)
 	noise := bytes.Repeat([]byte{0x17, 0x5e, 0x2b, 0x90}, 100)
 	kinds := []flood{
-		{"SYN", 0, each(func(p place) shot {
+		{"SYN", 0.9, each(func(p place) shot {
 			return p.tcp(craft.Frame{DPort: web, Flags: craft.SYN, TCPOptions: options}, port, sequence)
 		})},
-		{"ACK", 0, each(func(p place) shot {
+		{"ACK", 0.99, each(func(p place) shot {
 			return p.tcp(craft.Frame{DPort: web, Flags: craft.ACK}, port, sequence, acknowledged)
 		})},
 		{"SYN-ACK reflected, at the site's port", 0.99, each(func(p place) shot {
 			return p.tcp(craft.Frame{SPort: 443, DPort: web, Flags: craft.SYN | craft.ACK, TCPOptions: options}, sequence, acknowledged)
 		})},
-		{"SYN-ACK reflected, at any port", 0, each(func(p place) shot {
+		{"SYN-ACK reflected, at any port", 0.9, each(func(p place) shot {
 			return p.tcp(craft.Frame{SPort: 443, DPort: 1 << 15, Flags: craft.SYN | craft.ACK, TCPOptions: options}, other, sequence, acknowledged)
 		})},
 		{"UDP reflected, at UDP 443", 0.99, reflected()},
-		{"garbage at UDP 443", 0, each(func(p place) shot {
+		// Half of it has the bits of a packet within a QUIC connection.
+		{"garbage at UDP 443", 0.45, each(func(p place) shot {
 			return p.udp(craft.Frame{DPort: quic, Payload: noise}, port, data(0), data(2))
 		})},
-		{"QUIC Initials", 0, each(func(p place) shot {
+		{"QUIC Initials", 0.9, each(func(p place) shot {
 			// A connection ID of eight bytes begins at the sixth.
 			return p.udp(craft.Frame{DPort: quic, Payload: initial}, port, data(6), data(8), data(10), data(12))
 		})},

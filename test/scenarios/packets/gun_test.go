@@ -225,12 +225,12 @@ func (g *gun) fire(rate int, lasts time.Duration, cpu int) (sent int, took time.
 			_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &nap, nil)
 			continue
 		}
-		// What could not be sent for longer than 20 ms is not made up for: the
+		// What could not be sent for longer than 200 ms is not made up for: the
 		// flood would come far above its rate.
-		if most := rate / 50; due > most {
+		if most := rate / 5; due > most {
 			forgone += due - most
 		}
-		due = min(due, rate/1000)
+		due = min(due, rate/500)
 		s := g.shots[turn%len(g.shots)]
 		turn++
 		in := struct{ Data, End, Meta, Ifindex, Queue, Egress uint32 }{End: uint32(len(s.frame)), Ifindex: uint32(g.to)}

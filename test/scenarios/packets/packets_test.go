@@ -37,8 +37,8 @@ func TestFloods(t *testing.T) {
 				if m.SSH.Failed > 0 {
 					s.must(t, s.world, order{Do: "log in"})
 				}
-				missed = m.missed(rate, bars{visits: 0.001})
-				stopped := float64(m.kept()) / float64(m.Sent)
+				missed = m.missed(rate, bars{lost: 0.25, visits: 0.001})
+				stopped := float64(m.kept()) / float64(m.received())
 				t.Logf("%d sent, %d received, %.1f %% of them stopped", m.Sent, m.received(), 100*stopped)
 				if stopped < f.stopped {
 					missed = append(missed, "too few are stopped")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,16 +68,22 @@ func newSpaces(t testing.TB) spaces {
 	return s
 }
 
-// removeOnSignal removes them when the test is interrupted, which runs no
-// cleanup. What runs in them gets the signal too, and ends.
+// removeOnSignal removes them, and ends what runs in them, when the test is
+// interrupted or nobody reads what it prints; no cleanup runs then.
 func (s spaces) removeOnSignal(t testing.TB) {
 	asked, over := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	t.Cleanup(func() { signal.Stop(asked); close(over) })
 	go func() {
 		select {
 		case <-asked:
 			for _, ns := range []string{s.host, s.world} {
+				pids, _ := exec.Command("ip", "netns", "pids", ns).Output()
+				for _, text := range strings.Fields(string(pids)) {
+					if pid, err := strconv.Atoi(text); err == nil {
+						_ = syscall.Kill(pid, syscall.SIGKILL)
+					}
+				}
 				_ = exec.Command("ip", "netns", "del", ns).Run()
 			}
 			os.Exit(1)
