@@ -39,6 +39,7 @@ type Options struct {
 	Reload  <-chan os.Signal               // asks for that
 	Log     io.Writer
 	Ready   func(where string) // called once, when requests are served
+	Session string             // SSH_CONNECTION of the person who starts it at a terminal
 }
 
 // drainTime is how long requests in flight may take to finish at the end.
@@ -61,6 +62,7 @@ type program struct {
 	loop   *defense.Loop
 	admin  *dashboard.Server
 
+	operator  []netip.Prefix // the client of the person who started this from afar
 	reloading sync.Mutex     // guards written
 	written   config.Config  // cfg as people wrote it, before fit
 	retiring  sync.WaitGroup // rooms that a reload has replaced
@@ -174,8 +176,11 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		return nil, err
 	}
 	p.door.now.Store(g)
-	p.packet = packet.New(cfg.Packet, p.log)
-	p.packet.Always(alwaysAllowed(cfg))
+	packets := cfg.Packet
+	packets.State = filepath.Join(cfg.Data, confirmedFile)
+	p.packet = packet.New(packets, p.log)
+	p.operator = operator(o.Session)
+	p.packet.Always(append(alwaysAllowed(cfg), p.operator...))
 	p.loop, err = defense.New(cfg.Defense, defense.Deps{
 		Clock: p.clk, Log: p.log, DataDir: cfg.Data,
 		Applier: appliers{p.door.admit, p.packet}, Stance: stance{p.door.admit, cfg.UnderAttack},

@@ -21,10 +21,11 @@ const PackagedData = "/var/lib/seawall"
 
 // Names of the files in the data folder that the commands read, too.
 const (
-	offFile     = "off"
-	runningFile = "running.json"
-	keyFile     = "keys"
-	lockFile    = "lock"
+	offFile       = "off"
+	confirmedFile = "packet-confirmed"
+	runningFile   = "running.json"
+	keyFile       = "keys"
+	lockFile      = "lock"
 )
 
 // WriteOff sets the off switch in a data folder, with no daemon needed: a
@@ -42,6 +43,13 @@ func WriteOff(data string, off bool) error {
 		return fmt.Errorf("switch off: %w", err)
 	}
 	return removeFilter(data)
+}
+
+// WriteConfirmed confirms the packet filter in a data folder, with no daemon
+// needed: a running one looks at it while it waits for that, a new one before it
+// attaches the filter.
+func WriteConfirmed(data string) error {
+	return packet.Confirm(filepath.Join(data, confirmedFile))
 }
 
 // removeFilter takes away the packet filter that a dead Seawall has left; a

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"seawall/internal/kit/sockets"
+	"seawall/internal/kit/procnet"
 )
 
 // socket is one that waits for whoever comes.
@@ -28,16 +28,16 @@ func (s socket) proto() string {
 // ok is false where nothing could be read. One that listens on both families
 // appears once, as do several of one program on one port.
 func waiting(proc fs.FS) (list []socket, ok bool) {
-	tcp, okTCP := sockets.TCP(proc)
-	udp, okUDP := sockets.UDP(proc)
-	all := slices.DeleteFunc(append(tcp, udp...), func(s sockets.Socket) bool {
-		want := sockets.Listen
+	tcp, okTCP := procnet.TCP(proc)
+	udp, okUDP := procnet.UDP(proc)
+	all := slices.DeleteFunc(append(tcp, udp...), func(s procnet.Socket) bool {
+		want := procnet.Listen
 		if s.UDP {
-			want = sockets.Closed
+			want = procnet.Closed
 		}
 		return s.State != want || s.Local.Port() == 0 || s.Local.Addr().IsLoopback()
 	})
-	owners := sockets.Owners(proc, all)
+	owners := procnet.Owners(proc, all)
 	for _, s := range all {
 		list = append(list, socket{UDP: s.UDP, At: s.Local, Owner: owners[s.Inode]})
 	}

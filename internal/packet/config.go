@@ -3,6 +3,7 @@ package packet
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"seawall/internal/kit/problem"
 	"seawall/internal/packet/filter"
@@ -18,13 +19,19 @@ type Config struct {
 	Ports []uint16 `yaml:"ports"`
 	// Pins is where the kernel keeps the filter while Seawall restarts.
 	Pins string `yaml:"pins"`
+	// ConfirmWithin is how long packets are filtered for the first time unless
+	// somebody confirms that the machine can still be reached; 0: for good.
+	ConfirmWithin time.Duration `yaml:"confirm_within"`
+	// State is the file in which it is written that somebody did; without it,
+	// nobody has to. It is for app to say.
+	State string `yaml:"-"`
 
 	Filter filter.Config `yaml:",inline"`
 }
 
 // DefaultConfig filters nothing until interfaces are named.
 func DefaultConfig() Config {
-	return Config{Pins: "/sys/fs/bpf/seawall", Filter: filter.DefaultConfig()}
+	return Config{Pins: "/sys/fs/bpf/seawall", ConfirmWithin: time.Minute, Filter: filter.DefaultConfig()}
 }
 
 // Validate lists what is wrong with c.
@@ -42,6 +49,9 @@ func (c Config) Validate() problem.List {
 	}
 	if !strings.HasPrefix(c.Pins, "/") {
 		l.Add("pins", "write /sys/fs/bpf/seawall", "%q is no absolute path", c.Pins)
+	}
+	if w := c.ConfirmWithin; w != 0 && (w < time.Second || w > time.Hour) {
+		l.Add("confirm_within", "write a time such as 60s, an hour at most, or 0 where nobody shall have to confirm", "%v is out of range", w)
 	}
 	l.Under("", c.Filter.Validate())
 	return l

@@ -5,6 +5,10 @@
 // verdicts. This package keeps the filter attached and its lease renewed,
 // puts on its lists what people order, and gives it signatures.
 //
+// The first time it does so on trial (confirm.go): unless somebody confirms that
+// the machine can still be reached, it takes the filter off again. It never
+// protects the ports of sshd, and spares who is connected to it (sshd.go).
+//
 // In: a Config, the ports at which Seawall listens, and mitigations (Apply,
 // Withdraw). Out: Stats. It fails open: where there is no filter, or its lease is
 // over, packets pass, and the log says so.

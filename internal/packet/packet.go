@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ import (
 const (
 	renewEvery = 10 * time.Second
 	sweepEvery = time.Minute
+	lookEvery  = 500 * time.Millisecond // while a trial runs
+	leaseTime  = filter.LeaseTime
 )
 
 // Packet keeps the filter in step with what is ordered. Without interfaces,
@@ -32,9 +35,13 @@ type Packet struct {
 	off        bool
 	at         map[string]filter.How // interfaces that are filtered
 	complaints map[string]string     // the last one about each interface
-	ports      []uint16              // protected
-	cut        mark                  // of Cut
-	every      uint32                // one packet in so many is sampled; 0: not said yet
+	asked      []uint16              // to be protected
+	ports      []uint16              // those of them that are
+	ssh        map[uint16]bool       // ports that never are
+	here       machine
+	trial      trial
+	cut        mark   // of Cut
+	every      uint32 // one packet in so many is sampled; 0: not said yet
 	signs      map[mitigation.ID]filter.Signature
 	book
 }
@@ -45,6 +52,8 @@ func New(cfg Config, log *slog.Logger) *Packet {
 		cfg: cfg, log: log,
 		at: map[string]filter.How{}, complaints: map[string]string{},
 		signs: map[mitigation.ID]filter.Signature{}, book: newBook(),
+		here:  machine{proc: os.DirFS("/proc"), root: os.DirFS("/")},
+		trial: trial{path: cfg.State, within: cfg.ConfirmWithin},
 	}
 }
 
@@ -56,14 +65,15 @@ func (p *Packet) Start(ports []uint16) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.off {
+	p.asked = append(slices.Clone(ports), p.cfg.Ports...)
+	ports = p.spareSSH()
+	p.prepare("xdp")
+	if p.off || p.trial.failed {
 		// What a crashed one has left must not act.
 		if err := filter.Remove(p.cfg.Pins); err != nil {
 			p.log.Error("packets may still be filtered", "err", err)
 		}
 	}
-	ports = append(slices.Clone(ports), p.cfg.Ports...)
-	p.ports = ports
 	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
 	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
@@ -72,6 +82,7 @@ func (p *Packet) Start(ports []uint16) {
 		return
 	}
 	p.filter = f
+	p.allowSessions()
 	p.showAll()
 	if err := p.setSignatures(); err != nil {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
@@ -102,11 +113,11 @@ func (p *Packet) onLoopback() bool {
 // attach makes every interface filtered that is not: one may come up late, or be
 // made anew.
 func (p *Packet) attach() {
-	if p.filter == nil || p.off {
+	if p.on() == nil || p.off || !p.mayAttach() {
 		return
 	}
 	for _, name := range p.cfg.Interfaces {
-		how, err := p.filter.Attach(name)
+		how, err := p.on().Attach(name)
 		if err != nil {
 			delete(p.at, name)
 			if p.complaints[name] != err.Error() {
@@ -125,6 +136,7 @@ func (p *Packet) attach() {
 			p.log.Warn("the driver cannot filter before the kernel has handled a packet: a flood costs several times as much as it would in native mode", "interface", name)
 		}
 	}
+	p.begin()
 }
 
 // Run renews the lease, without which the kernel lets packets pass, and arms the
@@ -133,7 +145,8 @@ func (p *Packet) Run(ctx context.Context) error {
 	if len(p.cfg.Interfaces) == 0 {
 		return nil
 	}
-	renew, sweep := time.NewTicker(renewEvery), time.NewTicker(sweepEvery)
+	renew, sweep, look := time.NewTicker(renewEvery), time.NewTicker(sweepEvery), time.NewTicker(lookEvery)
+	defer look.Stop()
 	defer renew.Stop()
 	defer sweep.Stop()
 	var watching sync.WaitGroup
@@ -145,6 +158,8 @@ func (p *Packet) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-look.C:
+			p.look()
 		case <-renew.C:
 			p.renew()
 		case <-sweep.C:
@@ -162,10 +177,10 @@ func (p *Packet) filtering() bool {
 func (p *Packet) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return
 	}
-	if err := p.filter.Renew(filter.LeaseTime); err != nil {
+	if err := p.on().Renew(p.lease()); err != nil {
 		p.log.Error("packets will pass unfiltered when the lease is over", "err", err)
 	}
 	p.attach()
@@ -174,10 +189,10 @@ func (p *Packet) renew() {
 func (p *Packet) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return
 	}
-	if _, err := p.filter.Sweep(); err != nil {
+	if _, err := p.on().Sweep(); err != nil {
 		p.log.Error("sweep the packet filter's lists", "err", err)
 	}
 }
@@ -190,6 +205,7 @@ func (p *Packet) SetOff(off bool) {
 	if off {
 		p.disarm()
 		p.detach()
+		p.forget()
 	} else {
 		p.attach()
 	}
@@ -207,7 +223,7 @@ func (p *Packet) disarm() {
 
 func (p *Packet) detach() {
 	for name := range p.at {
-		if err := p.filter.Detach(name); err != nil {
+		if err := p.on().Detach(name); err != nil {
 			p.log.Error("packets may still be filtered; `ip link set dev "+name+" xdp off` ends it", "err", err)
 			continue
 		}
@@ -225,6 +241,7 @@ func (p *Packet) Close() error {
 	}
 	p.disarm()
 	p.detach()
+	p.forget()
 	p.filter.Close()
 	p.filter = nil
 	if err := filter.Remove(p.cfg.Pins); err != nil {

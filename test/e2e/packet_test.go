@@ -92,3 +92,37 @@ func TestBansInTheKernel(t *testing.T) {
 	w.run()
 	is("without the filter", bad, "served") // and refused by the door, with a reason
 }
+
+// The first time, packets are filtered on trial; `seawall confirm` ends that for
+// good, and filters them again where it is over.
+func TestFilterOnTrial(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("filtering packets needs root")
+	}
+	mount := t.TempDir()
+	if err := unix.Mount("bpf", mount, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(mount, unix.MNT_DETACH) })
+	const bad = "127.0.0.66"
+	o := newOrigin(t)
+	packet := config{"interfaces": []string{"lo"}, "pins": filepath.Join(mount, "seawall"), "confirm_within": "4s"}
+	w := start(t, config{"packet": packet}, o.url)
+	is := func(when, want string) {
+		t.Helper()
+		until(t, 10*time.Second, when+" it is "+want, func() bool { return knock(w, bad) == want })
+	}
+	w.order("ban", bad)
+	is("on trial", "dropped")
+	is("when nobody confirms", "served")
+	w.order("confirm")
+	is("when somebody does", "dropped")
+	// The same ports again: others would be another setup.
+	w.write(config{"packet": packet, "listen": config{"addresses": []string{w.addr}}}, o.url)
+	w.signal(syscall.SIGTERM)
+	_ = w.wait(10 * time.Second)
+	w.run()
+	is("when it starts again", "dropped")
+	time.Sleep(5 * time.Second)
+	is("when the time is over", "dropped")
+}

@@ -1,4 +1,4 @@
-package sockets
+package procnet
 
 import (
 	"encoding/binary"
