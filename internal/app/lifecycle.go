@@ -91,6 +91,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 
 	p.packet.Start(p.ports())
+	if p.packet.Table() != "" {
+		if err := p.sayRunning(); err != nil {
+			return err
+		}
+	}
 
 	// The loop and the admin address outlive the listeners, so that the drain
 	// itself is defended and can be watched.
@@ -241,11 +246,17 @@ func (p *program) bind() error {
 	}
 	if left, err := ReadRunning(cfg.Data); err == nil && left.Pins != "" && (len(cfg.Packet.Interfaces) == 0 || left.Pins != cfg.Packet.Pins) {
 		// One that crashed filtered what this one shall not.
-		if err := packet.Remove(left.Pins); err != nil {
+		if err := left.removeFilter(); err != nil {
 			p.log.Error("an earlier Seawall's packet filter is still there", "err", err)
 		}
 	}
-	r := Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where()}
+	return p.sayRunning()
+}
+
+// sayRunning tells commands where this one is.
+func (p *program) sayRunning() error {
+	cfg := p.cfg.Load()
+	r := Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where(), Table: p.packet.Table()}
 	if len(cfg.Packet.Interfaces) > 0 {
 		r.Pins = cfg.Packet.Pins
 	}

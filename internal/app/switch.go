@@ -59,10 +59,19 @@ func removeFilter(data string) error {
 	if err != nil || r.Pins == "" || running(data).PID != 0 {
 		return nil
 	}
-	if err := packet.Remove(r.Pins); err != nil {
-		return fmt.Errorf("switch off: %w; as root `rm -r %s` does it", err, r.Pins)
+	if err := r.removeFilter(); err != nil {
+		return fmt.Errorf("switch off: %w; root may do it", err)
 	}
 	return nil
+}
+
+// removeFilter takes away what it has in the kernel.
+func (r Running) removeFilter() error {
+	err := packet.Remove(r.Pins)
+	if r.Table != "" {
+		err = errors.Join(err, packet.RemoveTable(r.Pins))
+	}
+	return err
 }
 
 // readOff says whether the switch is off. Where it cannot be read it counts as
@@ -77,7 +86,8 @@ type Running struct {
 	PID   int      `json:"pid"`
 	Admin string   `json:"admin"`
 	Serve []string `json:"listen"`
-	Pins  string   `json:"pins,omitempty"` // of the packet filter, iff there is to be one
+	Pins  string   `json:"pins,omitempty"`  // of the packet filter, iff there is to be one
+	Table string   `json:"table,omitempty"` // in nftables, iff that stands in for it
 }
 
 // ReadRunning reads what the last Seawall that used a data folder wrote.

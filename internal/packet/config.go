@@ -19,6 +19,8 @@ type Config struct {
 	Ports []uint16 `yaml:"ports"`
 	// Pins is where the kernel keeps the filter while Seawall restarts.
 	Pins string `yaml:"pins"`
+	// Fallback is what keeps the lists where XDP cannot be had: nftables or off.
+	Fallback string `yaml:"fallback"`
 	// ConfirmWithin is how long packets are filtered for the first time unless
 	// somebody confirms that the machine can still be reached; 0: for good.
 	ConfirmWithin time.Duration `yaml:"confirm_within"`
@@ -31,7 +33,7 @@ type Config struct {
 
 // DefaultConfig filters nothing until interfaces are named.
 func DefaultConfig() Config {
-	return Config{Pins: "/sys/fs/bpf/seawall", ConfirmWithin: time.Minute, Filter: filter.DefaultConfig()}
+	return Config{Pins: "/sys/fs/bpf/seawall", Fallback: "nftables", ConfirmWithin: time.Minute, Filter: filter.DefaultConfig()}
 }
 
 // Validate lists what is wrong with c.
@@ -49,6 +51,9 @@ func (c Config) Validate() problem.List {
 	}
 	if !strings.HasPrefix(c.Pins, "/") {
 		l.Add("pins", "write /sys/fs/bpf/seawall", "%q is no absolute path", c.Pins)
+	}
+	if c.Fallback != "nftables" && c.Fallback != "off" {
+		l.Add("fallback", "write nftables or off", "%q is neither", c.Fallback)
 	}
 	if w := c.ConfirmWithin; w != 0 && (w < time.Second || w > time.Hour) {
 		l.Add("confirm_within", "write a time such as 60s, an hour at most, or 0 where nobody shall have to confirm", "%v is out of range", w)

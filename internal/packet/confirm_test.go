@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -247,16 +246,7 @@ func TestTrialOutlivesKill(t *testing.T) {
 		began := time.Now()
 		child := exec.Command(os.Args[0], "-test.run", "^TestTrialOutlivesKill$")
 		child.Env = append(os.Environ(), envRole+"="+filepath.Dir(pins))
-		out, err := child.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "holds"; {
-			t.Log(lines.Text())
-		}
+		holding(t, child)
 		if reaches(t, ownAddr+":80", absent) {
 			t.Error("the trial does not act")
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"seawall/internal/mitigation"
+	"seawall/internal/packet/fallback"
 	"seawall/internal/packet/filter"
 )
 
@@ -30,8 +31,10 @@ type Packet struct {
 	cfg Config
 	log *slog.Logger
 
-	mu         sync.Mutex     // guards the following
-	filter     *filter.Filter // nil: there is none
+	mu         sync.Mutex      // guards the following
+	filter     *filter.Filter  // nil: there is none
+	plain      *fallback.Lists // stands in for it; nil: nothing does
+	turned     int             // interfaces that were there at the last attach, and could not be filtered
 	off        bool
 	at         map[string]filter.How // interfaces that are filtered
 	complaints map[string]string     // the last one about each interface
@@ -74,20 +77,26 @@ func (p *Packet) Start(ports []uint16) {
 			p.log.Error("packets may still be filtered", "err", err)
 		}
 	}
+	p.allowSessions()
 	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
 	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if err != nil {
-		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
+		p.standIn(err)
 		return
 	}
 	p.filter = f
-	p.allowSessions()
+	p.removeTable() // one that had no XDP has left it
 	p.showAll()
 	if err := p.setSignatures(); err != nil {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
 	}
 	p.attach()
+	if p.turned > 0 && len(p.at) == 0 {
+		f.Close()
+		p.filter = nil
+		p.standIn(errors.New("no interface takes an XDP program; a restart tries again"))
+	}
 }
 
 // smallestMTU is that of the interfaces; 0 if none is there yet.
@@ -116,9 +125,13 @@ func (p *Packet) attach() {
 	if p.on() == nil || p.off || !p.mayAttach() {
 		return
 	}
+	p.turned = 0
 	for _, name := range p.cfg.Interfaces {
 		how, err := p.on().Attach(name)
 		if err != nil {
+			if _, e := net.InterfaceByName(name); e == nil {
+				p.turned++
+			}
 			delete(p.at, name)
 			if p.complaints[name] != err.Error() {
 				p.complaints[name] = err.Error()
@@ -224,7 +237,7 @@ func (p *Packet) disarm() {
 func (p *Packet) detach() {
 	for name := range p.at {
 		if err := p.on().Detach(name); err != nil {
-			p.log.Error("packets may still be filtered; `ip link set dev "+name+" xdp off` ends it", "err", err)
+			p.log.Error("packets may still be filtered; `seawall off` with no Seawall running ends it", "err", err)
 			continue
 		}
 		delete(p.at, name)
@@ -236,14 +249,14 @@ func (p *Packet) detach() {
 func (p *Packet) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return nil
 	}
 	p.disarm()
 	p.detach()
 	p.forget()
-	p.filter.Close()
-	p.filter = nil
+	p.on().Close()
+	p.filter, p.plain = nil, nil
 	if err := filter.Remove(p.cfg.Pins); err != nil {
 		return fmt.Errorf("close the packet filter: %w", err)
 	}
@@ -264,11 +277,15 @@ type Stats struct {
 func (p *Packet) Stats() (s Stats, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return s, false
 	}
-	counts, err := p.filter.Counts()
-	hits, errHits := p.filter.Hits()
+	counts, err := p.on().Counts()
+	var hits map[uint32]filter.Tally
+	var errHits error
+	if p.filter != nil {
+		hits, errHits = p.filter.Hits()
+	}
 	if err := errors.Join(err, errHits); err != nil {
 		p.log.Error("count packets", "err", err)
 		return s, false
@@ -282,6 +299,3 @@ func (p *Packet) Stats() (s Stats, ok bool) {
 	}
 	return s, true
 }
-
-// Remove ends a filter that a dead Seawall has left pinned.
-func Remove(pins string) error { return filter.Remove(pins) }
