@@ -110,6 +110,7 @@ func (p *Packet) prepare(kind string) {
 	case c.Setup != setup.Setup:
 	case c.Confirmed:
 		t.done = true
+	case p.off: // it will begin when packets are filtered
 	case c.Boot == boot && boot != "":
 		left := min(time.Duration(c.Until-now), t.within)
 		if t.failed = left <= 0; t.failed {

@@ -3,7 +3,8 @@
 // filter is the program in the kernel and its Go side; craft builds packets for
 // the tests in this folder, which show packets to the program and look at the
 // verdicts. This package keeps the filter attached and its lease renewed,
-// puts on its lists what people order, and gives it signatures.
+// puts on its lists what people order, and gives it signatures. Where XDP cannot
+// be had, fallback keeps the lists in nftables (enforcer.go).
 //
 // The first time it does so on trial (confirm.go): unless somebody confirms that
 // the machine can still be reached, it takes the filter off again. It never

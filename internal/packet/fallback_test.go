@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,20 @@ func TestFallbackTakesMany(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever else is in a folder that is given for pins stays there.
+func TestRemoveLeavesOthersFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := filter.Remove(filepath.Dir(file)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
 }
 
 // restricted runs a test again, with fewer rights, in a role.

@@ -81,8 +81,12 @@ func (p *Packet) Start(ports []uint16) {
 	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
 	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
-	if err != nil {
+	if errors.Is(err, filter.ErrUnsupported) {
 		p.standIn(err)
+		return
+	}
+	if err != nil {
+		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
 		return
 	}
 	p.filter = f

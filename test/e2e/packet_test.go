@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -28,11 +29,19 @@ func knock(w *wall, from string) string {
 }
 
 // A person's ban reaches the kernel, survives a kill -9, and ends with `seawall
-// off`, with the daemon alive and dead.
+// off`, with the daemon alive and dead; by XDP, and by nftables where the rights
+// for that are missing.
 func TestBansInTheKernel(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("filtering packets needs root")
 	}
+	t.Run("xdp", func(t *testing.T) { bansInTheKernel(t, "generic") })
+	t.Run("nftables", func(t *testing.T) {
+		bansInTheKernel(t, "nftables", "setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin")
+	})
+}
+
+func bansInTheKernel(t *testing.T, mode string, under ...string) {
 	mount := t.TempDir()
 	if err := unix.Mount("bpf", mount, "bpf", 0, ""); err != nil {
 		t.Fatal(err)
@@ -41,7 +50,10 @@ func TestBansInTheKernel(t *testing.T) {
 	pins := filepath.Join(mount, "seawall")
 	const bad, good = "127.0.0.66", "127.0.0.1"
 	o := newOrigin(t)
-	w := start(t, config{"packet": config{"interfaces": []string{"lo"}, "pins": pins}}, o.url)
+	w := startUnder(t, under, config{"packet": config{"interfaces": []string{"lo"}, "pins": pins}}, o.url)
+	until(t, 5*time.Second, "the log says mode="+mode, func() bool {
+		return strings.Contains(w.log.String(), "interface=lo mode="+mode)
+	})
 	is := func(when, from, want string) {
 		t.Helper()
 		until(t, 10*time.Second, when+": "+from+" is "+want, func() bool { return knock(w, from) == want })
@@ -81,6 +93,9 @@ func TestBansInTheKernel(t *testing.T) {
 	is("stopped", bad, "refused")
 	if left, _ := os.ReadDir(pins); len(left) > 0 {
 		t.Errorf("left in the kernel: %v", left)
+	}
+	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || strings.Contains(string(out), "seawall-") {
+		t.Errorf("left in the kernel: %s, %v", out, err)
 	}
 
 	// A crash, and a start without the filter: nothing of it is left.

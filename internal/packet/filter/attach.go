@@ -157,6 +157,10 @@ func (f *Filter) Detach(name string) error {
 // Remove detaches whatever is pinned in a folder, with or without a running
 // Seawall, and forgets its lists.
 func Remove(pins string) error {
+	var at unix.Statfs_t
+	if err := unix.Statfs(pins, &at); err == nil && at.Type != bpfMagic {
+		return nil // nothing can be pinned there, and whatever is there is not ours
+	}
 	left, err := os.ReadDir(pins)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -192,10 +196,11 @@ func ignore(err, what error) error {
 	return err
 }
 
+const bpfMagic = 0xcafe4a11 // BPF_FS_MAGIC of linux/magic.h
+
 // openPins makes the folder for pins, which must lie in the kernel's file system
 // for them, and keeps others from using it until the file is closed.
 func openPins(path string) (*os.File, error) {
-	const magic = 0xcafe4a11 // BPF_FS_MAGIC of linux/magic.h
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
@@ -208,7 +213,7 @@ func openPins(path string) (*os.File, error) {
 		d.Close()
 		return nil, err
 	}
-	if st.Type != magic {
+	if st.Type != bpfMagic {
 		d.Close()
 		return nil, fmt.Errorf("%w: %s is not in a BPF file system (`mount -t bpf bpf /sys/fs/bpf` mounts it)", ErrUnsupported, path)
 	}
