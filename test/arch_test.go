@@ -75,6 +75,8 @@ var words = []string{"internal/traffic", "internal/match", "internal/attack", "i
 // owners says which folder may import a heavy dependency.
 var owners = map[string]string{
 	"github.com/cilium/ebpf":           "internal/packet/filter",
+	"github.com/google/nftables":       "internal/packet/fallback",
+	"github.com/mdlayher":              "internal/packet/fallback",
 	"github.com/nats-io":               "internal/fleet",
 	"github.com/corazawaf":             "internal/request/waf",
 	"github.com/caddyserver/certmagic": "internal/request/listen",

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"seawall/internal/app"
 	"seawall/internal/config"
@@ -57,8 +58,13 @@ func runCommand() *cobra.Command {
 		reload := make(chan os.Signal, 1)
 		signal.Notify(reload, syscall.SIGHUP)
 		defer signal.Stop(reload)
+		session := ""
+		if term.IsTerminal(int(os.Stdin.Fd())) {
+			session = os.Getenv("SSH_CONNECTION")
+		}
 		return app.Run(c.Context(), cfg, app.Options{
 			Version: version(),
+			Session: session,
 			Load:    s.load,
 			Reload:  reload,
 			Log:     c.ErrOrStderr(),

@@ -39,6 +39,7 @@ type Options struct {
 	Reload  <-chan os.Signal               // asks for that
 	Log     io.Writer
 	Ready   func(where string) // called once, when requests are served
+	Session string             // SSH_CONNECTION of the person who starts it at a terminal
 }
 
 // drainTime is how long requests in flight may take to finish at the end.
@@ -62,6 +63,7 @@ type program struct {
 	loop   *defense.Loop
 	admin  *dashboard.Server
 
+	operator  []netip.Prefix // the client of the person who started this from afar
 	reloading sync.Mutex     // guards written
 	written   config.Config  // cfg as people wrote it, before fit
 	retiring  sync.WaitGroup // rooms that a reload has replaced
@@ -90,6 +92,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 
 	p.packet.Start(p.ports())
+	if p.packet.Table() != "" {
+		if err := p.sayRunning(); err != nil {
+			return err
+		}
+	}
 
 	// The loop and the admin address outlive the listeners, so that the drain
 	// itself is defended and can be watched.
@@ -176,8 +183,11 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		return nil, err
 	}
 	p.door.now.Store(g)
-	p.packet = packet.New(cfg.Packet, p.log)
-	p.packet.Always(alwaysAllowed(cfg))
+	packets := cfg.Packet
+	packets.State = filepath.Join(cfg.Data, confirmedFile)
+	p.packet = packet.New(packets, p.log)
+	p.operator = operator(o.Session)
+	p.packet.Always(append(alwaysAllowed(cfg), p.operator...))
 	p.bans = &bans{filter: p.packet, door: p.door.admit}
 	p.bans.init(p.log)
 	p.loop, err = defense.New(cfg.Defense, defense.Deps{
@@ -242,11 +252,17 @@ func (p *program) bind() error {
 	}
 	if left, err := ReadRunning(cfg.Data); err == nil && left.Pins != "" && (len(cfg.Packet.Interfaces) == 0 || left.Pins != cfg.Packet.Pins) {
 		// One that crashed filtered what this one shall not.
-		if err := packet.Remove(left.Pins); err != nil {
+		if err := left.removeFilter(); err != nil {
 			p.log.Error("an earlier Seawall's packet filter is still there", "err", err)
 		}
 	}
-	r := Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where()}
+	return p.sayRunning()
+}
+
+// sayRunning tells commands where this one is.
+func (p *program) sayRunning() error {
+	cfg := p.cfg.Load()
+	r := Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where(), Table: p.packet.Table()}
 	if len(cfg.Packet.Interfaces) > 0 {
 		r.Pins = cfg.Packet.Pins
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"seawall/internal/config"
 	"seawall/internal/defense/enforce"
@@ -68,4 +69,19 @@ func alwaysAllowed(cfg *config.Config) (out []netip.Prefix) {
 		out = append(out, prefixes...)
 	}
 	return append(out, cfg.Request.Listen.TrustedProxies...)
+}
+
+// operator is the prefix of the client in SSH_CONNECTION: "198.51.100.7 50000 192.0.2.1 22".
+func operator(session string) []netip.Prefix {
+	client, _, _ := strings.Cut(session, " ")
+	a, err := netip.ParseAddr(client)
+	if err != nil {
+		return nil
+	}
+	a = a.Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	return []netip.Prefix{netip.PrefixFrom(a, bits).Masked()}
 }

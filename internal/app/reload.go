@@ -30,7 +30,7 @@ func (p *program) reload() error {
 		return err
 	}
 	before := p.door.now.Swap(g)
-	p.packet.Always(alwaysAllowed(next))
+	p.packet.Always(append(alwaysAllowed(next), p.operator...))
 	p.cfg.Store(next)
 	p.written = written
 	setLevel(p.level, next.Log.Level)

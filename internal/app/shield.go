@@ -12,6 +12,7 @@ import (
 	"seawall/internal/defense"
 	"seawall/internal/defense/decide"
 	"seawall/internal/mitigation"
+	"seawall/internal/packet"
 	"seawall/internal/traffic"
 )
 
@@ -141,6 +142,14 @@ func (s shield) SetOff(off bool) error {
 	err := WriteOff(s.cfg.Load().Data, off)
 	if err == nil {
 		s.followed.Store(off)
+	}
+	return err
+}
+
+func (s shield) Confirm() error {
+	err := s.packet.Confirm()
+	if errors.Is(err, packet.ErrNothingToConfirm) {
+		err = dashboard.Kind(dashboard.ErrNotFound, err)
 	}
 	return err
 }

@@ -21,10 +21,11 @@ const PackagedData = "/var/lib/seawall"
 
 // Names of the files in the data folder that the commands read, too.
 const (
-	offFile     = "off"
-	runningFile = "running.json"
-	keyFile     = "keys"
-	lockFile    = "lock"
+	offFile       = "off"
+	confirmedFile = "packet-confirmed"
+	runningFile   = "running.json"
+	keyFile       = "keys"
+	lockFile      = "lock"
 )
 
 // WriteOff sets the off switch in a data folder, with no daemon needed: a
@@ -44,6 +45,13 @@ func WriteOff(data string, off bool) error {
 	return removeFilter(data)
 }
 
+// WriteConfirmed confirms the packet filter in a data folder, with no daemon
+// needed: a running one looks at it while it waits for that, a new one before it
+// attaches the filter.
+func WriteConfirmed(data string) error {
+	return packet.Confirm(filepath.Join(data, confirmedFile))
+}
+
 // removeFilter takes away the packet filter that a dead Seawall has left; a
 // living one takes its own.
 func removeFilter(data string) error {
@@ -51,10 +59,19 @@ func removeFilter(data string) error {
 	if err != nil || r.Pins == "" || locked(data) {
 		return nil
 	}
-	if err := packet.Remove(r.Pins); err != nil {
-		return fmt.Errorf("switch off: %w; as root `rm -r %s` does it", err, r.Pins)
+	if err := r.removeFilter(); err != nil {
+		return fmt.Errorf("switch off: %w; root may do it", err)
 	}
 	return nil
+}
+
+// removeFilter takes away what it has in the kernel.
+func (r Running) removeFilter() error {
+	err := packet.Remove(r.Pins)
+	if r.Table != "" {
+		err = errors.Join(err, packet.RemoveTable(r.Pins))
+	}
+	return err
 }
 
 // readOff says whether the switch is off. Where it cannot be read it counts as
@@ -69,7 +86,8 @@ type Running struct {
 	PID   int      `json:"pid"`
 	Admin string   `json:"admin"`
 	Serve []string `json:"listen"`
-	Pins  string   `json:"pins,omitempty"` // of the packet filter, iff there is to be one
+	Pins  string   `json:"pins,omitempty"`  // of the packet filter, iff there is to be one
+	Table string   `json:"table,omitempty"` // in nftables, iff that stands in for it
 }
 
 // ReadRunning reads what the last Seawall that used a data folder wrote.

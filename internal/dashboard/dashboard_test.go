@@ -32,6 +32,7 @@ func (f *fake) Clients() any     { return nil }
 func (f *fake) Verdicts() any    { return nil }
 func (f *fake) Ready() error     { return f.err }
 func (f *fake) Reload() error    { return f.err }
+func (f *fake) Confirm() error   { return f.err }
 
 func (f *fake) Why(code string) (Why, error) {
 	f.asked = code

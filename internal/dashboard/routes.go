@@ -45,6 +45,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.HandleFunc("POST /api/v1/undo", s.undo)
 	m.HandleFunc("POST /api/v1/off", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.SetOff(true)) })
 	m.HandleFunc("POST /api/v1/on", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.SetOff(false)) })
+	m.HandleFunc("POST /api/v1/confirm", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.Confirm()) })
 	m.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.Reload()) })
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no "+r.URL.Path+" here")

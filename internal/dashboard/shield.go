@@ -37,6 +37,8 @@ type Shield interface {
 	Undo(since time.Duration) ([]mitigation.Mitigation, error)
 	// SetOff lets everything through (true), or defends again (false).
 	SetOff(off bool) error
+	// Confirm says that the machine can be reached with its packets filtered.
+	Confirm() error
 	Reload() error
 }
 

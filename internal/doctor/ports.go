@@ -15,7 +15,7 @@ func ports(e Env, links []Link) []Finding {
 	if !e.Site.Configured {
 		n.missing(unknown, "`seawall doctor -c /etc/seawall/seawall.yaml`, or wherever yours is", "no configuration was named: which ports and interfaces are your site's is not known")
 	}
-	list, ok := sockets(e.Proc)
+	list, ok := waiting(e.Proc)
 	if !ok {
 		n.missing(unknown, "`ss -ltnup` lists them", "the listening sockets cannot be read")
 		return n.list

@@ -2,31 +2,8 @@ package doctor
 
 import (
 	"io/fs"
-	"net/netip"
 	"testing"
 )
-
-func TestKernelAddr(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want string // "" for what is no address
-	}{
-		{"0100007F:1F90", "127.0.0.1:8080"},
-		{"00000000:0016", "0.0.0.0:22"},
-		{"00000000000000000000000001000000:0050", "[::1]:80"},
-		{"B80D0120000000000000000001000000:01BB", "[2001:db8::1]:443"},
-		{"0000000000000000FFFF0000076433C6:0050", "198.51.100.7:80"},
-		{"", ""}, {":", ""}, {"0100007F", ""}, {"0100007F:FFFFF", ""}, {"01:50", ""}, {"xx00007F:0050", ""},
-	} {
-		got, ok := kernelAddr(c.text)
-		if !ok && c.want == "" {
-			continue
-		}
-		if want, err := netip.ParseAddrPort(c.want); err != nil || !ok || got != want {
-			t.Errorf("%q is %v, %v; want %q", c.text, got, ok, c.want)
-		}
-	}
-}
 
 // owner makes a process that holds a socket.
 func owner(e Env, pid, name, inode string) {

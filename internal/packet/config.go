@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"seawall/internal/kit/problem"
 	"seawall/internal/packet/filter"
@@ -22,13 +23,21 @@ type Config struct {
 	UDPPorts []uint16 `yaml:"udp_ports"`
 	// Pins is where the kernel keeps the filter while Seawall restarts.
 	Pins string `yaml:"pins"`
+	// Fallback is what keeps the lists where XDP cannot be had: nftables or off.
+	Fallback string `yaml:"fallback"`
+	// ConfirmWithin is how long packets are filtered for the first time unless
+	// somebody confirms that the machine can still be reached; 0: for good.
+	ConfirmWithin time.Duration `yaml:"confirm_within"`
+	// State is the file in which it is written that somebody did; without it,
+	// nobody has to. It is for app to say.
+	State string `yaml:"-"`
 
 	Filter filter.Config `yaml:",inline"`
 }
 
 // DefaultConfig filters nothing until interfaces are named.
 func DefaultConfig() Config {
-	return Config{Pins: "/sys/fs/bpf/seawall", Filter: filter.DefaultConfig()}
+	return Config{Pins: "/sys/fs/bpf/seawall", Fallback: "nftables", ConfirmWithin: time.Minute, Filter: filter.DefaultConfig()}
 }
 
 // guardedUDP are the ports protected for UDP: HTTP/3 may be there, and reflected
@@ -58,6 +67,12 @@ func (c Config) Validate() problem.List {
 	}
 	if !strings.HasPrefix(c.Pins, "/") {
 		l.Add("pins", "write /sys/fs/bpf/seawall", "%q is no absolute path", c.Pins)
+	}
+	if c.Fallback != "nftables" && c.Fallback != "off" {
+		l.Add("fallback", "write nftables or off", "%q is neither", c.Fallback)
+	}
+	if w := c.ConfirmWithin; w != 0 && (w < time.Second || w > time.Hour) {
+		l.Add("confirm_within", "write a time such as 60s, an hour at most, or 0 where nobody shall have to confirm", "%v is out of range", w)
 	}
 	l.Under("", c.Filter.Validate())
 	return l

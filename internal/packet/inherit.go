@@ -7,9 +7,12 @@ import (
 	"seawall/internal/packet/filter"
 )
 
-// Remove ends a filter that a dead Seawall has left pinned. One that a living
-// Seawall uses stays, without an error: it heeds its own switch.
+// Remove ends what a dead Seawall has left in the kernel: the filter that is
+// pinned in a folder, and, where the rights are there, the table in nftables that
+// may have stood in for it. A filter that a living Seawall uses stays, without an
+// error: it heeds its own switch.
 func Remove(pins string) error {
+	_ = RemoveTable(pins)
 	if err := filter.Remove(pins); !errors.Is(err, filter.ErrInUse) {
 		return err
 	}
@@ -34,7 +37,7 @@ func (p *Packet) removeLeft() {
 // not filter. It needs mu.
 func (p *Packet) keepAttached() {
 	keep := p.cfg.Interfaces
-	if p.off {
+	if p.off || p.trial.failed {
 		keep = nil
 	}
 	if err := p.filter.KeepAttached(keep); err != nil {

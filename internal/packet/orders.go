@@ -87,7 +87,7 @@ func (p *Packet) Always(list []netip.Prefix) {
 			p.always[prefix] = true
 		}
 	}
-	if p.filter == nil {
+	if p.on() == nil {
 		return
 	}
 	for prefix := range p.always {
@@ -116,7 +116,7 @@ func (p *Packet) Always(list []netip.Prefix) {
 }
 
 func (p *Packet) allow(prefix netip.Prefix) {
-	if err := p.filter.Allow(prefix, time.Time{}); err != nil {
+	if err := p.on().Allow(prefix, time.Time{}); err != nil {
 		p.log.Error("put a prefix on the packet filter's allow list", "err", err)
 	}
 }
@@ -128,7 +128,7 @@ func (p *Packet) disallow(prefix netip.Prefix) error {
 	if p.places[at] != nil {
 		return p.show(at)
 	}
-	return p.filter.Disallow(prefix)
+	return p.on().Disallow(prefix)
 }
 
 // Apply puts bans and allow entries of people, and bans by the machine of
@@ -190,7 +190,7 @@ func (p *Packet) Blocks(id mitigation.ID) bool {
 	defer p.mu.Unlock()
 	o, known := p.orders[id]
 	return known && !o.allow && p.places[o.place].on &&
-		p.filter != nil && len(p.at) > 0 && p.cfg.Filter.Block == filter.Enforce
+		p.on() != nil && len(p.at) > 0 && p.cfg.Filter.Block == filter.Enforce
 }
 
 // Spares says whether an address is of those that Always was told of.
@@ -244,7 +244,7 @@ func (p *Packet) showAll() {
 
 // show makes the filter's list say of a place what the book says.
 func (p *Packet) show(at place) error {
-	if p.filter == nil {
+	if p.on() == nil {
 		return nil
 	}
 	s := p.places[at]
@@ -253,13 +253,13 @@ func (p *Packet) show(at place) error {
 	switch {
 	case at.allow && p.always[at.prefix]: // for ever, whatever is ordered
 	case at.allow && ordered:
-		err = p.filter.Allow(at.prefix, o.until)
+		err = p.on().Allow(at.prefix, o.until)
 	case at.allow:
-		err = p.filter.Disallow(at.prefix)
+		err = p.on().Disallow(at.prefix)
 	case ordered:
-		err = p.filter.Block(at.prefix, o.until, o.person)
+		err = p.on().Block(at.prefix, o.until, o.person)
 	default:
-		err = p.filter.Unblock(at.prefix)
+		err = p.on().Unblock(at.prefix)
 	}
 	cannot := errors.Is(err, filter.ErrFull) || errors.Is(err, filter.ErrPrefix)
 	switch {

@@ -248,7 +248,8 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 	}
 	c := DefaultConfig()
 	c.Interfaces, c.Ports, c.Pins, c.Filter.ICMPRate = []string{"eth0", "no such"}, []uint16{443, 22}, "here", 0
-	if l := c.Validate(); len(l) != 4 {
+	c.Fallback, c.ConfirmWithin = "iptables", time.Millisecond
+	if l := c.Validate(); len(l) != 6 {
 		t.Errorf("%v", l)
 	}
 }

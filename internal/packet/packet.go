@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"seawall/internal/mitigation"
+	"seawall/internal/packet/fallback"
 	"seawall/internal/packet/filter"
 )
 
@@ -18,6 +20,8 @@ import (
 const (
 	renewEvery = 10 * time.Second
 	sweepEvery = time.Minute
+	lookEvery  = 500 * time.Millisecond // while a trial runs
+	leaseTime  = filter.LeaseTime
 )
 
 // Packet keeps the filter in step with what is ordered. Without interfaces,
@@ -27,15 +31,21 @@ type Packet struct {
 	cfg Config
 	log *slog.Logger
 
-	mu         sync.Mutex     // guards the following
-	filter     *filter.Filter // nil: there is none
+	mu         sync.Mutex      // guards the following
+	filter     *filter.Filter  // nil: there is none
+	plain      *fallback.Lists // stands in for it; nil: nothing does
 	started    bool
+	turned     int // interfaces that were there at the last attach, and could not be filtered
 	off        bool
 	at         map[string]filter.How // interfaces that are filtered
 	complaints map[string]string     // the last one about each interface
-	ports      []uint16              // protected
-	cut        mark                  // of Cut
-	every      uint32                // one packet in so many is sampled; 0: not said yet
+	asked      []uint16              // to be protected
+	ports      []uint16              // those of them that are
+	ssh        map[uint16]bool       // ports that never are
+	here       machine
+	trial      trial
+	cut        mark   // of Cut
+	every      uint32 // one packet in so many is sampled; 0: not said yet
 	signs      map[mitigation.ID]filter.Signature
 	book
 }
@@ -46,6 +56,8 @@ func New(cfg Config, log *slog.Logger) *Packet {
 		cfg: cfg, log: log,
 		at: map[string]filter.How{}, complaints: map[string]string{},
 		signs: map[mitigation.ID]filter.Signature{}, book: newBook(),
+		here:  machine{proc: os.DirFS("/proc"), root: os.DirFS("/")},
+		trial: trial{path: cfg.State, within: cfg.ConfirmWithin},
 	}
 }
 
@@ -58,16 +70,23 @@ func (p *Packet) Start(ports []uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.started = true
-	ports = append(slices.Clone(ports), p.cfg.Ports...)
-	p.ports = ports
+	p.asked = append(slices.Clone(ports), p.cfg.Ports...)
+	ports = p.spareSSH()
+	p.prepare("xdp")
+	p.allowSessions()
 	guard := filter.Guard{TCP: ports, UDP: p.cfg.guardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
+	if errors.Is(err, filter.ErrUnsupported) {
+		p.standIn(err)
+		return
+	}
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
 		p.removeLeft()
 		return
 	}
 	p.filter = f
+	p.removeTable() // one that had no XDP has left it
 	p.keepAttached()
 	p.unsure = true
 	p.showAll()
@@ -75,6 +94,13 @@ func (p *Packet) Start(ports []uint16) {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
 	}
 	p.attach()
+	if p.turned > 0 && len(p.at) == 0 {
+		if err := f.End(); err != nil {
+			p.log.Error("an unused packet filter is left", "err", err)
+		}
+		p.filter, p.unsure = nil, false
+		p.standIn(errors.New("no interface takes an XDP program; a restart tries again"))
+	}
 }
 
 // smallestMTU is that of the interfaces; 0 if none is there yet.
@@ -100,12 +126,16 @@ func (p *Packet) onLoopback() bool {
 // attach makes every interface filtered that is not: one may come up late, or be
 // made anew.
 func (p *Packet) attach() {
-	if p.filter == nil || p.off {
+	if p.on() == nil || p.off || !p.mayAttach() {
 		return
 	}
+	p.turned = 0
 	for _, name := range p.cfg.Interfaces {
-		how, err := p.filter.Attach(name)
+		how, err := p.on().Attach(name)
 		if err != nil {
+			if _, e := net.InterfaceByName(name); e == nil {
+				p.turned++
+			}
 			delete(p.at, name)
 			if p.complaints[name] != err.Error() {
 				p.complaints[name] = err.Error()
@@ -123,6 +153,7 @@ func (p *Packet) attach() {
 			p.log.Warn("the driver cannot filter before the kernel has handled a packet: a flood costs several times as much as it would in native mode", "interface", name)
 		}
 	}
+	p.begin()
 }
 
 // Run renews the lease, without which the kernel lets packets pass, and arms the
@@ -131,7 +162,8 @@ func (p *Packet) Run(ctx context.Context) error {
 	if len(p.cfg.Interfaces) == 0 {
 		return nil
 	}
-	renew, sweep := time.NewTicker(renewEvery), time.NewTicker(sweepEvery)
+	renew, sweep, look := time.NewTicker(renewEvery), time.NewTicker(sweepEvery), time.NewTicker(lookEvery)
+	defer look.Stop()
 	defer renew.Stop()
 	defer sweep.Stop()
 	var watching sync.WaitGroup
@@ -143,6 +175,8 @@ func (p *Packet) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-look.C:
+			p.look()
 		case <-renew.C:
 			p.renew()
 		case <-sweep.C:
@@ -160,13 +194,15 @@ func (p *Packet) filtering() bool {
 func (p *Packet) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return
 	}
-	if err := p.filter.Adapt(); err != nil {
-		p.log.Error("have the packet filter know what has changed of this machine", "err", err)
+	if p.filter != nil {
+		if err := p.filter.Adapt(); err != nil {
+			p.log.Error("have the packet filter know what has changed of this machine", "err", err)
+		}
 	}
-	if err := p.filter.Renew(filter.LeaseTime); err != nil {
+	if err := p.on().Renew(p.lease()); err != nil {
 		p.log.Error("packets will pass unfiltered when the lease is over", "err", err)
 	}
 	p.attach()
@@ -177,10 +213,10 @@ func (p *Packet) renew() {
 func (p *Packet) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return
 	}
-	if _, err := p.filter.Sweep(); err != nil {
+	if _, err := p.on().Sweep(); err != nil {
 		p.log.Error("sweep the packet filter's lists", "err", err)
 	}
 }
@@ -193,11 +229,12 @@ func (p *Packet) SetOff(off bool) {
 	switch {
 	case !off:
 		p.attach()
-	case p.filter == nil:
+	case p.on() == nil:
 		p.removeLeft()
 	default:
 		p.disarm()
 		p.detach()
+		p.forget()
 	}
 }
 
@@ -213,7 +250,7 @@ func (p *Packet) disarm() {
 
 func (p *Packet) detach() {
 	for name := range p.at {
-		if err := p.filter.Detach(name); err != nil {
+		if err := p.on().Detach(name); err != nil {
 			p.log.Error("packets are still filtered", "err", err)
 			continue
 		}
@@ -226,7 +263,7 @@ func (p *Packet) detach() {
 func (p *Packet) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		if p.started {
 			p.removeLeft()
 		}
@@ -234,8 +271,14 @@ func (p *Packet) Close() error {
 	}
 	p.disarm()
 	p.detach()
-	err := p.filter.End()
-	p.filter = nil
+	p.forget()
+	var err error
+	if p.filter != nil {
+		err = p.filter.End()
+	} else {
+		p.plain.Close()
+	}
+	p.filter, p.plain = nil, nil
 	if err != nil {
 		return fmt.Errorf("close the packet filter: %w", err)
 	}
@@ -256,11 +299,15 @@ type Stats struct {
 func (p *Packet) Stats() (s Stats, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.filter == nil {
+	if p.on() == nil {
 		return s, false
 	}
-	counts, err := p.filter.Counts()
-	hits, errHits := p.filter.Hits()
+	counts, err := p.on().Counts()
+	var hits map[uint32]filter.Tally
+	var errHits error
+	if p.filter != nil {
+		hits, errHits = p.filter.Hits()
+	}
 	if err := errors.Join(err, errHits); err != nil {
 		p.log.Error("count packets", "err", err)
 		return s, false

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -28,11 +29,19 @@ func knock(w *wall, from string) string {
 }
 
 // A person's ban reaches the kernel, survives a kill -9, and ends with `seawall
-// off`, with the daemon alive and dead.
+// off`, with the daemon alive and dead; by XDP, and by nftables where the rights
+// for that are missing.
 func TestBansInTheKernel(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("filtering packets needs root")
 	}
+	t.Run("xdp", func(t *testing.T) { bansInTheKernel(t, "generic") })
+	t.Run("nftables", func(t *testing.T) {
+		bansInTheKernel(t, "nftables", "setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin")
+	})
+}
+
+func bansInTheKernel(t *testing.T, mode string, under ...string) {
 	mount := t.TempDir()
 	if err := unix.Mount("bpf", mount, "bpf", 0, ""); err != nil {
 		t.Fatal(err)
@@ -41,7 +50,10 @@ func TestBansInTheKernel(t *testing.T) {
 	pins := filepath.Join(mount, "seawall")
 	const bad, good = "127.0.0.66", "127.0.0.1"
 	o := newOrigin(t)
-	w := start(t, config{"packet": config{"interfaces": []string{"lo"}, "pins": pins}}, o.url)
+	w := startUnder(t, under, config{"packet": config{"interfaces": []string{"lo"}, "pins": pins}}, o.url)
+	until(t, 5*time.Second, "the log says mode="+mode, func() bool {
+		return strings.Contains(w.log.String(), "interface=lo mode="+mode)
+	})
 	is := func(when, from, want string) {
 		t.Helper()
 		until(t, 10*time.Second, when+": "+from+" is "+want, func() bool { return knock(w, from) == want })
@@ -82,6 +94,9 @@ func TestBansInTheKernel(t *testing.T) {
 	if left, _ := os.ReadDir(pins); len(left) > 0 {
 		t.Errorf("left in the kernel: %v", left)
 	}
+	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || strings.Contains(string(out), "seawall-") {
+		t.Errorf("left in the kernel: %s, %v", out, err)
+	}
 
 	// A crash, and a start without the filter: nothing of it is left.
 	w.run()
@@ -91,4 +106,38 @@ func TestBansInTheKernel(t *testing.T) {
 	w.write(nil, o.url)
 	w.run()
 	is("without the filter", bad, "served") // and refused by the door, with a reason
+}
+
+// The first time, packets are filtered on trial; `seawall confirm` ends that for
+// good, and filters them again where it is over.
+func TestFilterOnTrial(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("filtering packets needs root")
+	}
+	mount := t.TempDir()
+	if err := unix.Mount("bpf", mount, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(mount, unix.MNT_DETACH) })
+	const bad = "127.0.0.66"
+	o := newOrigin(t)
+	packet := config{"interfaces": []string{"lo"}, "pins": filepath.Join(mount, "seawall"), "confirm_within": "4s"}
+	w := start(t, config{"packet": packet}, o.url)
+	is := func(when, want string) {
+		t.Helper()
+		until(t, 10*time.Second, when+" it is "+want, func() bool { return knock(w, bad) == want })
+	}
+	w.order("ban", bad)
+	is("on trial", "dropped")
+	is("when nobody confirms", "served")
+	w.order("confirm")
+	is("when somebody does", "dropped")
+	// The same ports again: others would be another setup.
+	w.write(config{"packet": packet, "listen": config{"addresses": []string{w.addr}}}, o.url)
+	w.signal(syscall.SIGTERM)
+	_ = w.wait(10 * time.Second)
+	w.run()
+	is("when it starts again", "dropped")
+	time.Sleep(5 * time.Second)
+	is("when the time is over", "dropped")
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,6 +59,7 @@ type wall struct {
 	admin string
 	log   *lines
 	ended chan error
+	under []string // the command that runs it, if any
 }
 
 // lines is a buffer that several goroutines may use.
@@ -82,8 +84,14 @@ func (l *lines) String() string {
 // It is killed at the test's end where it still runs.
 func start(t testing.TB, settings config, origins ...string) *wall {
 	t.Helper()
+	return startUnder(t, nil, settings, origins...)
+}
+
+// startUnder does so by a command that takes the program's command line.
+func startUnder(t testing.TB, under []string, settings config, origins ...string) *wall {
+	t.Helper()
 	dir := t.TempDir()
-	w := &wall{t: t, file: filepath.Join(dir, "seawall.yaml"), data: filepath.Join(dir, "data")}
+	w := &wall{t: t, under: under, file: filepath.Join(dir, "seawall.yaml"), data: filepath.Join(dir, "data")}
 	w.write(settings, origins...)
 	w.run()
 	return w
@@ -125,7 +133,8 @@ func (w *wall) write(settings config, origins ...string) {
 func (w *wall) run() {
 	w.t.Helper()
 	w.log, w.ended = &lines{}, make(chan error, 1)
-	w.cmd = exec.Command(program, "run", "-c", w.file)
+	line := append(slices.Clone(w.under), program, "run", "-c", w.file)
+	w.cmd = exec.Command(line[0], line[1:]...)
 	w.cmd.Stderr = w.log
 	out, err := w.cmd.StdoutPipe()
 	if err != nil {
@@ -153,9 +162,9 @@ func (w *wall) run() {
 			w.t.Logf("Seawall said:\n%s", tail(w.log.String()))
 		}
 	})
-	line := <-ready
-	if _, err := fmt.Sscanf(line, "seawall: ready http://%s admin http://%s", &w.addr, &w.admin); err != nil {
-		w.t.Fatalf("not ready: %q\n%s", line, w.log)
+	said := <-ready
+	if _, err := fmt.Sscanf(said, "seawall: ready http://%s admin http://%s", &w.addr, &w.admin); err != nil {
+		w.t.Fatalf("not ready: %q\n%s", said, w.log)
 	}
 }
 
