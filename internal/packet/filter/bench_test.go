@@ -3,6 +3,7 @@ package filter
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -157,10 +158,11 @@ func theirs(b *testing.B) *ebpf.Program {
 }
 
 // connections makes real ones, by TCP over loopback, from as many addresses, and
-// tells the first of these and the port that they have in common: what passes
-// every rung is a segment of a connection that there is.
-func connections(b *testing.B, n int) (first uint32, port uint16) {
+// tells the first of these and a segment: what passes every rung is a segment of
+// a connection that there is.
+func connections(b *testing.B, n int) (first uint32, segment []byte) {
 	b.Helper()
+	own := uint16(20_000 + rand.IntN(40_000)) // the last run's may not be over yet
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -170,7 +172,7 @@ func connections(b *testing.B, n int) (first uint32, port uint16) {
 	for i := range uint32(n) {
 		var from [4]byte
 		binary.BigEndian.PutUint32(from[:], binary.BigEndian.Uint32(base[:])+i)
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from[:], Port: sourcePort}}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from[:], Port: int(own)}}
 		c, err := d.Dial("tcp", l.Addr().String())
 		if err != nil {
 			b.Fatal(err)
@@ -182,16 +184,11 @@ func connections(b *testing.B, n int) (first uint32, port uint16) {
 		b.Cleanup(func() { s.Close() })
 		c.Close() // it is a connection all the same, until the server closes its half
 	}
+	segment = ack(l.Addr().(*net.TCPAddr).AddrPort().Port(), 16)
+	copy(segment[30:], []byte{127, 0, 0, 1})
+	binary.BigEndian.PutUint16(segment[34:], own)
 	origin := firstSource.As4()
-	return binary.BigEndian.Uint32(base[:]) - binary.BigEndian.Uint32(origin[:]), l.Addr().(*net.TCPAddr).AddrPort().Port()
-}
-
-const sourcePort = 0x9c40 // in frames of ack
-
-// to gives a frame another destination.
-func to(frame []byte, a [4]byte) []byte {
-	copy(frame[30:], a[:])
-	return frame
+	return binary.BigEndian.Uint32(base[:]) - binary.BigEndian.Uint32(origin[:]), segment
 }
 
 type path struct {
@@ -206,9 +203,9 @@ type path struct {
 // beside xdp-filter on the same ways, in one run: nanoseconds of
 // BPF_PROG_TEST_RUN, sources rotated, the rotation subtracted.
 func BenchmarkPaths(b *testing.B) {
-	first, port := connections(b, listed)
+	first, segment := connections(b, listed)
+	port := binary.BigEndian.Uint16(segment[36:])
 	small, large, peer := ours(b, listed, port), ours(b, 1_000_000, port), theirs(b)
-	segment := to(ack(port, 16), [4]byte{127, 0, 0, 1})
 	const beyond = 1 << 24 // sources on no list
 	good, odd := ack(443, 16), ack(443, 3)
 	paths := []*path{
@@ -219,7 +216,7 @@ func BenchmarkPaths(b *testing.B) {
 		{name: "Seawall: passes every rung", program: rotate(b, small.program, true, first, listed), frame: segment},
 		{name: "Seawall: on a list of 1,000,000", program: rotate(b, large.program, true, 0, 1_000_000), frame: good, stops: true},
 		{name: "Seawall: passes a list of 1,000,000", program: rotate(b, large.program, true, first, listed), frame: segment},
-		{name: "Seawall: of no connection", program: rotate(b, small.program, true, beyond, 1_000_000), frame: to(ack(port, 16), [4]byte{127, 0, 0, 1}), stops: true},
+		{name: "Seawall: of no connection", program: rotate(b, small.program, true, beyond, 1_000_000), frame: segment, stops: true},
 		{name: "Seawall: odd flags", program: rotate(b, small.program, true, beyond, listed), frame: odd, stops: true},
 		{name: "Seawall: not for a protected port", program: rotate(b, small.program, true, beyond, listed), frame: ack(22, 16)},
 	}
