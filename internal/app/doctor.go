@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"time"
 
 	"seawall/internal/config"
@@ -25,7 +27,7 @@ func Doctor(cfg *config.Config, named bool) doctor.Env {
 	}
 	return doctor.Env{
 		Proc: os.DirFS("/proc"), Sys: os.DirFS("/sys"),
-		Links: doctor.MachineLinks, Kernel: kernel{}, Site: site,
+		Links: doctor.MachineLinks, Kernel: kernel{}, Firewall: firewall, Site: site,
 	}
 }
 
@@ -47,4 +49,22 @@ func (kernel) TryNative(name string) error { return filter.TryNative(name) }
 
 func (kernel) DropCost(sources int, during time.Duration) (time.Duration, error) {
 	return filter.DropCost(sources, during)
+}
+
+// firewall is what both kinds of rules are listed by; a program that is not there
+// has none.
+func firewall() (rules string, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, list := range [][]string{{"nft", "list", "ruleset"}, {"iptables-save"}, {"ip6tables-save"}} {
+		out, err := exec.CommandContext(ctx, list[0], list[1:]...).Output()
+		if errors.Is(err, exec.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return rules, false
+		}
+		rules += string(out)
+	}
+	return rules, true
 }

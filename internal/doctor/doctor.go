@@ -13,8 +13,10 @@ type Env struct {
 	// Links lists the network interfaces with what netlink and the drivers say.
 	Links  func() ([]Link, error)
 	Kernel Kernel
-	Site   Site
-	CPUs   int // 0: those of this machine
+	// Firewall reads the rules of nftables and iptables; nil: nobody can.
+	Firewall func() (rules string, ok bool)
+	Site     Site
+	CPUs     int // 0: those of this machine
 
 	// Executable is this program, and Shield returns the arguments that make it
 	// run as Seawall, as the demo does. Valid iff something is measured.
@@ -85,6 +87,7 @@ func Examine(ctx context.Context, env Env, o Options) (Report, error) {
 	add(rights(env))
 	add(limits(env))
 	add(sysctls(env, links))
+	add(firewall(env))
 	add(ports(env, links))
 	if !o.Quick {
 		m := measure(ctx, env, o.Each)

@@ -20,7 +20,7 @@ import (
 )
 
 // ErrFirewall says that connections made by cookies do not get through.
-var ErrFirewall = errors.New("a connection made by a SYN cookie does not get through this machine's firewall: rules that want to see every SYN (nf_conntrack_tcp_loose=0, or dropping what is NEW and no SYN) do that")
+var ErrFirewall = errors.New("a connection made by a SYN cookie does not get through this machine's firewall: rules that want to see every SYN (nf_conntrack_tcp_loose=0, or dropping what is NEW and no SYN) do that, and `seawall doctor` names them")
 
 // proveTime is how long a connection may take to arrive.
 const proveTime = 500 * time.Millisecond
