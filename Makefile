@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCHES   := amd64 arm64
 
-.PHONY: all build demo test race lint fuzz bench bench-stream bench-packet bpf bpf-check geodata release clean go
+.PHONY: all build demo test race lint fuzz bench bench-stream bench-packet bench-flood bpf bpf-check geodata release clean go
 
 all: build
 
@@ -34,7 +34,7 @@ demo: build
 test: go
 	go vet ./...
 	go test -p 1 -count=1 $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
-	go test -count=1 $(TESTFLAGS) ./test/scenarios
+	go test -p 1 -count=1 $(TESTFLAGS) ./test/scenarios/...
 
 race: go
 	CGO_ENABLED=1 go test -p 1 -count=1 -race ./internal/... ./cmd/...
@@ -77,10 +77,17 @@ bpf-check:
 	  || { mv $(BPF)/committed.o $(BPF)/filter.o; echo "run \`make bpf\` and commit $(BPF)/filter.o"; exit 1; }
 
 # What a packet costs on each way through the filter, beside xdp-filter (Debian:
-# xdp-tools), and what dropping it costs a receiver, beside nftables and iptables.
+# xdp-tools), what signatures add, and what dropping it costs a receiver, beside
+# nftables and iptables.
 # Needs root.
 bench-packet: go
-	go test -run '^$$' -bench 'Paths|Receiver' -benchtime 1x ./internal/packet/filter
+	go test -run '^$$' -bench 'Paths|Receiver|Signatures' -benchtime 1x ./internal/packet/filter
+
+# 1,000,000 packets a second of each kind at a server in a network namespace, and
+# what its visitors and its own DNS, SSH and mail meet. Six minutes; needs root,
+# nginx and sshd. FLOOD_RATE and FLOOD_ONLY (part of a flood's name) narrow it.
+bench-flood: go
+	go test -run '^$$' -bench Flood -benchtime 1x -timeout 30m ./test/scenarios/packets
 
 geodata: go
 	go run ./tools/geodata -out internal/request/identify/geo

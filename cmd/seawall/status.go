@@ -22,6 +22,7 @@ type status struct {
 	Window  *traffic.Window `json:"window"`
 	Attack  *attackStatus   `json:"attack"`
 	Attacks []attackStatus  `json:"attacks"`
+	Packets []packetAttack  `json:"packet_attacks"`
 	Doing   []listed        `json:"mitigations"` // the first 200
 	Active  int             `json:"active"`      // how many in all
 	Bans    int             `json:"bans"`        // how many of them are bans by the machine
@@ -46,6 +47,16 @@ type attackStatus struct {
 	Normal    float64           `json:"normal"`
 	Refused   uint64            `json:"refused"`
 	Countries map[string]uint64 `json:"countries"`
+}
+
+// packetAttack is a flood of packets.
+type packetAttack struct {
+	What   string    `json:"what"`
+	Target string    `json:"target"`
+	Since  time.Time `json:"since"`
+	Rate   float64   `json:"rate"`
+	Normal float64   `json:"normal"`
+	Doing  string    `json:"doing"`
 }
 
 func statusCommand() *cobra.Command {

@@ -44,6 +44,12 @@ func (v *view) draw(s *status) string {
 	fmt.Fprintf(&b, "%s %s · %s · up %s\n\n", v.paint(bold, "Seawall"), s.Version,
 		strings.Join(s.Listen, " "), s.Now.Sub(s.Started).Round(time.Second))
 	line("State", "%s", v.state(s))
+	for i := range s.Packets {
+		p := &s.Packets[i]
+		line("Packets", "%s", v.paint(red, fmt.Sprintf("%s for %s: %s/s, usual are %s", v.clean(p.What, max(v.width-50, 20)),
+			s.Now.Sub(p.Since).Round(time.Second), group(uint64(p.Rate)), group(uint64(p.Normal)))))
+		line("", "%s", v.clean(p.Doing, max(v.width-11, 20)))
+	}
 	if w := s.Window; w != nil {
 		v.traffic(line, w)
 	}
@@ -131,6 +137,8 @@ func (v *view) state(s *status) string {
 			text += "; refused from " + countries(a.Countries)
 		}
 		return v.paint(red, text)
+	case len(s.Packets) > 0:
+		return v.paint(red, "ATTACK by packets; no requests are refused for it")
 	case len(s.Attacks) > 0 && s.Attacks[0].Ended != nil:
 		last := s.Attacks[0] // newest first
 		return v.paint(green, fmt.Sprintf("calm; the last attack ended %s ago", s.Now.Sub(*last.Ended).Round(time.Second)))

@@ -82,13 +82,16 @@ func TestView(t *testing.T) {
 	after.Attacks = []attackStatus{{Ended: &ended}}
 	quiet := calm()
 	quiet.Window = &traffic.Window{Span: time.Second}
+	packets := calm()
+	packets.State = "attack"
+	packets.Packets = []packetAttack{{What: "answers of DNS servers (UDP port 53)", Since: noon.Add(-34 * time.Second), Rate: 20123, Normal: 1, Doing: "The filter's rungs stop 20100 packets a second."}}
 	off := calm()
 	off.State = "off"
 	var all strings.Builder
 	for _, c := range []struct {
 		name string
 		s    *status
-	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}} {
+	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}} {
 		all.WriteString("== " + c.name + "\n" + (&view{width: 100}).draw(c.s))
 	}
 	golden(t, "view.golden", all.String())

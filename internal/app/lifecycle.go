@@ -58,6 +58,7 @@ type program struct {
 	lock   *os.File
 	door   *door
 	packet *packet.Packet
+	bans   *bans
 	listen *listen.Server
 	loop   *defense.Loop
 	admin  *dashboard.Server
@@ -101,7 +102,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	// itself is defended and can be watched.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 6) // one for each part below
 	start := func(name string, f func(context.Context) error) {
 		running.Go(func() {
 			if err := f(background); err != nil && background.Err() == nil {
@@ -114,6 +115,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	start("door", func(ctx context.Context) error { p.door.admit.Run(ctx); return nil })
 	start("switch", p.watch)
 	start("packet filter", p.packet.Run)
+	start("bans", p.bans.Run)
 	serving := make(chan error, 1)
 	go func() { serving <- p.listen.Serve(background) }()
 	p.log.Info("ready", "listen", p.where(), "admin", p.admin.Addr().String(), "origins", p.origins(), "version", p.version)
@@ -185,11 +187,14 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 	p.packet.OnTrial(filepath.Join(cfg.Data, confirmedFile))
 	p.operator = operator(o.Session)
 	p.packet.Always(append(alwaysAllowed(cfg), p.operator...))
+	p.bans = &bans{filter: p.packet, door: p.door.admit}
+	p.bans.init(p.log)
 	p.loop, err = defense.New(cfg.Defense, defense.Deps{
 		Clock: p.clk, Log: p.log, DataDir: cfg.Data,
-		Applier: appliers{p.door.admit, p.packet}, Stance: stance{p.door.admit, cfg.UnderAttack},
+		Applier: appliers{p.door.admit, p.bans}, Stance: stance{p.door.admit, cfg.UnderAttack},
 		Detectors: detectors(cfg),
 		Origin:    func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
+		Packets:   func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },
 		Offences:  p.door.admit.Offences(),
 		SetOff:    p.turnOff,
 	})
@@ -200,6 +205,7 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		p.door.admit.UnderAttack(time.Now())
 	}
 	p.listen = listen.New(cfg.Request.Listen, p.door, p.loop.Observer(), p.door, p.clk, p.log)
+	p.bans.conns = p.listen
 	p.admin = dashboard.New(shield{p}, p.metrics(), cfg.Admin.Token, p.log)
 	return p, nil
 }

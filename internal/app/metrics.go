@@ -59,6 +59,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	gauge("connections", "Open connections.", float64(conns.Open))
 	count("connections_total", "Connections accepted.", conns.Accepted)
 	count("connections_evicted_total", "Idle connections closed to make room.", conns.Evicted)
+	count("connections_banned_total", "Open connections closed because the packet filter stops their client's packets.", conns.Banned)
 	turned := desc("connections_refused_total", "Connections refused, by why.", "reason")
 	for reason, n := range map[string]uint64{
 		"all": conns.OverAll, "client": conns.OverClient, "network": conns.OverNetwork,
@@ -72,7 +73,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 
 	st := g.loop.Status()
 	attack := 0.0
-	if st.Attack != nil {
+	if st.Attack != nil || len(st.PacketAttacks) > 0 {
 		attack = 1
 	}
 	gauge("attack", "1 while an attack runs.", attack)
@@ -111,6 +112,9 @@ func (g *gauges) packets(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(dry, prometheus.CounterValue, float64(n), r.String())
 		}
 	}
+	blocked := desc("packet_blocked_prefixes", "Prefixes on the packet filter's block list, by who bans them.", "by")
+	out <- prometheus.MustNewConstMetric(blocked, prometheus.GaugeValue, float64(st.People), "people")
+	out <- prometheus.MustNewConstMetric(blocked, prometheus.GaugeValue, float64(st.Machine), "machine")
 	out <- prometheus.MustNewConstMetric(desc("packet_orders_lost_total", "Bans for which the packet filter had no room; the door refuses them all the same."),
 		prometheus.CounterValue, float64(st.Refused))
 }

@@ -38,6 +38,9 @@ func (a appliers) Withdraw(id mitigation.ID) error {
 func (p *program) turnOff(off bool) {
 	p.door.admit.SetOff(off)
 	p.packet.SetOff(off)
+	if !off {
+		p.bans.resume()
+	}
 }
 
 // ports are those at which visitors' packets arrive.

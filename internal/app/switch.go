@@ -56,7 +56,7 @@ func WriteConfirmed(data string) error {
 // living one takes its own.
 func removeFilter(data string) error {
 	r, err := ReadRunning(data)
-	if err != nil || r.Pins == "" || running(data).PID != 0 {
+	if err != nil || r.Pins == "" || locked(data) {
 		return nil
 	}
 	if err := r.removeFilter(); err != nil {
@@ -100,16 +100,26 @@ func ReadRunning(data string) (Running, error) {
 	return r, json.Unmarshal(text, &r)
 }
 
-// running is ReadRunning, empty unless that process still lives.
+// running is ReadRunning, empty unless a Seawall uses the data folder now.
 func running(data string) Running {
 	r, err := ReadRunning(data)
-	if err != nil || r.PID <= 0 {
-		return Running{}
-	}
-	if err := unix.Kill(r.PID, 0); err != nil && !errors.Is(err, unix.EPERM) {
+	if err != nil || !locked(data) {
 		return Running{}
 	}
 	return r
+}
+
+// locked says whether a living Seawall holds the lock of a data folder. What it
+// wrote of its process would not tell: the number may be another's by now, and
+// in a container it is the same each time. A lock that cannot be read counts as
+// held, since its owner may heed the switch.
+func locked(data string) bool {
+	f, err := os.Open(filepath.Join(data, lockFile))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
 }
 
 // has says whether it listens on the port of an address.

@@ -33,25 +33,26 @@ type Fact struct {
 	Unit  string  `json:"unit"` // "/s", "ms", "share"
 }
 
-// Contributor is a key that carries much of an attack.
-type Contributor struct {
-	Field traffic.Field `json:"field"`
-	Key   string        `json:"key"`
-	Share float64       `json:"share"` // of the requests offered
-}
+// Packets says whether the vector is one of packets, not of requests.
+func (v Vector) Packets() bool { return v == SynFlood || v == Reflection || v == PacketFlood }
 
 // Finding is a detector's claim about one window.
 type Finding struct {
 	Vector     Vector        `json:"vector"`
-	Target     string        `json:"target"`     // the host, or "" for the whole site
+	Target     string        `json:"target"`     // the host, or "" for the whole site; of packets "port 443"
 	Confidence float64       `json:"confidence"` // 0 to 1
 	Since      clock.Instant `json:"-"`          // when it was first true
-	Rate       float64       `json:"rate"`       // requests a second offered
-	Normal     float64       `json:"normal"`     // requests a second usual here
+	Rate       float64       `json:"rate"`       // requests a second offered; packets a second
+	Normal     float64       `json:"normal"`     // requests, or such packets, a second usual here
 	Suffering  bool          `json:"suffering"`  // the origin is slower or failing
 	Blatant    bool          `json:"blatant"`    // so plain that a tenth of a second shows it
 	Facts      []Fact        `json:"facts"`
 	Top        []Contributor `json:"top"`
+
+	// Of packets: what they are, in plain words ("answers of DNS servers"), and
+	// of which kinds, the most frequent first.
+	What  string               `json:"what,omitempty"`
+	Kinds []traffic.PacketKind `json:"kinds,omitempty"`
 }
 
 // Magnitude is how many times normal the traffic is.
@@ -62,7 +63,8 @@ func (f *Finding) Magnitude() float64 {
 	return f.Rate / f.Normal
 }
 
-// Signature is a match that describes an attack.
+// Signature is a match that describes an attack. Of packets, "requests" below
+// are packets, and "page requests" those that ask for a connection.
 type Signature struct {
 	Match      *match.Match `json:"match"`
 	Coverage   float64      `json:"coverage"`   // share of the flood's requests that it hits

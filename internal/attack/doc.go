@@ -3,5 +3,5 @@
 // the attack's requests have in common, with the share of ordinary traffic
 // that has it too).
 //
-// It holds no behaviour, does no I/O and keeps no clock.
+// It holds no behaviour beyond wording, does no I/O and keeps no clock.
 package attack

@@ -99,7 +99,7 @@ func change(v reflect.Value) {
 		v.SetUint(max(1, v.Uint()-1))
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("yaml") != "" {
+			if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("yaml") != "" && f.Tag.Get("yaml") != "-" {
 				change(v.Field(i))
 			}
 		}
@@ -135,7 +135,7 @@ func tree(v reflect.Value) any {
 		for i := range v.NumField() {
 			name, opt, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 			switch {
-			case !v.Type().Field(i).IsExported() || name == "" && opt == "":
+			case !v.Type().Field(i).IsExported() || name == "" && opt == "" || name == "-":
 			case opt == "inline":
 				for k, below := range tree(v.Field(i)).(map[string]any) {
 					m[k] = below

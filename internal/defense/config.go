@@ -4,23 +4,31 @@ import (
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
 	"seawall/internal/defense/detect/httpflood"
+	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/reflection"
+	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/observe"
 	"seawall/internal/kit/problem"
 )
 
 // Config holds the settings of the loop's parts.
 type Config struct {
-	Observe   observe.Config   `yaml:"observe"`
-	Baseline  baseline.Config  `yaml:"baseline"`
-	HTTPFlood httpflood.Config `yaml:"http_flood"`
-	Decide    decide.Config    `yaml:"decide"`
+	Observe     observe.Config     `yaml:"observe"`
+	Baseline    baseline.Config    `yaml:"baseline"`
+	HTTPFlood   httpflood.Config   `yaml:"http_flood"`
+	SynFlood    synflood.Config    `yaml:"syn_flood"`
+	Reflection  reflection.Config  `yaml:"reflection"`
+	PacketFlood packetflood.Config `yaml:"packet_flood"`
+	Decide      decide.Config      `yaml:"decide"`
 }
 
 // DefaultConfig is sensible from the first minute.
 func DefaultConfig() Config {
 	return Config{
 		Observe: observe.DefaultConfig(), Baseline: baseline.DefaultConfig(),
-		HTTPFlood: httpflood.DefaultConfig(), Decide: decide.DefaultConfig(),
+		HTTPFlood: httpflood.DefaultConfig(), SynFlood: synflood.DefaultConfig(),
+		Reflection: reflection.DefaultConfig(), PacketFlood: packetflood.DefaultConfig(),
+		Decide: decide.DefaultConfig(),
 	}
 }
 
@@ -30,6 +38,9 @@ func (c Config) Validate() problem.List {
 	l.Under("observe", c.Observe.Validate())
 	l.Under("baseline", c.Baseline.Validate())
 	l.Under("http_flood", c.HTTPFlood.Validate())
+	l.Under("syn_flood", c.SynFlood.Validate())
+	l.Under("reflection", c.Reflection.Validate())
+	l.Under("packet_flood", c.PacketFlood.Validate())
 	l.Under("decide", c.Decide.Validate())
 	return l
 }

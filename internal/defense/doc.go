@@ -4,9 +4,10 @@
 //	observe -> baseline -> detect -> sign -> decide -> enforce
 //
 // In: visits with what became of them (Record, safe for concurrent use, never
-// waiting), the packet filter's counts, how the line for the origin stands, the door's reports of repeat
-// offenders, orders of people. Out: mitigations for an Applier, the door's
-// stance (under attack, crowded or calm), a Status, Records of every step.
+// waiting), the packet filter's counts, how the line for the origin stands, the
+// door's reports of repeat offenders, orders of people. Out: mitigations for an
+// Applier, the door's stance (under attack, crowded or calm), a Status, Records of
+// every step.
 //
 // What the kernel stops never becomes a request, so each window also says what
 // the packet filter did (Deps.Packets). A flood that is held off there is not

@@ -12,6 +12,9 @@ import (
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
 	"seawall/internal/defense/detect/httpflood"
+	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/reflection"
+	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/enforce"
 	"seawall/internal/defense/observe"
 	"seawall/internal/kit/clock"
@@ -60,7 +63,7 @@ type Deps struct {
 	Stance  Stance         // nil: nobody to tell
 	SetOff  func(off bool) // nil: nobody to tell
 
-	// Detectors judge each window; nil means httpflood alone.
+	// Detectors judge each window; nil means all there are.
 	Detectors []Detector
 	// Origin tells how the line for the origin stands now; nil: unknown.
 	Origin func() traffic.Origin
@@ -85,6 +88,7 @@ type Loop struct {
 	store     *store
 	records   *records
 	ledger    ledger
+	packets   packetBook
 
 	asks   chan ask
 	begun  atomic.Bool
@@ -129,7 +133,10 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 		troubles: make(map[string]string), seen: make(map[string]bool), window: &traffic.Window{},
 	}
 	if l.detectors == nil {
-		l.detectors = []Detector{httpflood.New(cfg.HTTPFlood)}
+		l.detectors = []Detector{
+			httpflood.New(cfg.HTTPFlood), synflood.New(cfg.SynFlood),
+			reflection.New(cfg.Reflection), packetflood.New(cfg.PacketFlood),
+		}
 	}
 	now := l.moment()
 	l.started, l.last, l.cutAt, l.saveAt = now.Wall, now, now.At, now.At.Add(saveEvery)

@@ -61,6 +61,8 @@ type sim struct {
 	off      bool
 	offences chan mitigation.Offence
 
+	filter *simFilter // nil: there is none
+
 	// The kernel, where packets are filtered: who is banned there sends packets
 	// that vanish, as many a second as this for each client.
 	vanish  float64
@@ -131,11 +133,19 @@ func (s *sim) vanishes(c *client) bool {
 }
 
 func newSim(t *testing.T, dir string) *sim {
-	s := &sim{clk: clock.New(), standing: map[mitigation.ID]mitigation.Mitigation{}, banned: map[netip.Addr]mitigation.ID{}, offences: make(chan mitigation.Offence, 1024)}
+	return newSimWith(t, dir, nil)
+}
+
+func newSimWith(t *testing.T, dir string, filter *simFilter) *sim {
+	s := &sim{clk: clock.New(), standing: map[mitigation.ID]mitigation.Mitigation{}, banned: map[netip.Addr]mitigation.ID{}, offences: make(chan mitigation.Offence, 1024), filter: filter}
+	packets := s.packets
+	if filter != nil {
+		packets = func() traffic.Packets { return filter.cut(s) }
+	}
 	var err error
 	s.loop, err = New(DefaultConfig(), Deps{
 		Clock: s.clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), DataDir: dir,
-		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences, Packets: s.packets,
+		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences, Packets: packets,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,9 @@ type Status struct {
 	Attacks []Attack        `json:"attacks"` // ended ones, newest first
 	Crowd   *attack.Finding `json:"crowd"`   // nil while there is none
 
+	PacketAttacks []PacketAttack `json:"packet_attacks"` // floods of packets that run
+	PacketsEnded  []PacketAttack `json:"packets_ended"`  // ended ones, newest first
+
 	Mitigations []decide.Listed `json:"mitigations"` // active, the first 200; machine's bans last
 	Active      int             `json:"active"`      // how many in all
 	Bans        int             `json:"bans"`        // how many of them are bans by the machine
@@ -61,10 +64,11 @@ func (l *Loop) publish(now decide.Moment) {
 		Troubles: []string{},
 	}
 	s.Active, s.Bans = l.decider.Counts()
+	s.PacketAttacks, s.PacketsEnded = l.packets.copies()
 	switch {
 	case l.decider.Off():
 		s.State = Off
-	case s.Attack != nil:
+	case s.Attack != nil || len(s.PacketAttacks) > 0:
 		s.State = UnderAttack
 	}
 	if s.Attacks == nil {

@@ -142,8 +142,10 @@ func (l *Loop) second(now decide.Moment) {
 	if flood != nil {
 		sigs = l.sign(now, flood, w, n)
 	}
-	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs}))
-	l.baseline.Learn(w, l.doubtful(flood, crowd, n))
+	packets := l.packetFloods(w, n, findings)
+	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs, Packets: packets}))
+	l.followPackets(now, w, packets)
+	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0)
 
 	l.flush(now)
 	if flood != nil {
@@ -334,7 +336,7 @@ func (l *Loop) tellStance(now decide.Moment) {
 func (l *Loop) earliest() (time.Time, bool) {
 	var first time.Time
 	for _, m := range l.decider.List(256) {
-		if m.By == mitigation.ByMachine && m.Kind != "ban" && (first.IsZero() || m.From.Before(first)) {
+		if ofRequests(m) && (first.IsZero() || m.From.Before(first)) {
 			first = m.From
 		}
 	}
@@ -346,11 +348,16 @@ func (l *Loop) earliest() (time.Time, bool) {
 func (l *Loop) mitigatedAt() (time.Time, bool) {
 	var first time.Time
 	for _, m := range l.decider.List(256) {
-		if m.By == mitigation.ByMachine && m.Kind != "ban" && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
+		if ofRequests(m) && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
 			first = m.From
 		}
 	}
 	return first, !first.IsZero()
+}
+
+// ofRequests says that the machine made m against a flood of requests.
+func ofRequests(m decide.Listed) bool {
+	return m.By == mitigation.ByMachine && m.Kind != "ban" && !m.Match.OnPackets()
 }
 
 func anyHits(list []*match.Match, v *traffic.Visit) bool {

@@ -95,7 +95,7 @@ func (e Env) attached(n *notes, l Link) {
 		}
 		n.poor(costly, do, "%s: Seawall's filter is attached in %s mode, where a packet costs several times as much", l.describe(), l.XDP)
 	default:
-		n.poor(lost, fmt.Sprintf("end the program that put it there, or `sudo ip link set dev %s xdp off`", l.Name),
+		n.poor(lost, fmt.Sprintf("end the program that put it there; where `sudo bpftool link` has a link of program %d, `sudo bpftool link detach id` with the link's number ends it, or else `sudo ip link set dev %s xdp off`", l.XDPOwner, l.Name),
 			"%s: another XDP program, %q, is attached in %s mode: Seawall cannot attach its own", l.describe(), name, l.XDP)
 	}
 }

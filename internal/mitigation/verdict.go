@@ -14,12 +14,12 @@ type Action uint8
 // The actions, mildest first.
 const (
 	Admit     Action = iota // let in
-	Slow                    // let in behind everybody else
+	Slow                    // let in behind everybody else; of packets: only counted
 	Challenge               // ask for a sign of being no flood
 	Queue                   // a place in the waiting room
 	ServeCopy               // the last good copy
 	Refuse                  // an answer that says why, and when to come back
-	Drop                    // nothing: the connection is closed
+	Drop                    // nothing: the connection is closed; of packets: they go no further
 	Actions
 )
 

@@ -2,15 +2,20 @@ package packet
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"seawall/internal/packet/filter"
 )
@@ -126,13 +131,15 @@ func TestSurvivesKill(t *testing.T) {
 		if f, err = filter.New(cfg, guard(), pins); err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
 		attach(t, f)
 		block(t, f, peers[0], false)
 		if reaches(t, ownAddr+":80", absent) {
 			t.Error("the new maps are not those of the program that is attached")
 		}
-		// Off, whoever holds it.
+		if err := filter.Remove(pins); !errors.Is(err, filter.ErrInUse) || reaches(t, ownAddr+":80", absent) {
+			t.Errorf("a living process's filter was removed: %v", err)
+		}
+		f.Close()
 		if err := filter.Remove(pins); err != nil || !reaches(t, ownAddr+":80", soon) {
 			t.Errorf("not reached after Remove: %v", err)
 		}
@@ -214,6 +221,86 @@ func TestSwitchUnderFlood(t *testing.T) {
 			t.Errorf("%d of %d packets got through", n, sent.Load()-from)
 		}
 		_ = c.Close()
+	})
+}
+
+// What messages say of ending a filter works: one at which a link holds it, and
+// one that a dead process has pinned.
+func TestAdviceWorks(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		pins := bpffs(t)
+		f := made(t, pins)
+		attach(t, f)
+		other := made(t, "")
+		defer other.Close()
+		if _, err := other.Attach(ownLink); err == nil || !strings.Contains(err.Error(), "`bpftool link detach id`") {
+			t.Errorf("where another program is: %v", err)
+		}
+		if _, err := exec.LookPath("bpftool"); err != nil {
+			t.Logf("this part is left out: %v", err)
+		} else {
+			run(t, "bpftool", "link", "detach", "id", linkOf(t, ownLink))
+			if filtered(t, ownLink) {
+				t.Error("detached by its number, and still there")
+			}
+			if how, err := other.Attach(ownLink); err != nil || other.Detach(ownLink) != nil {
+				t.Errorf("the other is not attached then: %q, %v", how, err)
+			}
+		}
+		f.Close()
+		f = made(t, pins)
+		attach(t, f) // not the link that is at nothing
+		f.Close()
+		run(t, "rm", "-r", pins)
+		if filtered(t, ownLink) {
+			t.Error("its pins are gone, and it acts")
+		}
+	})
+}
+
+// linkOf finds the number of the link at an interface as the message says.
+func linkOf(t *testing.T, name string) string {
+	t.Helper()
+	shown, err := exec.Command("ip", "link", "show", "dev", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := regexp.MustCompile(`prog/xdp id (\d+)`).FindSubmatch(shown)
+	if program == nil {
+		t.Fatalf("no program: %s", shown)
+	}
+	links, err := exec.Command("bpftool", "link").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`(?m)^(\d+): xdp +prog ` + string(program[1]) + `\b`).FindSubmatch(links)
+	if link == nil {
+		t.Fatalf("no link of program %s: %s", program[1], links)
+	}
+	return string(link[1])
+}
+
+// A link whose pin cannot be taken away is detached all the same.
+func TestDetachWithoutUnpinning(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		pins := bpffs(t)
+		f := made(t, pins)
+		defer f.Close()
+		attach(t, f)
+		turn := func(flags uintptr) {
+			if err := unix.Mount("", filepath.Dir(pins), "", unix.MS_REMOUNT|flags, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		turn(unix.MS_RDONLY)
+		if err := f.Detach(ownLink); err != nil || filtered(t, ownLink) {
+			t.Errorf("not detached: %v", err)
+		}
+		turn(0)
+		attach(t, f)
+		if !filtered(t, ownLink) {
+			t.Error("not attached anew")
+		}
 	})
 }
 

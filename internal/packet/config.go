@@ -2,6 +2,7 @@ package packet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ type Config struct {
 	// Ports are protected besides those at which Seawall itself listens: those of
 	// whatever stands in front of it on this machine.
 	Ports []uint16 `yaml:"ports"`
+	// UDPPorts are protected for UDP, besides those of Ports, and of Seawall's own,
+	// below 1024: this machine asks its own questions from ports above.
+	UDPPorts []uint16 `yaml:"udp_ports"`
 	// Pins is where the kernel keeps the filter while Seawall restarts.
 	Pins string `yaml:"pins"`
 	// Fallback is what keeps the lists where XDP cannot be had: nftables or off.
@@ -33,6 +37,13 @@ func DefaultConfig() Config {
 	return Config{Pins: "/sys/fs/bpf/seawall", Fallback: "nftables", ConfirmWithin: time.Minute, Filter: filter.DefaultConfig()}
 }
 
+// guardedUDP are the ports protected for UDP: HTTP/3 may be there, and reflected
+// floods aim at them.
+func (c Config) guardedUDP(tcp []uint16) []uint16 {
+	ports := slices.DeleteFunc(slices.Clone(tcp), func(n uint16) bool { return n >= 1024 })
+	return append(ports, c.UDPPorts...)
+}
+
 // Validate lists what is wrong with c.
 func (c Config) Validate() problem.List {
 	var l problem.List
@@ -44,6 +55,11 @@ func (c Config) Validate() problem.List {
 	for i, port := range c.Ports {
 		if port == 0 || port == 22 {
 			l.Add(fmt.Sprintf("ports[%d]", i), "write the port at which visitors arrive, such as 443", "port %d is not a web site's", port)
+		}
+	}
+	for i, port := range c.UDPPorts {
+		if port == 0 {
+			l.Add(fmt.Sprintf("udp_ports[%d]", i), "write the port at which QUIC arrives, such as 443", "port 0 is none")
 		}
 	}
 	if !strings.HasPrefix(c.Pins, "/") {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -237,6 +238,112 @@ func TestOutOfState(t *testing.T) {
 			}
 		}
 		_ = asks.Close()
+	})
+}
+
+// Where somebody listens for UDP, a flow that began with an Initial goes on
+// through a flood of datagrams that belong to none.
+func TestUnknownDatagrams(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		cfg := filter.DefaultConfig()
+		cfg.UDPRate, cfg.Budget = 80, filter.Off
+		f, err := filter.New(cfg, guard(), "")
+		if err != nil {
+			t.Fatalf("%+v", err)
+		}
+		defer f.Close()
+		server, err := net.ListenPacket("udp", ownAddr+":443")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		frame := func(sport uint16, payload []byte) []byte {
+			return craft.Frame{
+				Source: netip.MustParseAddr(peerAddr), Dest: netip.MustParseAddr(ownAddr),
+				Proto: craft.UDP, SPort: sport, DPort: 443, Payload: payload,
+			}.Bytes()
+		}
+		runtime.LockOSThread() // what is known is known to a processor
+		defer runtime.UnlockOSThread()
+		var all unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &all); err != nil {
+			t.Fatal(err)
+		}
+		one := unix.CPUSet{}
+		one.Set(0)
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			t.Skip("a test on one processor: ", err)
+		}
+		defer func() { _ = unix.SchedSetaffinity(0, &all) }()
+		if many(t, f, frame(5000, quic(1, 0xc0, 1200)), 1) != 1 {
+			t.Fatal("an Initial is stopped")
+		}
+		short := quic(0, 0x41, 60)
+		if n := many(t, f, frame(5001, short), 3000); n < 10 || n > 2000 {
+			t.Errorf("%d of 3000 datagrams of no flow pass", n)
+		}
+		if n := many(t, f, frame(5000, short), 1000); n != 1000 {
+			t.Errorf("%d of 1000 of the flow that began pass", n)
+		}
+		if counted(t, f, filter.StopUDP) == 0 {
+			t.Error("not counted")
+		}
+	})
+}
+
+// Reflected floods come to any port. When they are many, what no socket waits
+// for is stopped, but on a machine that forwards packets to others.
+func TestStrays(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		mustSet(t, "net/ipv4/ip_forward", "0")
+		mustSet(t, "net/ipv6/conf/all/forwarding", "0")
+		f := made(t, "")
+		defer f.Close()
+		resolver, err := net.ListenPacket("udp", ownAddr+":40053") // connected to nobody
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resolver.Close()
+		frame := func(proto byte, sport, dport uint16) []byte {
+			return craft.Frame{
+				Source: netip.MustParseAddr(peerAddr), Dest: netip.MustParseAddr(ownAddr),
+				Proto: proto, SPort: sport, DPort: dport, Flags: craft.SYN | craft.ACK, Payload: make([]byte, 500),
+			}.Bytes()
+		}
+		synack, dns := frame(craft.TCP, 443, 40001), frame(craft.UDP, 53, 40002)
+		waited, chat := frame(craft.UDP, 53, 40053), frame(craft.UDP, 5001, 40002)
+		stopped := func(b []byte) int {
+			// One run, so that all of it is in one or two windows of time.
+			before, _ := f.Counts()
+			if _, _, err := f.TryOften(b, 20_000); err != nil {
+				t.Fatal(err)
+			}
+			after, _ := f.Counts()
+			n := 0
+			for r := filter.StopLength; r < filter.Reasons; r++ {
+				n += int(after.Done[r].Packets - before.Done[r].Packets)
+			}
+			return n
+		}
+		for name, c := range map[string]struct {
+			frame []byte
+			flood bool
+		}{"SYN-ACKs": {synack, true}, "DNS answers": {dns, true}, "DNS answers that a socket waits for": {waited, false}, "other UDP": {chat, false}} {
+			if n := stopped(c.frame); c.flood != (n > 10_000) || !c.flood && n > 0 {
+				t.Errorf("%s: %d of 20,000 are stopped", name, n)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+		if ok, err := f.Try(synack); !ok || err != nil {
+			t.Errorf("a single one is stopped, %v", err)
+		}
+		mustSet(t, "net/ipv4/ip_forward", "1")
+		if err := f.Adapt(); err != nil {
+			t.Fatal(err)
+		}
+		if n := stopped(synack); n > 0 {
+			t.Errorf("on a machine that forwards, %d are stopped", n)
+		}
 	})
 }
 

@@ -53,6 +53,16 @@ func (p *Packet) turnCookies(c *cookies, rang bool, now time.Time) {
 	if stale := now.Sub(c.proven); !armed && (stale > proveEvery || rang && c.why != nil && stale > armedFor) {
 		c.why, c.proven = p.tryCookies(), now
 		p.tellCookies(c)
+		if c.why != nil {
+			if err := p.filter.CheckAlways(); err != nil {
+				p.log.Error("have the kernel's own SYN cookies known", "err", err)
+			}
+		}
+		// The trial's own SYNs are no reason to arm them; if there are others, it
+		// will ring again at once.
+		for again := true; again; {
+			again, _ = p.filter.Alarm(time.Unix(1, 0))
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -92,9 +92,7 @@ func (p *Packet) standIn(why error) {
 	}
 	// What a process with more rights has pinned acts no longer, when its lease is
 	// over, but for people's bans.
-	if err := filter.Remove(p.cfg.Pins); err != nil {
-		p.log.Error("an earlier packet filter may still act", "err", err)
-	}
+	p.removeLeft()
 	p.prepare("nftables")
 	if p.off || p.trial.failed {
 		p.removeTable()
@@ -142,14 +140,6 @@ func (p *Packet) Table() string {
 		return ""
 	}
 	return tableOf(p.cfg.Pins)
-}
-
-// Remove ends what a dead Seawall has left in the kernel: the filter that is
-// pinned in a folder, and, where the rights are there, the table in nftables that
-// may have stood in for it.
-func Remove(pins string) error {
-	_ = RemoveTable(pins)
-	return filter.Remove(pins)
 }
 
 // RemoveTable ends the table in nftables, and says so where it cannot.

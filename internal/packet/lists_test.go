@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -133,10 +134,96 @@ func TestAllowWins(t *testing.T) {
 	}
 }
 
+// A narrow entry that is over does not hide a wider one that stands, whichever
+// came first, and goes with the wider one.
+func TestNarrowAllowEnds(t *testing.T) {
+	wide, narrow := netip.MustParsePrefix("198.18.0.0/24"), netip.PrefixFrom(client4, 32)
+	for name, first := range map[string]bool{"the narrow one first": true, "the wide one first": false} {
+		f := load(t, nil)
+		allow := func(p netip.Prefix, end time.Time) {
+			t.Helper()
+			if err := f.Allow(p, end); err != nil {
+				t.Fatal(err)
+			}
+		}
+		block(t, f, narrow, true)
+		end := time.Now().Add(500 * time.Millisecond)
+		if first {
+			allow(narrow, end)
+		}
+		allow(wide, time.Time{})
+		if !first {
+			allow(narrow, end)
+		}
+		time.Sleep(time.Until(end) + 200*time.Millisecond)
+		if !passes(t, f, client4.String()) {
+			t.Errorf("%s: the network is allowed for ever, and a client in it is stopped", name)
+		}
+		if n, err := f.Sweep(); err != nil || n != 1 || !passes(t, f, client4.String()) {
+			t.Errorf("%s: swept %d, %v, or it is stopped then", name, n, err)
+		}
+		allow(narrow, time.Now().Add(-time.Hour))
+		if err := f.Disallow(wide); err != nil || passes(t, f, client4.String()) {
+			t.Errorf("%s: passes when nothing is allowed any more, %v", name, err)
+		}
+		allow(narrow, time.Now().Add(time.Hour))
+		if err := f.Disallow(wide); err != nil || !passes(t, f, client4.String()) {
+			t.Errorf("%s: its own entry went with the wider one's, %v", name, err)
+		}
+	}
+}
+
+// A ban until a day that the kernel's clock cannot tell stands.
+func TestFarDays(t *testing.T) {
+	f := load(t, nil)
+	for i, year := range []int{2100, 2318, 9999} {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, 0, byte(i + 1)}), 32)
+		if err := f.Block(p, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC), true); err != nil || passes(t, f, p.Addr().String()) {
+			t.Errorf("banned until %d, and passes, %v", year, err)
+		}
+	}
+}
+
+// A list that is over its measure, which an earlier process's was larger, keeps
+// what is on it.
+func TestSmallerListKeeps(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a BPF file system needs root")
+	}
+	dir := bpffs(t)
+	cfg := filter.DefaultConfig()
+	cfg.Entries4 = 2700
+	load := func() *filter.Filter {
+		f, err := filter.New(cfg, guard(), dir)
+		if errors.Is(err, filter.ErrUnsupported) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	f := load()
+	for i := range cfg.Entries4 {
+		block(t, f, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 32), true)
+	}
+	f.Close()
+	cfg.Entries4 = 2000
+	f = load()
+	defer f.Close()
+	block(t, f, netip.PrefixFrom(client4, 32), true)
+	if passes(t, f, client4.String()) {
+		t.Error("a client that was banned anew is not")
+	}
+	if err := f.Block(netip.MustParsePrefix("203.0.113.7/32"), time.Time{}, true); !errors.Is(err, filter.ErrFull) || !passes(t, f, "203.0.113.7") {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 func TestListsSayWhatTheyCannot(t *testing.T) {
 	f := load(t, func(c *filter.Config) { c.Entries4 = 1024 })
 	for _, bad := range []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("::ffff:0:0/90")} {
-		if f.Block(bad, time.Time{}, true) == nil || f.Allow(bad, time.Time{}) == nil {
+		if !errors.Is(f.Block(bad, time.Time{}, true), filter.ErrPrefix) || !errors.Is(f.Allow(bad, time.Time{}), filter.ErrPrefix) {
 			t.Errorf("%v was taken", bad)
 		}
 	}

@@ -38,13 +38,16 @@ type book struct {
 	spared  *prefixset.Set[struct{}] // no ban by the machine may meet these
 	orders  map[mitigation.ID]order
 	places  map[place]*standing
-	people  int    // places on the block list by people's orders
-	machine int    // and by the machine's
-	refused uint64 // orders that the filter could not take
+	people  int            // places on the block list by people's orders
+	machine int            // and by the machine's
+	refused uint64         // orders that the filter could not take
+	waiting map[place]bool // not on the list though ordered, and whether that is for want of room
+	// unsure says that the filter's lists may have entries that nobody ordered.
+	unsure bool
 }
 
 func newBook() book {
-	return book{spared: prefixset.New[struct{}](0), orders: map[mitigation.ID]order{}, places: map[place]*standing{}}
+	return book{spared: prefixset.New[struct{}](0), orders: map[mitigation.ID]order{}, places: map[place]*standing{}, waiting: map[place]bool{}}
 }
 
 // orderOf reads a mitigation; ok is false where it is the door's alone. Of the
@@ -98,6 +101,7 @@ func (p *Packet) Always(list []netip.Prefix) {
 		}
 		if err := p.disallow(prefix); err != nil {
 			p.log.Error("take a prefix off the packet filter's allow list", "err", err)
+			p.unsure = true
 		}
 	}
 	for at, s := range p.places {
@@ -189,6 +193,13 @@ func (p *Packet) Blocks(id mitigation.ID) bool {
 		p.on() != nil && len(p.at) > 0 && p.cfg.Filter.Block == filter.Enforce
 }
 
+// Spares says whether an address is of those that Always was told of.
+func (p *Packet) Spares(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spared.Covers(a, 0)
+}
+
 // enter writes an order into the book.
 func (p *Packet) enter(id mitigation.ID, o order) {
 	p.orders[id] = o
@@ -250,14 +261,14 @@ func (p *Packet) show(at place) error {
 	default:
 		err = p.on().Unblock(at.prefix)
 	}
-	if errors.Is(err, filter.ErrFull) {
-		// The door has it, too; trying again would not help.
-		if p.refused++; o.person || p.refused == 1 {
-			p.log.Warn("the packet filter has no room; the door alone refuses this prefix", "prefix", at.prefix, "err", err)
-		}
-		ordered, err = false, nil
-	}
-	if err != nil {
+	cannot := errors.Is(err, filter.ErrFull) || errors.Is(err, filter.ErrPrefix)
+	switch {
+	case cannot && ordered:
+		p.refuse(at, o, err)
+		ordered = false
+	case cannot || err == nil: // what can never be there is gone, too
+		delete(p.waiting, at)
+	default:
 		return err
 	}
 	p.count(at, s, -1)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +135,96 @@ func TestNoRoomIsNoError(t *testing.T) {
 	}
 	if st, ok := p.Stats(); !ok || st.Refused != 6 {
 		t.Errorf("%d orders without room, %v", st.Refused, ok)
+	}
+}
+
+// What there was no room for is put on the list when there is.
+func TestRoomThatAppears(t *testing.T) {
+	p := working(t, nil)
+	for i, s := range []string{"198.18.0.0/16", "198.18.0.0/17", "198.18.0.0/18", "198.18.0.0/19"} {
+		p.must(t, p.Apply(ordered(mitigation.ID(i+1), s, mitigation.Refuse, mitigation.ByOperator)))
+	}
+	for range 2 {
+		p.must(t, p.Apply(ordered(9, "203.0.113.0/24", mitigation.Refuse, mitigation.ByOperator)))
+		p.must(t, p.Apply(ordered(10, "203.0.112.0/24", mitigation.Refuse, mitigation.ByOperator)))
+	}
+	p.renew()
+	if p.Blocks(9) || p.refused != 2 {
+		t.Errorf("on the list, or refused %d times", p.refused)
+	}
+	p.must(t, p.Withdraw(10))
+	p.must(t, p.Withdraw(1))
+	p.renew()
+	if passes(t, p.filter, "203.0.113.1") || !passes(t, p.filter, "203.0.112.1") || len(p.waiting) > 0 {
+		t.Errorf("a length is free, and the ban is not in the kernel, or one that was lifted is; waiting: %v", p.waiting)
+	}
+}
+
+// What the kernel can never have is said once, and is no error that the control
+// loop would try again for ever.
+func TestPrefixesThatCannotBe(t *testing.T) {
+	p := working(t, nil)
+	var said strings.Builder
+	p.log = slog.New(slog.NewTextHandler(&said, nil))
+	prefixes := []string{"0.0.0.0/32", "::/64", "0.0.0.0/0", "::/0"}
+	for range 2 {
+		for i, s := range prefixes {
+			p.must(t, p.Apply(ordered(mitigation.ID(i+1), s, mitigation.Refuse, mitigation.ByOperator)))
+		}
+		p.renew()
+	}
+	if n := strings.Count(said.String(), "the door alone heeds it"); n != len(prefixes) || p.refused != uint64(n) {
+		t.Errorf("%d of %d are told of, %d counted: %s", n, len(prefixes), p.refused, said.String())
+	}
+	for i := range prefixes {
+		p.must(t, p.Withdraw(mitigation.ID(i+1)))
+	}
+	if len(p.waiting) > 0 || len(p.places) > 0 {
+		t.Errorf("left: %v, %v", p.waiting, p.places)
+	}
+}
+
+// Applying an ID anew replaces what it said, also by what is the door's alone.
+func TestSoftenedOrderLifts(t *testing.T) {
+	p := working(t, nil)
+	p.must(t, p.Apply(ordered(1, "198.18.0.7/32", mitigation.Refuse, mitigation.ByOperator)))
+	p.must(t, p.Apply(ordered(1, "198.18.0.7/32", mitigation.Slow, mitigation.ByOperator)))
+	if !passes(t, p.filter, "198.18.0.7") {
+		t.Error("slowed by the door, and still stopped in the kernel")
+	}
+}
+
+// Of two orders about a prefix the longer one counts.
+func TestLongerOrderCounts(t *testing.T) {
+	p := working(t, nil)
+	short := ordered(2, "198.18.0.7/32", mitigation.Refuse, mitigation.ByOperator)
+	short.Until = time.Now().Add(300 * time.Millisecond)
+	p.must(t, p.Apply(ordered(1, "198.18.0.7/32", mitigation.Refuse, mitigation.ByOperator)))
+	p.must(t, p.Apply(short))
+	time.Sleep(time.Until(short.Until) + 200*time.Millisecond)
+	if passes(t, p.filter, "198.18.0.7") {
+		t.Error("the ban for ever ended with the short one's time")
+	}
+}
+
+// A lift that fails is an error each time, so that the control loop tries again
+// until it is done.
+func TestFailedLiftIsTriedAgain(t *testing.T) {
+	p := working(t, nil)
+	m := ordered(1, "198.18.0.0/24", mitigation.Refuse, mitigation.ByOperator)
+	p.must(t, p.Apply(m))
+	works, broken := p.filter, load(t, nil)
+	broken.Close()
+	p.filter = broken
+	for range 2 {
+		if p.Withdraw(1) == nil {
+			t.Error("a lift that failed says that it is done")
+		}
+	}
+	p.filter = works
+	p.must(t, p.Withdraw(1))
+	if !passes(t, p.filter, "198.18.0.7") || len(p.orders) > 0 {
+		t.Error("not lifted")
 	}
 }
 

@@ -34,7 +34,8 @@ type Packet struct {
 	mu         sync.Mutex      // guards the following
 	filter     *filter.Filter  // nil: there is none
 	plain      *fallback.Lists // stands in for it; nil: nothing does
-	turned     int             // interfaces that were there at the last attach, and could not be filtered
+	started    bool
+	turned     int // interfaces that were there at the last attach, and could not be filtered
 	off        bool
 	at         map[string]filter.How // interfaces that are filtered
 	complaints map[string]string     // the last one about each interface
@@ -68,18 +69,12 @@ func (p *Packet) Start(ports []uint16) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.started = true
 	p.asked = append(slices.Clone(ports), p.cfg.Ports...)
 	ports = p.spareSSH()
 	p.prepare("xdp")
-	if p.off || p.trial.failed {
-		// What a crashed one has left must not act.
-		if err := filter.Remove(p.cfg.Pins); err != nil {
-			p.log.Error("packets may still be filtered", "err", err)
-		}
-	}
 	p.allowSessions()
-	// UDP as well: HTTP/3 may be there, and reflected floods aim at these ports.
-	guard := filter.Guard{TCP: ports, UDP: ports, Loopback: p.onLoopback(), MTU: p.smallestMTU()}
+	guard := filter.Guard{TCP: ports, UDP: p.cfg.guardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if errors.Is(err, filter.ErrUnsupported) {
 		p.standIn(err)
@@ -87,18 +82,23 @@ func (p *Packet) Start(ports []uint16) {
 	}
 	if err != nil {
 		p.log.Error("packets are not filtered; HTTP is defended all the same", "err", err)
+		p.removeLeft()
 		return
 	}
 	p.filter = f
 	p.removeTable() // one that had no XDP has left it
+	p.keepAttached()
+	p.unsure = true
 	p.showAll()
 	if err := p.setSignatures(); err != nil {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
 	}
 	p.attach()
 	if p.turned > 0 && len(p.at) == 0 {
-		f.Close()
-		p.filter = nil
+		if err := f.End(); err != nil {
+			p.log.Error("an unused packet filter is left", "err", err)
+		}
+		p.filter, p.unsure = nil, false
 		p.standIn(errors.New("no interface takes an XDP program; a restart tries again"))
 	}
 }
@@ -197,10 +197,17 @@ func (p *Packet) renew() {
 	if p.on() == nil {
 		return
 	}
+	if p.filter != nil {
+		if err := p.filter.Adapt(); err != nil {
+			p.log.Error("have the packet filter know what has changed of this machine", "err", err)
+		}
+	}
 	if err := p.on().Renew(p.lease()); err != nil {
 		p.log.Error("packets will pass unfiltered when the lease is over", "err", err)
 	}
 	p.attach()
+	p.reconcile()
+	p.retry()
 }
 
 func (p *Packet) sweep() {
@@ -219,12 +226,15 @@ func (p *Packet) SetOff(off bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.off = off
-	if off {
+	switch {
+	case !off:
+		p.attach()
+	case p.on() == nil:
+		p.removeLeft()
+	default:
 		p.disarm()
 		p.detach()
 		p.forget()
-	} else {
-		p.attach()
 	}
 }
 
@@ -241,7 +251,7 @@ func (p *Packet) disarm() {
 func (p *Packet) detach() {
 	for name := range p.at {
 		if err := p.on().Detach(name); err != nil {
-			p.log.Error("packets may still be filtered; `seawall off` with no Seawall running ends it", "err", err)
+			p.log.Error("packets are still filtered", "err", err)
 			continue
 		}
 		delete(p.at, name)
@@ -254,14 +264,22 @@ func (p *Packet) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.on() == nil {
+		if p.started {
+			p.removeLeft()
+		}
 		return nil
 	}
 	p.disarm()
 	p.detach()
 	p.forget()
-	p.on().Close()
+	var err error
+	if p.filter != nil {
+		err = p.filter.End()
+	} else {
+		p.plain.Close()
+	}
 	p.filter, p.plain = nil, nil
-	if err := filter.Remove(p.cfg.Pins); err != nil {
+	if err != nil {
 		return fmt.Errorf("close the packet filter: %w", err)
 	}
 	return nil

@@ -10,15 +10,15 @@ import (
 )
 
 // read is a plain reading of a frame, made apart from the program's: what the
-// packet is, and whether it is one for a protected port, which alone are
-// compared with signatures. It takes frames that lie in one buffer.
+// packet is, and whether it is one that is compared with signatures: for a
+// protected port, a later fragment, or ICMP. It takes frames that lie in one buffer.
 func read(frame []byte) (p traffic.Packet, ours bool) {
 	be := binary.BigEndian
 	if len(frame) < craft.EthernetLen {
 		return p, false
 	}
 	kind, b := be.Uint16(frame[12:]), frame[craft.EthernetLen:]
-	for range 2 {
+	for range 6 {
 		if kind != 0x8100 && kind != 0x88a8 {
 			break
 		}
@@ -28,12 +28,19 @@ func read(frame []byte) (p traffic.Packet, ours bool) {
 		kind, b = be.Uint16(b[2:]), b[4:]
 	}
 	var body []byte // what the IP header promises behind it
-	var ok bool
+	var ok, later bool
 	switch kind {
 	case 0x0800:
-		body, ok = read4(&p, b)
+		body, ok, later = read4(&p, b)
 	case 0x86dd:
-		body, ok = read6(&p, b)
+		body, ok, later = read6(&p, b)
+	}
+	switch {
+	case ok && later:
+		return p, true
+	case ok && (p.Protocol == craft.ICMP || p.Protocol == craft.ICMPv6):
+		neighbours := kind == 0x86dd && p.Protocol == craft.ICMPv6 && p.TTL == 255 && len(body) > 0 && body[0] >= 133 && body[0] <= 137
+		return p, !neighbours
 	}
 	if !ok || len(body) < 4 || p.Protocol != craft.TCP && p.Protocol != craft.UDP {
 		return p, false
@@ -56,27 +63,27 @@ func read(frame []byte) (p traffic.Packet, ours bool) {
 		slices.Contains(guard().UDP, p.DestPort) && p.Protocol == craft.UDP
 }
 
-func read4(p *traffic.Packet, b []byte) (body []byte, ok bool) {
+func read4(p *traffic.Packet, b []byte) (body []byte, ok, later bool) {
 	if len(b) < 20 || b[0]>>4 != 4 {
-		return nil, false
+		return nil, false, false
 	}
 	head, total := int(b[0]&15)*4, int(binary.BigEndian.Uint16(b[2:]))
 	if head < 20 || total < head || total > len(b) {
-		return nil, false
+		return nil, false, false
 	}
 	where := binary.BigEndian.Uint16(b[6:])
 	p.Source, _ = netip.AddrFromSlice(b[12:16])
 	p.Protocol, p.TTL, p.Length, p.Fragment = b[9], b[8], uint16(total), where&0x3fff != 0
-	return b[head:total], where&0x1fff == 0
+	return b[head:total], true, where&0x1fff != 0
 }
 
-func read6(p *traffic.Packet, b []byte) (body []byte, ok bool) {
+func read6(p *traffic.Packet, b []byte) (body []byte, ok, later bool) {
 	if len(b) < 40 || b[0]>>4 != 6 {
-		return nil, false
+		return nil, false, false
 	}
 	promised := int(binary.BigEndian.Uint16(b[4:]))
 	if 40+promised > len(b) {
-		return nil, false
+		return nil, false, false
 	}
 	p.Source, _ = netip.AddrFromSlice(b[8:24])
 	p.TTL, p.Length, p.Protocol = b[7], uint16(min(40+promised, 65535)), b[6]
@@ -86,12 +93,12 @@ func read6(p *traffic.Packet, b []byte) (body []byte, ok bool) {
 		case 0, 43, 44, 51, 60:
 		default:
 			if at > 40+promised {
-				return nil, false
+				return nil, false, false
 			}
-			return b[at : 40+promised], true
+			return b[at : 40+promised], true, false
 		}
 		if at+8 > len(b) {
-			return nil, false
+			return nil, false, false
 		}
 		x := b[at:]
 		switch p.Protocol {
@@ -99,7 +106,8 @@ func read6(p *traffic.Packet, b []byte) (body []byte, ok bool) {
 			where := binary.BigEndian.Uint16(x[2:])
 			p.Fragment = p.Fragment || where&0xfff9 != 0
 			if at += 8; where&0xfff8 != 0 {
-				return nil, false // what follows is data
+				p.Protocol = x[0]
+				return nil, at <= 40+promised, true // what follows is data
 			}
 		case 51:
 			at += (int(x[1]) + 2) * 4
@@ -108,5 +116,5 @@ func read6(p *traffic.Packet, b []byte) (body []byte, ok bool) {
 		}
 		p.Protocol = x[0]
 	}
-	return nil, false // more headers than anybody needs
+	return nil, false, false // more headers than anybody needs
 }

@@ -29,7 +29,7 @@ func TestSamples(t *testing.T) {
 		{v4(craft.Frame{Options: []byte{148, 4, 0, 0}, Payload: []byte("abc")}), "other 6 40000>443 flags 16 window 64240 ttl 64 length 47 payload 3 pass_ours false"},
 		{v4(craft.Frame{Proto: craft.UDP, SPort: 53, Payload: payload}), "udp 17 53>443 flags 0 window 0 ttl 64 length 348 payload 32 reflected true"},
 		{v6(craft.Frame{Proto: craft.UDP, Offset: 1232, Payload: payload}), "fragment 17 0>0 flags 0 window 0 ttl 64 length 368 payload 0 pass_other false"},
-		{v4(craft.Frame{Proto: craft.ICMP, Kind: 8, Payload: payload}), "icmp 1 0>0 flags 0 window 0 ttl 64 length 348 payload 32 pass_other false"},
+		{v4(craft.Frame{Proto: craft.ICMP, Kind: 8, Payload: payload}), "icmp 1 0>0 flags 0 window 0 ttl 64 length 348 payload 0 pass_other false"},
 	} {
 		if _, err := f.Try(c.frame.Bytes()); err != nil {
 			t.Fatal(err)
@@ -59,6 +59,7 @@ func TestSamples(t *testing.T) {
 // for what came.
 func TestSamplesKeepPace(t *testing.T) {
 	f := load(t, func(c *filter.Config) { c.Budget = filter.Off })
+	sign(t, f, filter.Signature{ID: 7, Match: expression(t, `packet.flags == "S"`)})
 	p := New(DefaultConfig(), nil)
 	p.filter, p.at = f, map[string]filter.How{"none": filter.Generic}
 	second := int64(1e9)
@@ -73,6 +74,9 @@ func TestSamplesKeepPace(t *testing.T) {
 	}
 	if w.Kinds[traffic.PacketSyn] != 400_000 || w.Passed.Packets != 400_000 || w.Reasons["pass_ours"].Packets != 400_000 {
 		t.Errorf("counted %+v", w)
+	}
+	if w.Hits[7] != 400_000 {
+		t.Errorf("hits: %v", w.Hits)
 	}
 	stands := float64(len(w.Samples)) * float64(w.Every)
 	if n := len(w.Samples); n < aimed/2 || n > mostSamples || stands < 300_000 || stands > 500_000 {

@@ -233,6 +233,31 @@ func TestSignaturesRefused(t *testing.T) {
 	}
 }
 
+// As much as is taken at all, the verifier takes as well: lists, ranges, payloads
+// and prefixes, negated or not, in all slots.
+func TestLargestSignaturesAreVerified(t *testing.T) {
+	f := load(t, alone)
+	var list []filter.Signature
+	for i := range filter.SignaturesMost {
+		var numbers []string
+		for n := range 40 {
+			numbers = append(numbers, fmt.Sprint(3*n+i))
+		}
+		in := "[" + strings.Join(numbers, ", ") + "]"
+		list = append(list, filter.Signature{ID: uint32(i + 1), Enforce: i%2 == 0, Match: expression(t,
+			"!(packet.length in "+in+") && packet.source_port in "+in+
+				` && !packet.payload_at(1, "`+strings.Repeat("a5", 31)+`") && !packet.source.within("2001:db8::/77")`+
+				` && !(packet.window >= 5 && packet.window <= 90)`)})
+	}
+	start := time.Now()
+	sign(t, f, list...)
+	t.Logf("loaded in %v", time.Since(start))
+	list[0].Match = expression(t, list[0].Match.String()+strings.Repeat(` && !packet.payload_at(1, "`+strings.Repeat("a5", 31)+`")`, 24))
+	if err := f.SetSignatures(list); !errors.Is(err, filter.ErrSignature) || !strings.Contains(err.Error(), "4096 instructions") {
+		t.Errorf("more than is taken: %v", err)
+	}
+}
+
 // Signatures are the last rung: what an earlier one stops, or the allow list
 // lets pass, is not theirs; and they end with the lease.
 func TestSignaturesInTheLadder(t *testing.T) {
@@ -240,7 +265,9 @@ func TestSignaturesInTheLadder(t *testing.T) {
 	sign(t, f, filter.Signature{ID: 1, Match: expression(t, `packet.ttl >= 0`), Enforce: true})
 	expect(t, f, picture{"ours", v4(craft.Frame{}).Bytes(), filter.StopSignature}, false)
 	expect(t, f, picture{"another port", v4(craft.Frame{DPort: 22}).Bytes(), filter.PassOther}, true)
-	expect(t, f, picture{"later fragment", v4(craft.Frame{Proto: craft.UDP, Offset: 64, Payload: make([]byte, 64)}).Bytes(), filter.PassOther}, true)
+	expect(t, f, picture{"later fragment", v4(craft.Frame{Proto: craft.UDP, Offset: 64, Payload: make([]byte, 64)}).Bytes(), filter.StopSignature}, false)
+	expect(t, f, picture{"ping", v4(craft.Frame{Proto: craft.ICMP, Kind: 8}).Bytes(), filter.StopSignature}, false)
+	expect(t, f, picture{"neighbour solicitation", v6(craft.Frame{Proto: craft.ICMPv6, Kind: 135, TTL: 255}).Bytes(), filter.PassOther}, true)
 	expect(t, f, picture{"malformed", v4(craft.Frame{Flags: craft.SYN | craft.FIN}).Bytes(), filter.StopFlags}, false)
 	block(t, f, netip.PrefixFrom(client4, 32), true)
 	expect(t, f, picture{"blocked", v4(craft.Frame{}).Bytes(), filter.StopBlocked}, false)
@@ -248,7 +275,7 @@ func TestSignaturesInTheLadder(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, f, picture{"allowed", v6(craft.Frame{}).Bytes(), filter.PassAllowed}, true)
-	if n := hits(t, f)[1].Packets; n != 2 { // the first and the last
+	if n := hits(t, f)[1].Packets; n != 4 { // all but what other rungs stopped, the allowed among them
 		t.Errorf("%d hits", n)
 	}
 	if err := f.Renew(0); err != nil {

@@ -26,12 +26,24 @@ func (p *Packet) Cut(now clock.Instant) traffic.Packets {
 		p.log.Error("count packets", "err", err)
 		return traffic.Packets{}
 	}
+	hits, err := p.filter.Hits()
+	if err != nil {
+		p.log.Error("count what signatures hit", "err", err)
+	}
 	was := p.cut
-	p.cut = mark{at: now, counts: counts}
+	p.cut = mark{at: now, counts: counts, hits: hits}
 	if was.at == 0 {
 		was.at, was.counts = now, counts // what a Seawall before this one counted
 	}
 	w := since(&was.counts, &counts)
+	w.Hits = make(map[uint32]uint64, len(hits))
+	for id, n := range hits {
+		// A signature that is new, or was replaced, has begun at 0.
+		if before := was.hits[id].Packets; n.Packets >= before {
+			n.Packets -= before
+		}
+		w.Hits[id] = n.Packets
+	}
 	w.Every = p.every
 	mono := filter.Monotonic()
 	err = p.filter.Samples(mostSamples, func(s *filter.Sample) {
@@ -53,6 +65,7 @@ func (p *Packet) Cut(now clock.Instant) traffic.Packets {
 type mark struct {
 	at     clock.Instant
 	counts filter.Counts
+	hits   map[uint32]filter.Tally // of signatures, by the mitigation's ID
 }
 
 // pace has as many packets sampled as are aimed at, whatever comes.

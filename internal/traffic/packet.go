@@ -36,6 +36,19 @@ func (k PacketKind) String() string {
 // MarshalText writes the kind's name.
 func (k PacketKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (k *PacketKind) UnmarshalText(b []byte) error {
+	v, ok := find[PacketKind](packetKindNames[:], string(b))
+	if !ok {
+		return fmt.Errorf("unknown kind of packet %q", b)
+	}
+	*k = v
+	return nil
+}
+
+// Opens says that packets of the kind ask for a connection.
+func (k PacketKind) Opens() bool { return k == PacketSyn || k == PacketInitial }
+
 // PayloadKept is how many bytes of a packet's payload a Packet has.
 const PayloadKept = 32
 

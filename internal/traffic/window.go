@@ -97,4 +97,6 @@ type Normal struct {
 	// Ordinary is a rolling, even sample of ordinary traffic for testing
 	// signatures on. Read only.
 	Ordinary []Sample `json:"-"`
+
+	Packets PacketNormal `json:"packets"`
 }

@@ -25,7 +25,11 @@ function headline(s) {
     return `An attack since ${clock(s.attack.since)}: ${number(s.attack.peak)} requests a second at its peak, usual are ${number(s.attack.normal)}.` +
       (from ? ` Refused from ${from}.` : "");
   }
-  const last = (s.attacks || [])[0]; // newest first
+  const packets = (s.packet_attacks || [])[0];
+  if (packets) {
+    return `A flood of packets since ${clock(packets.since)}: ${packets.what}, ${number(packets.peak)} a second at its peak, usual are ${number(packets.normal)}. ${packets.doing}`;
+  }
+  const last = [...(s.attacks || []), ...(s.packets_ended || [])].sort((a, b) => Date.parse(b.ended) - Date.parse(a.ended))[0];
   return last ? `Calm. The last attack ended at ${clock(last.ended)}.` : "Calm.";
 }
 

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"math"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,9 @@ type Baseline struct {
 	saved  time.Time // when the state was written that this one began from; zero: it began empty
 	state
 	ordinary *ordinary
+	packets  pool // ordinary packets
+	openings pool // those that ask for a connection
+	coin     *rand.Rand
 	normal   atomic.Pointer[traffic.Normal]
 }
 
@@ -41,6 +45,7 @@ type state struct {
 	busiest  rolling // requests a second of a window's busiest client
 	p50, p95 rolling // of the origin's time to first byte, microseconds
 	calendar calendar
+	packet   packetState
 
 	// Sums with a half-life, for the shares of assets and clearances.
 	seen, assets, cleared float64
@@ -66,11 +71,17 @@ type digest struct {
 	p50     time.Duration
 	p95     time.Duration
 	samples []traffic.Sample // let in
+	packet  packetDigest
 }
 
 // New makes a baseline that knows nothing but cfg.
 func New(cfg Config) *Baseline {
-	b := &Baseline{cfg: cfg, ordinary: newOrdinary(cfg.Samples)}
+	b := &Baseline{
+		cfg: cfg, ordinary: newOrdinary(cfg.Samples),
+		packets: pool{most: mostPackets}, openings: pool{most: mostOpenings},
+		// It picks which packets stand for normal, as ordinary's coin does.
+		coin: rand.New(rand.NewPCG(3, 4)),
+	}
 	b.publish()
 	return b
 }
@@ -90,8 +101,8 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 		b.frozen = true
 	} else {
 		b.frozen = false
-		if w.Span > 0 && w.Offered > 0 {
-			b.wait(b.digest(w))
+		if d := b.digest(w); w.Span > 0 && (w.Offered > 0 || d.packet.some) {
+			b.wait(d)
 		}
 		ripe := 0
 		for ripe < len(b.line) && w.At.Sub(b.line[ripe].at) >= b.delay() {
@@ -101,6 +112,8 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 		b.drop(ripe)
 	}
 	b.ordinary.renew(w.At, b.learned)
+	b.packets.renew(b.coin, w.At)
+	b.openings.renew(b.coin, w.At)
 	b.publish()
 }
 
@@ -109,6 +122,7 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 func (b *Baseline) age(now time.Time) {
 	if d := now.Sub(b.saved); d < -time.Minute || d > 24*time.Hour {
 		b.requests, b.clients, b.busiest, b.p50, b.p95 = rolling{}, rolling{}, rolling{}, rolling{}, rolling{}
+		b.packet.forget()
 	}
 	b.saved = time.Time{}
 }
@@ -157,11 +171,23 @@ func (b *Baseline) digest(w *traffic.Window) digest {
 		}
 	}
 	d.samples = append([]traffic.Sample(nil), b.ordinary.some(all, b.cfg.Samples/10)...)
+	d.packet = digestPackets(w, b.coin)
 	return d
 }
 
 // absorb learns from a window that has waited long enough.
 func (b *Baseline) absorb(d *digest) {
+	if d.packet.some {
+		b.packet.absorb(&d.packet, d.span)
+		b.packets.add(b.coin, d.packet.ordinary, d.span, b.packet.learned)
+		b.openings.add(b.coin, d.packet.openings, d.span, b.packet.learned)
+	}
+	if d.offered > 0 {
+		b.absorbRequests(d)
+	}
+}
+
+func (b *Baseline) absorbRequests(d *digest) {
 	quota := b.cfg.Samples
 	if b.requests.n >= 3 {
 		// A second that is far busier than others must not stand for them all.
@@ -218,5 +244,7 @@ func (b *Baseline) publish() {
 	if len(n.Ordinary) < leastCounted && b.shares[traffic.FieldPath] != nil {
 		n.Share = b.shares
 	}
+	n.Packets = b.packet.normal()
+	n.Packets.Ordinary, n.Packets.Openings = b.packets.published(), b.openings.published()
 	b.normal.Store(n)
 }

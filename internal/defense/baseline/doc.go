@@ -20,6 +20,13 @@
 // times its usual share. After an hour a sample's address is cut to its wide
 // prefix (/24, /48), and its query and clearance number are removed.
 //
+// Of packets, where there is a filter, it learns how many of each kind come in
+// a second (the median and the 95th percentile of the last hour), whatever
+// became of them; where more than a tenth of a window was stopped, only how many
+// were let through. Normal.Packets.Ordinary is a rolling sample of 2,000 that
+// were let through, Openings one of 1,000 that ask for a connection; sources are
+// cut to /24 and /48 as soon as they are taken, payloads of TCP to 16 bytes.
+//
 // MarshalBinary and UnmarshalBinary keep what was learnt across a restart:
 // rates, times and shares of keys that are common; never addresses, never
 // samples. At most 512 KiB. A file that is damaged is refused whole.
@@ -28,5 +35,5 @@
 // UnmarshalBinary belong to one goroutine; Normal may be called by any. There
 // is no clock here: time is what windows say, so that a recording replays
 // exactly. Memory is bounded by Config.Samples times 900 bytes, three times
-// over at worst (kept, waiting in line, and held by readers), and 0.3 MiB.
+// over at worst (kept, waiting in line, and held by readers), and 2 MiB.
 package baseline

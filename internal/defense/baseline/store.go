@@ -49,6 +49,13 @@ type saved struct {
 	Day      [][4]float64                  `json:"day"`  // minute number, seconds, requests, capacity
 	Week     [][4]float64                  `json:"week"` // hour of the week, weeks, median, peak
 	Shares   map[string]map[string]float64 `json:"shares"`
+	Packets  *savedPackets                 `json:"packets,omitempty"` // nil: nothing was learnt
+}
+
+// savedPackets is what is saved of packets, by packetState's rings.
+type savedPackets struct {
+	Learned float64           `json:"learned_s"`
+	Rings   map[string][]byte `json:"rings"`
 }
 
 // MarshalBinary writes what was learnt, without addresses and samples.
@@ -70,6 +77,7 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 			s.Week = append(s.Week, [4]float64{float64(i), float64(h.weeks), short(h.median), short(h.peak)})
 		}
 	}
+	s.Packets = b.packet.save()
 	n := b.Normal()
 	for f, share := range n.Share {
 		// A key's share of few samples says too much about one visitor.
@@ -164,6 +172,9 @@ func parse(data []byte) (parsed, error) {
 	if err := st.restoreShares(in.Shares); err != nil {
 		return parsed{}, err
 	}
+	if err := st.packet.restore(in.Packets); err != nil {
+		return parsed{}, err
+	}
 	return parsed{st, in.At}, nil
 }
 
@@ -200,6 +211,41 @@ func (s *state) restoreShares(in map[string]map[string]float64) error {
 			}
 		}
 		s.shares[f] = share
+	}
+	return nil
+}
+
+// save returns nil where nothing was learnt.
+func (s *packetState) save() *savedPackets {
+	if s.passed.n == 0 && s.learned == 0 {
+		return nil
+	}
+	out := &savedPackets{Learned: s.learned.Seconds(), Rings: map[string][]byte{}}
+	for name, r := range s.rings() {
+		out.Rings[name] = r.pack()
+	}
+	return out
+}
+
+// restore reads what save wrote into an empty s. A ring that is not there stays
+// empty.
+func (s *packetState) restore(in *savedPackets) error {
+	if in == nil {
+		return nil
+	}
+	if !sane(100*365*86400, in.Learned) {
+		return errors.New("its time of packets is out of range")
+	}
+	s.learned = time.Duration(in.Learned * float64(time.Second))
+	rings := s.rings()
+	for name, packed := range in.Rings {
+		r := rings[name]
+		if r == nil {
+			return fmt.Errorf("there is no number of packets called %q", name)
+		}
+		if err := r.unpack(packed); err != nil {
+			return fmt.Errorf("packets, %s: %w", name, err)
+		}
 	}
 	return nil
 }

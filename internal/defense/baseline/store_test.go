@@ -102,6 +102,9 @@ func TestLoadRefusesDamage(t *testing.T) {
 		"share":            sign(`{"shares":{"path":{"/":1.1}}}`),
 		"address":          sign(`{"shares":{"client":{"192.0.2.1/32":0.5}}}`),
 		"field":            sign(`{"shares":{"shoe":{}}}`),
+		"packets' time":    sign(`{"packets":{"learned_s":-1}}`),
+		"packets' number":  sign(`{"packets":{"rings":{"shoes":""}}}`),
+		"packets' ring":    sign(`{"packets":{"rings":{"passed":"AAAA"}}}`),
 		"long key":         sign(`{"shares":{"path":{"` + strings.Repeat("x", 201) + `":0.5}}}`),
 	} {
 		c := New(DefaultConfig())
@@ -135,6 +138,9 @@ func TestSavedSizeIsBounded(t *testing.T) {
 		for _, r := range []*rolling{&b.requests, &b.clients, &b.busiest, &b.p50, &b.p95} {
 			r.add(uint64(i) << 12)
 		}
+		for _, r := range b.packet.rings() {
+			r.add(uint64(i) << 12)
+		}
 	}
 	for i := range b.calendar.day {
 		b.calendar.day[i] = minute{int64(26_000_000 + i), 59.123, 123456.789, 12345.678}
@@ -161,6 +167,7 @@ func FuzzUnmarshal(f *testing.F) {
 	_, body, _ := bytes.Cut(good, []byte("\n"))
 	f.Add(body)
 	f.Add([]byte(`{"at":"2019-11-11T09:00:00Z","learned_s":7,"requests":"AAEBAQ==","day":[[26226540,10,800,80]],"week":[[3,1,80,90]],"shares":{"path":{"/":0.5}}}`))
+	f.Add([]byte(`{"packets":{"learned_s":9,"rings":{"kind_syn":"AAEBAQ==","bytes":"AAE="}}}`))
 	f.Add([]byte(`{"day":[[1e9,1e9,1e9,1e9]],"week":[[167,1e9,1e9,1e9]]}`))
 	w := s.second(80, 0)
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -24,6 +24,7 @@ type Input struct {
 	Window     *traffic.Window
 	Findings   []attack.Finding
 	Signatures []attack.Signature // of the flood that no refusing mitigation hits yet
+	Packets    []PacketFlood      // floods of packets, apart from the rest
 }
 
 // Change is one thing for enforce to do: Apply, or else Withdraw.
@@ -52,7 +53,8 @@ type Output struct {
 type kind string
 
 const (
-	kindSignature kind = "signature" // mined
+	kindSignature kind = "signature" // mined from requests
+	kindPackets   kind = "packets"   // mined from packets
 	kindEmergency kind = "emergency" // the fast path's
 	kindBan       kind = "ban"       // of a repeat offender, by the machine
 	kindOrder     kind = "order"     // of a person, the configuration or a peer
@@ -91,6 +93,7 @@ type Decider struct {
 	undone      undone
 	offenders   offenders
 	off         bool
+	packet      packetSide
 
 	attack   bool
 	attackAt clock.Instant
@@ -115,6 +118,7 @@ func New(cfg Config) *Decider {
 		bans: make(map[netip.Prefix]mitigation.ID), allows: newLookup(),
 		undone: newUndone(), offenders: newOffenders(), ended: newEndings(),
 		levels: make(map[string]int), lenient: make(map[string]bool), told: make(map[string]bool),
+		packet: newPacketSide(),
 	}
 }
 
@@ -144,6 +148,7 @@ func (d *Decider) Step(in Input) Output {
 	if d.attack {
 		d.refresh(in.Now)
 	}
+	d.packets(in)
 	d.tellBans()
 	d.sweep(in.Now)
 	return d.take()
@@ -256,6 +261,9 @@ func (d *Decider) account(w *traffic.Window) {
 	}
 	for id, e := range d.active {
 		n := w.Hits[uint32(id)]
+		if e.kind == kindPackets {
+			n = w.Packets.Hits[uint32(id)]
+		}
 		e.hits += n
 		e.rate = w.Rate(n)
 		e.peak = max(e.peak, e.rate)
@@ -286,6 +294,9 @@ func (d *Decider) expire(now Moment) {
 		}
 		if e.kind == kindSignature && d.attack {
 			d.levels[e.m.Match.String()]++
+		}
+		if e.kind == kindPackets && len(d.packet.floods) > 0 {
+			d.packet.levels[e.m.Match.String()]++
 		}
 		if e.kind != kindBan {
 			d.note("decide", "Ended #"+itoa(id)+": its time is over.", map[string]float64{"id": float64(id), "hits": float64(e.hits)})

@@ -22,13 +22,17 @@
 //   - It loosens by itself when real visitors are hit more than was expected.
 //   - It never undoes an order of a person, and does not repeat for an hour
 //     what a person undid, nor what would hit the same requests.
+//   - Packets are dropped only by a match that would have hit at most 0.1 % of
+//     ordinary packets, and of those that ask for a connection; others are only
+//     counted (Slow), and so is what meets visitors' packets after all. Floods of packets are kept apart from those of requests.
 //
 // Time is passed in as a Moment: expiry runs on Instants, so that a step of the
 // wall clock moves none; wall time is for the disk and for people. There is no
 // I/O here, and the same input gives the same decisions.
 //
-// Bounds: 32 signatures, 20,000 bans by the machine, 20,000 orders, 32,768 past
-// offenders and as many undone things, 4,096 ended mitigations and 4,096 ended
-// bans. Addresses of ended bans are forgotten within the hour. Not safe for
-// concurrent use; the control loop's goroutine owns a Decider.
+// Bounds: 32 signatures of requests and 16 of packets, 20,000 bans by the
+// machine, 20,000 orders, 32,768 past offenders and as many undone things, 4,096
+// ended mitigations and 4,096 ended bans. Addresses of ended bans are forgotten
+// within the hour. Not safe for concurrent use; the control loop's goroutine
+// owns a Decider.
 package decide

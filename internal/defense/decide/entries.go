@@ -29,6 +29,8 @@ func (d *Decider) index(e *entry) {
 	switch e.kind {
 	case kindSignature, kindEmergency:
 		d.byText[e.m.Match.String()] = e.m.ID
+	case kindPackets:
+		d.packet.byText[e.m.Match.String()] = e.m.ID
 	case kindBan:
 		d.machineBans++
 	case kindOrder:
@@ -52,6 +54,10 @@ func (d *Decider) end(now Moment, e *entry, why string, by mitigation.By) {
 	case kindSignature, kindEmergency:
 		if text := e.m.Match.String(); d.byText[text] == e.m.ID {
 			delete(d.byText, text)
+		}
+	case kindPackets:
+		if text := e.m.Match.String(); d.packet.byText[text] == e.m.ID {
+			delete(d.packet.byText, text)
 		}
 	case kindBan:
 		d.machineBans--
@@ -124,13 +130,22 @@ func (d *Decider) sortedText() []mitigation.ID {
 // Listed is a mitigation with what became of it, as people see it.
 type Listed struct {
 	mitigation.Mitigation
-	Kind     string  `json:"kind"` // signature, emergency, ban or order
+	Kind     string  `json:"kind"` // signature (of requests or packets), emergency, ban or order
 	Hits     uint64  `json:"hits"`
 	Observed float64 `json:"observed_collateral"` // share of real visitors' sampled requests that it met
 }
 
+// told is the kind as people see it: whether a signature is of packets they see
+// from its match.
+func (k kind) told() string {
+	if k == kindPackets {
+		k = kindSignature
+	}
+	return string(k)
+}
+
 func (e *entry) listed() Listed {
-	l := Listed{Mitigation: e.m, Kind: string(e.kind), Hits: e.hits}
+	l := Listed{Mitigation: e.m, Kind: e.kind.told(), Hits: e.hits}
 	if e.good > 0 {
 		l.Observed = float64(e.met) / float64(e.good)
 	}
@@ -174,7 +189,7 @@ func (d *Decider) Find(id mitigation.ID) (Known, bool) {
 		return Known{Listed: e.listed(), Active: true}, true
 	}
 	if e, ok := d.ended.find(id); ok {
-		return Known{Listed: Listed{Mitigation: e.Mitigation, Kind: string(e.kind), Hits: e.Hits}, Ended: e.At, Why: e.Why}, true
+		return Known{Listed: Listed{Mitigation: e.Mitigation, Kind: e.kind.told(), Hits: e.Hits}, Ended: e.At, Why: e.Why}, true
 	}
 	return Known{}, false
 }

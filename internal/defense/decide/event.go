@@ -91,6 +91,9 @@ func storeMitigation(m *mitigation.Mitigation, k kind) *SetEvent {
 	}
 }
 
+// mined says that the entry rests on a signature.
+func (e *entry) mined() bool { return e.kind == kindSignature || e.kind == kindPackets }
+
 // Encode writes an event for the journal.
 func (e *Event) Encode() ([]byte, error) { return json.Marshal(e) }
 
@@ -163,7 +166,7 @@ func (d *Decider) Restore(now Moment, each func(func(rec []byte) error) error) (
 			continue
 		}
 		// A mined signature has to be met again soon, or it is over.
-		if most := d.cfg.TimeToLive; e.kind == kindSignature && e.until.Sub(now.At) > most {
+		if most := d.cfg.TimeToLive; e.mined() && e.until.Sub(now.At) > most {
 			d.extend(now, e, most)
 		} else {
 			m := e.m
@@ -181,7 +184,7 @@ func (s *SetEvent) entry(now Moment, ttl time.Duration) (*entry, error) {
 	}
 	k := kind(s.Kind)
 	switch k {
-	case kindSignature, kindEmergency, kindBan, kindOrder:
+	case kindSignature, kindPackets, kindEmergency, kindBan, kindOrder:
 	default:
 		return nil, fmt.Errorf("unknown kind %q", s.Kind)
 	}
@@ -196,7 +199,7 @@ func (s *SetEvent) entry(now Moment, ttl time.Duration) (*entry, error) {
 		if e.until == 0 {
 			e.until = 1
 		}
-		if e.ttl = s.Until.Sub(s.From); k == kindSignature {
+		if e.ttl = s.Until.Sub(s.From); e.mined() {
 			e.ttl = ttl // the end was put off whenever the flood met it
 		}
 	}

@@ -182,12 +182,20 @@ func (d *Decider) orderMatch(now Moment, o Order, n *traffic.Normal) (Result, er
 	e := d.begin(now, kindOrder, mitigation.Mitigation{Match: m, Action: action, By: o.By, Note: note, Expected: share}, o.For)
 	text := fmt.Sprintf("%s %s%s (#%d).", verb, m, lasting(o.For), e.m.ID)
 	if tested > 0 {
-		text += fmt.Sprintf(" It would have hit %.1f %% of the last %d ordinary requests that were kept.", 100*share, tested)
+		what := "requests"
+		if m.OnPackets() {
+			what = "packets"
+		}
+		text += fmt.Sprintf(" It would have hit %.1f %% of the last %d ordinary %s that were kept.", 100*share, tested, what)
 	}
 	return Result{Text: text, Changed: []mitigation.Mitigation{e.m}}, nil
 }
 
+// collateral is the share of ordinary requests, or packets, that m hits.
 func collateral(m *match.Match, n *traffic.Normal) (share float64, tested int) {
+	if n != nil && m.OnPackets() {
+		return packetCollateral(m, n.Packets.Ordinary)
+	}
 	if n == nil || len(n.Ordinary) == 0 {
 		return 0, 0
 	}

@@ -18,6 +18,8 @@ func allBits(n int) bitset {
 
 func (b bitset) set(i int) { b[i/64] |= 1 << (i % 64) }
 
+func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 == 1 }
+
 func (b bitset) count() int {
 	n := 0
 	for _, w := range b {

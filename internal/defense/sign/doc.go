@@ -15,10 +15,17 @@
 // somebody new, with no cookie? For a sample of ordinary traffic knows the
 // visitors of the last minutes, not those of the next.
 //
+// Packets does the same with packets: conjunctions of what their headers and the
+// beginning of their payload show, tested against ordinary packets, and besides
+// against those that ask for a connection, few as they are. What may be the
+// packets of one visitor is never described, however much of the window it is;
+// a range or a list of values is made where one value does not do. Where packets
+// come from may narrow a description and makes none, for sources are forged.
+//
 // Where somebody's address is registered, or in which network, may narrow a
 // signature but never makes one.
 //
 // It is a pure function: the same input gives the same signatures in the same
 // order. Work is bounded by 2,000 samples of the flood and 4,000 ordinary ones
-// (more are thinned out evenly): a few milliseconds.
+// (more are thinned out evenly): a few milliseconds, some tens for packets.
 package sign

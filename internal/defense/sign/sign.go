@@ -19,17 +19,14 @@ const (
 	leastSamples = 20
 )
 
-// What a signature is measured by. Clean and Welcoming are what decide asks
-// for before anybody is refused; here they order the candidates.
+// What a signature is measured by, besides limits. Clean and welcoming are what
+// decide asks for before anybody is refused; here they order the candidates.
 const (
 	clean     = 0.001 // of ordinary traffic: the house's limit
 	welcoming = 0.02  // of first visits
 	telling   = 5     // times as common in the flood as in ordinary traffic: less describes nothing
-	free      = 0.98  // share of coverage that a trait must keep to be added for nothing
 	leastKept = 0.2   // share of coverage that a trait must keep to be added at a price
-	leastPart = 0.05  // share of the flood that a signature must cover
 	nearly    = 20    // times clean: from there on a place may narrow what behaviour described
-	enough    = 0.95  // share of the flood after which the rest is left
 )
 
 // Mine describes the flood that f found. flood is an even sample of the whole
@@ -47,16 +44,20 @@ func Mine(f attack.Finding, flood []traffic.Sample, n *traffic.Normal) []attack.
 	if len(flood) < leastSamples || q > 0.9 {
 		return nil
 	}
-	t := newTable(flood, ordinary, q)
+	return newTable(flood, ordinary, q).mine()
+}
+
+// mine takes the best conjunction, then the best for what it leaves, and so on.
+func (t *table) mine() []attack.Signature {
 	left := allBits(t.samples)
 	var out []attack.Signature
 	covered := 0.0
-	for len(out) < mostAnswers && covered < enough {
+	for len(out) < mostAnswers && covered < t.enough {
 		best := t.best(left)
 		if best == nil {
 			break
 		}
-		s, ok := t.signature(best, len(flood))
+		s, ok := t.signature(best)
 		if !ok {
 			break
 		}
@@ -76,6 +77,7 @@ type conj struct {
 	part   float64 // share of the flood among what is left
 	hits   float64 // share of ordinary traffic
 	firsts float64 // share of first visits
+	limits *limits // of the table
 }
 
 // tier orders conjunctions by what could be done with them: 0 refuse, 1 refuse
@@ -84,7 +86,7 @@ func (c *conj) tier() int {
 	switch {
 	case c.hits > clean:
 		return 2
-	case c.firsts > welcoming:
+	case c.firsts > c.limits.welcoming:
 		return 1
 	}
 	return 0
@@ -92,20 +94,20 @@ func (c *conj) tier() int {
 
 // harm is what the conjunction would hit besides the flood, in units of what
 // is allowed.
-func (c *conj) harm() float64 { return c.hits/clean + c.firsts/welcoming }
+func (c *conj) harm() float64 { return c.hits/clean + c.firsts/c.limits.welcoming }
 
 // best grows a conjunction from every trait and returns the best one.
 func (t *table) best(left bitset) *conj {
 	var best *conj
 	for _, seed := range t.traits {
-		if seed.place() {
+		if seed.place || seed.weak {
 			continue
 		}
 		c := t.grow(seed, left)
-		if c == nil || c.part < leastPart || c.part < telling*c.hits {
+		if c == nil || c.part < t.leastPart || c.part < telling*c.hits || best != nil && better(c, best) >= 0 {
 			continue
 		}
-		if best == nil || better(c, best) < 0 {
+		if t.doubt == nil || !t.doubt(c.flood) {
 			best = c
 		}
 	}
@@ -116,7 +118,7 @@ func better(a, b *conj) int {
 	if d := cmp.Compare(a.tier(), b.tier()); d != 0 {
 		return d
 	}
-	if math.Abs(a.part-b.part) > 0.01 {
+	if math.Abs(a.part-b.part) > a.limits.near {
 		return cmp.Compare(b.part, a.part)
 	}
 	return cmp.Or(cmp.Compare(a.harm(), b.harm()), cmp.Compare(len(b.traits), len(a.traits)))
@@ -124,7 +126,7 @@ func better(a, b *conj) int {
 
 func (t *table) grow(seed *trait, left bitset) *conj {
 	c := t.with(&conj{flood: left, usual: allBits(t.ordinary), first: t.pages}, seed)
-	if c.part < leastPart {
+	if c.part < t.leastPart {
 		return nil
 	}
 	c = t.narrow(c)
@@ -138,17 +140,30 @@ func (t *table) grow(seed *trait, left bitset) *conj {
 	return c
 }
 
-// narrow adds every trait that costs no coverage.
+// narrow adds every trait that costs no coverage, or of packets hardly any in
+// all.
 func (t *table) narrow(c *conj) *conj {
+	whole := c.part
 	for _, tr := range t.traits {
-		if len(c.traits) >= mostTerms || c.has(tr.field) || tr.common || tr.place() {
+		if len(c.traits) >= mostTerms || c.has(tr.field) || tr.common || tr.place {
 			continue
 		}
-		if n := t.weigh(c, tr); n.part >= free*c.part {
+		least := t.free * c.part
+		if t.spill > 0 {
+			least = whole - t.spill/t.flood - t.noise(c.hits) - 1e-9
+		}
+		if n := t.weigh(c, tr); n.part >= least {
 			c = t.with(c, tr)
 		}
 	}
 	return c
+}
+
+// noise is how much of the flood's share may be chance, where a share hits of
+// ordinary traffic is in the same samples: twice the chance error of their
+// number (a Poisson count's is its root).
+func (t *table) noise(hits float64) float64 {
+	return 2 * math.Sqrt(t.usual*hits) / t.flood
 }
 
 // spare adds the trait that spares ordinary traffic most for the coverage it
@@ -157,11 +172,11 @@ func (t *table) spare(c *conj) *conj {
 	var best *trait
 	cost := math.Inf(1)
 	for _, tr := range t.traits {
-		if c.has(tr.field) || tr.place() && c.hits > nearly*clean {
+		if c.has(tr.field) || tr.place && c.hits > nearly*clean {
 			continue
 		}
 		n := t.weigh(c, tr)
-		if n.part < leastKept*c.part || n.part < leastPart || n.harm() > 0.9*c.harm() {
+		if n.part < leastKept*c.part || n.part < t.leastPart || n.harm() > 0.9*c.harm() {
 			continue
 		}
 		// Ranked by tier first: what could be refused beats what could not.
@@ -177,7 +192,7 @@ func (t *table) spare(c *conj) *conj {
 
 // weigh tells what c would be with tr added. Its sets are not made yet.
 func (t *table) weigh(c *conj, tr *trait) conj {
-	var n conj
+	n := conj{limits: &t.limits}
 	usual := c.usual.countBoth(tr.usual)
 	if t.flood > 0 {
 		n.part = min(t.excess(c.flood.countBoth(tr.flood), usual)/t.flood, 1)
@@ -198,13 +213,13 @@ func (t *table) with(c *conj, tr *trait) *conj {
 	return &n
 }
 
-func (c *conj) has(f traffic.Field) bool {
+func (c *conj) has(f int) bool {
 	return slices.ContainsFunc(c.traits, func(t *trait) bool { return t.field == f })
 }
 
 // signature writes the conjunction down. Its coverage is that of what earlier
 // signatures left.
-func (t *table) signature(c *conj, flood int) (attack.Signature, bool) {
+func (t *table) signature(c *conj) (attack.Signature, bool) {
 	slices.SortFunc(c.traits, func(a, b *trait) int { return a.rank - b.rank })
 	tests := make([]match.Test, 0, len(c.traits))
 	for _, tr := range c.traits {
@@ -217,7 +232,7 @@ func (t *table) signature(c *conj, flood int) (attack.Signature, bool) {
 	return attack.Signature{
 		Match: match.All(tests...), Coverage: c.part, Collateral: c.hits,
 		Bound: bound(c.usual.count(), t.ordinary), Newcomers: c.firsts,
-		Flood: flood, Ordinary: t.ordinary,
+		Flood: t.samples, Ordinary: t.ordinary,
 	}, true
 }
 
@@ -235,11 +250,11 @@ func bound(hits, n int) float64 {
 }
 
 // thin takes at most n samples, evenly spread.
-func thin(s []traffic.Sample, n int) []traffic.Sample {
+func thin[T any](s []T, n int) []T {
 	if len(s) <= n {
 		return s
 	}
-	out := make([]traffic.Sample, n)
+	out := make([]T, n)
 	for i := range out {
 		out[i] = s[i*len(s)/n]
 	}

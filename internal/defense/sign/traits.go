@@ -26,52 +26,69 @@ const (
 	enoughToJudge = 50   // ordinary samples from which commonplace is judged
 )
 
-// trait is one test that part of the flood passes, with who passes it.
+// trait is one test that part of the flood passes, with who passes it. Of each
+// field, a conjunction takes one.
 type trait struct {
-	field  traffic.Field
+	field  int // traffic.Field, or traffic.PacketField in a table of packets
 	rank   int // of the field
 	keys   []string
 	flood  bitset // samples of the window
 	usual  bitset // ordinary samples
-	first  bitset // ordinary samples, were they first visits
+	first  bitset // ordinary samples, were they first visits; ordinary openings
 	common bool   // nearly all ordinary traffic has it too
+	width  uint64 // of packets: how much of the field it takes in
+	weak   bool   // it may narrow, but describes nothing by itself
+	place  bool   // about where an address is: it may narrow and makes nothing
+	test   func() (match.Test, error)
 }
 
-// place says whether the trait is about where an address is registered.
-func (t *trait) place() bool {
-	return t.field == traffic.FieldCountry || t.field == traffic.FieldNetwork
-}
-
-// test makes the match's condition.
-func (t *trait) test() (match.Test, error) {
-	if len(t.keys) == 1 {
-		switch k := t.keys[0]; t.field {
+// oneOf makes the condition that a field has one of keys.
+func oneOf(f traffic.Field, keys []string) (match.Test, error) {
+	if len(keys) == 1 {
+		switch k := keys[0]; f {
 		case traffic.FieldPath, traffic.FieldUserAgent:
 			if len(k) >= clippedAgent {
-				return match.StartsWith(t.field, k)
+				return match.StartsWith(f, k)
 			}
 		case traffic.FieldHost:
 			if len(k) >= clippedHost {
-				return match.StartsWith(t.field, k)
+				return match.StartsWith(f, k)
 			}
 		}
 	}
-	return match.OneOf(t.field, t.keys...)
+	return match.OneOf(f, keys...)
 }
 
 // table holds everything that is known about one window.
 type table struct {
 	samples  int     // of the window
 	ordinary int     // tested against
-	pages    bitset  // ordinary samples that are page requests
+	pages    bitset  // ordinary samples that are page requests; ordinary openings
 	pageN    int     // how many
-	q        float64 // share of the window that is ordinary
+	usual    float64 // samples of ordinary traffic that the window would hold
 	flood    float64 // samples of the window that are the flood's, estimated
 	traits   []*trait
+	doubt    func(flood bitset) bool // some samples may be one visitor's; nil: none are
+	limits
+}
+
+// limits are what differs between requests and packets.
+type limits struct {
+	welcoming float64 // of first visits, or of openings, that may be hit
+	free      float64 // share of coverage that a trait must keep to be added for nothing
+	leastPart float64 // share of the flood that a signature must cover
+	enough    float64 // share of the flood after which the rest is left
+	near      float64 // parts of the flood that differ by no more count as the same
+	spill     float64 // of packets, in place of free: samples that may be lost by all such traits together
+}
+
+// ofRequests allows what decide asks of signatures of requests.
+func ofRequests() limits {
+	return limits{welcoming: welcoming, free: 0.98, leastPart: 0.05, enough: 0.95, near: 0.01}
 }
 
 func newTable(flood, ordinary []traffic.Sample, q float64) *table {
-	t := &table{samples: len(flood), ordinary: len(ordinary), q: q, flood: float64(len(flood)) * (1 - q)}
+	t := &table{samples: len(flood), ordinary: len(ordinary), usual: q * float64(len(flood)), flood: float64(len(flood)) * (1 - q), limits: ofRequests()}
 	t.pages = newBits(len(ordinary))
 	for i := range ordinary {
 		if ordinary[i].Visit.Kind == traffic.KindPage {
@@ -103,7 +120,12 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 		}
 		tr := byKey[key]
 		if tr == nil {
-			tr = &trait{field: f, rank: rank, keys: keysOf(f, key), flood: newBits(len(flood)), usual: newBits(len(ordinary))}
+			keys := keysOf(f, key)
+			tr = &trait{
+				field: int(f), rank: rank, keys: keys, flood: newBits(len(flood)), usual: newBits(len(ordinary)),
+				place: f == traffic.FieldCountry || f == traffic.FieldNetwork,
+				test:  func() (match.Test, error) { return oneOf(f, keys) },
+			}
 			byKey[key] = tr
 			found = append(found, tr)
 		}
@@ -133,7 +155,7 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 // asFirstVisit tells which ordinary samples would show the trait if nothing
 // were known of their senders.
 func asFirstVisit(tr *trait, n int) bitset {
-	switch tr.field {
+	switch traffic.Field(tr.field) {
 	case traffic.FieldClearance:
 		if slices.Contains(tr.keys, traffic.ClearanceNone.String()) {
 			return allBits(n)
@@ -200,7 +222,7 @@ func earned(f traffic.Field, key string) bool {
 func (t *table) excess(seen, usual int) float64 {
 	e := float64(seen)
 	if t.ordinary > 0 {
-		e -= t.q * float64(t.samples) * float64(usual) / float64(t.ordinary)
+		e -= t.usual * float64(usual) / float64(t.ordinary)
 	}
 	return max(e, 0)
 }

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -20,6 +21,10 @@ const (
 	timestamps = "/proc/sys/net/ipv4/tcp_timestamps"
 	always     = 2
 )
+
+// cookieAge is how long after it was made a cookie may come back, at most: two
+// of the kernel's periods, of 64 s (MAX_SYNCOOKIE_AGE in include/net/tcp.h).
+const cookieAge = 130 * time.Second
 
 // Arm has SYNs answered with cookies, or no longer. Meanwhile the kernel's
 // settings are others; what they were is kept where it outlives a crash, and
@@ -55,7 +60,7 @@ func (f *Filter) Arm(on bool) error {
 		err = set(timestamps, always)
 	}
 	if err == nil {
-		f.vouch.Armed = 1
+		f.vouch.Armed, f.vouch.CheckUntil = 1, math.MaxUint64
 		err = f.say()
 	}
 	if err != nil {
@@ -73,7 +78,9 @@ func (f *Filter) Armed() bool {
 
 // disarm needs mu.
 func (f *Filter) disarm() error {
-	f.vouch.Armed = 0
+	if f.vouch.Armed == 1 {
+		f.vouch.Armed, f.vouch.CheckUntil = 0, monotonic(time.Now().Add(cookieAge))
+	}
 	if err := f.say(); err != nil {
 		return err
 	}
@@ -125,6 +132,15 @@ func set(path string, n uint32) error {
 	}
 	_, err = f.WriteString(strconv.FormatUint(uint64(n), 10))
 	return errors.Join(err, f.Close())
+}
+
+// CheckAlways has cookies looked for at all times: where SYNs are not answered
+// here, the kernel makes its own when its queue is full.
+func (f *Filter) CheckAlways() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.vouch.CheckUntil = math.MaxUint64
+	return f.say()
 }
 
 // Alarm waits until then for word that SYNs are many. One goroutine may wait.

@@ -5,11 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
-	"strings"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -23,9 +19,6 @@ const (
 	Native  How = "native"
 	Generic How = "generic"
 )
-
-// linkPrefix begins the names of pinned links, the interface's follows.
-const linkPrefix = "link-"
 
 // Attach makes the packets that come in at an interface meet the program, in
 // native mode where the driver can. Attaching anew, also after a restart when
@@ -89,7 +82,7 @@ func (f *Filter) attach(at *net.Interface) (link.Link, How, error) {
 		l, err = link.AttachXDP(o)
 	}
 	if errors.Is(err, unix.EBUSY) {
-		return nil, "", fmt.Errorf("another XDP program is there; `ip link set dev %s xdp off` or its own command removes it: %w", at.Name, err)
+		return nil, "", fmt.Errorf("another XDP program is there, whose number `ip link show dev %[1]s` tells; where `bpftool link` has a link of that program, `bpftool link detach id` with the link's number ends it, or else `ip link set dev %[1]s xdp off`: %[2]w", at.Name, err)
 	}
 	if err != nil {
 		return nil, "", err
@@ -102,10 +95,6 @@ func (f *Filter) attach(at *net.Interface) (link.Link, How, error) {
 		return nil, "", err
 	}
 	return l, how, nil
-}
-
-func (f *Filter) linkPin(name string, how How) string {
-	return filepath.Join(f.pins, linkPrefix+string(how)+"-"+name)
 }
 
 // takeOver finds the link that an earlier Seawall has pinned. One that belongs
@@ -143,83 +132,16 @@ func (f *Filter) Detach(name string) error {
 	if !ok {
 		return nil
 	}
-	delete(f.links, name)
-	var errs []error
+	// Either ends it: the link is detached whoever holds it, and without its pin
+	// nobody but this process does.
+	err, pinned := l.Detach(), error(nil)
 	if f.pins != "" {
-		errs = append(errs, l.Unpin())
+		pinned = l.Unpin()
 	}
-	if err := errors.Join(append(errs, l.Close())...); err != nil {
-		return fmt.Errorf("detach the packet filter from %s: %w", name, err)
+	if err != nil && pinned != nil {
+		return fmt.Errorf("detach the packet filter from %s: %w; `rm %s` ends it", name, errors.Join(err, pinned), f.linkPin(name, f.how[name]))
 	}
+	delete(f.links, name)
+	_ = l.Close()
 	return nil
-}
-
-// Remove detaches whatever is pinned in a folder, with or without a running
-// Seawall, and forgets its lists.
-func Remove(pins string) error {
-	var at unix.Statfs_t
-	if err := unix.Statfs(pins, &at); err == nil && at.Type != bpfMagic {
-		return nil // nothing can be pinned there, and whatever is there is not ours
-	}
-	left, err := os.ReadDir(pins)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove the packet filter: %w", err)
-	}
-	var errs []error
-	if v, err := vouched(pins); err == nil {
-		errs = append(errs, v.restore())
-	}
-	for _, e := range left {
-		path := filepath.Join(pins, e.Name())
-		if strings.HasPrefix(e.Name(), linkPrefix) {
-			// A link may be held by a process: detach it as well.
-			if l, err := link.LoadPinnedLink(path, nil); err == nil {
-				errs = append(errs, ignore(l.Detach(), ebpf.ErrNotSupported))
-				l.Close()
-			}
-		}
-		errs = append(errs, os.Remove(path))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("remove the packet filter: %w", err)
-	}
-	return nil
-}
-
-func ignore(err, what error) error {
-	if errors.Is(err, what) {
-		return nil
-	}
-	return err
-}
-
-const bpfMagic = 0xcafe4a11 // BPF_FS_MAGIC of linux/magic.h
-
-// openPins makes the folder for pins, which must lie in the kernel's file system
-// for them, and keeps others from using it until the file is closed.
-func openPins(path string) (*os.File, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
-		d.Close()
-		return nil, err
-	}
-	if st.Type != bpfMagic {
-		d.Close()
-		return nil, fmt.Errorf("%w: %s is not in a BPF file system (`mount -t bpf bpf /sys/fs/bpf` mounts it)", ErrUnsupported, path)
-	}
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		d.Close()
-		return nil, fmt.Errorf("another Seawall keeps its filter in %s: give this one another folder (packet.pins)", path)
-	}
-	return d, nil
 }

@@ -4,18 +4,28 @@
 //
 // # What flows in and out
 //
-// In: a Config, the ports to protect, prefixes to block and to allow, and a
-// renewed lease every few seconds. Out: packets that pass or do not, and Counts.
+// In: a Config, the ports to protect, prefixes to block and to allow, signatures,
+// and a renewed lease every few seconds. Out: packets that pass or do not, Counts,
+// and the Hits of each signature.
 //
 // The program is a ladder (bpf/filter.bpf.c), one header a rung: parse,
-// malformed, fragments, ICMP, ours to protect?, reflected, block list. What is
+// malformed, fragments, ICMP, ours to protect?, reflected, block list, source
+// budget, QUIC Initials, signatures, new connections, count and sample. What is
 // not for a protected port is not judged, but for fragments and ICMP, which have
-// no ports and get budgets, and for what contradicts itself, which the kernel
-// would discard as well.
+// no ports and get budgets, for what contradicts itself, which the kernel would
+// discard as well, and for floods of answers that no socket waits for.
+//
+// New connections: what belongs to no connection is stopped, by asking the
+// kernel's table of sockets; and while Arm says so, SYNs are answered with the
+// kernel's own cookies. Alarm tells when SYNs are many, Samples shows packets.
 //
 // What is set (rungs, ports, prefix lengths in use) are constants of the loaded
 // program, so that what is off costs nothing. A change loads a new program over
 // the same maps and switches to it in one step; no packet goes unjudged.
+//
+// Signatures (sign.go, emit.go) are matches on packets, compiled here to BPF
+// instructions. The object has a function for them that is never run as it is: its
+// body is replaced before the program is loaded.
 //
 // # Failing
 //

@@ -138,15 +138,24 @@ func (e *emitter) signature(m *match.Match, slot int) (payload bool, err error) 
 	for i := range tests {
 		t, _ := tests[i].OnPacket()
 		if err := e.test(t, missed); err != nil {
-			return false, fmt.Errorf("`%s`: %w", &tests[i], err)
+			return false, fmt.Errorf("`%s`: %w", shown(&tests[i]), err)
 		}
 		if e.raw > instructionsMost {
-			return false, fmt.Errorf("`%s`: with it the signatures need more than %d instructions; shorten lists, or have fewer signatures", &tests[i], instructionsMost)
+			return false, fmt.Errorf("`%s`: with it the signatures need more than %d instructions; shorten lists, or have fewer signatures", shown(&tests[i]), instructionsMost)
 		}
 	}
 	e.add(asm.Or.Imm32(mask, int32(uint32(1)<<slot)))
 	e.here(missed)
 	return kept > 0, nil
+}
+
+// shown is a test as errors show it: a list may be long.
+func shown(t *match.Test) string {
+	const longest = 120 // bytes
+	if s := t.String(); len(s) > longest {
+		return s[:longest] + "..."
+	}
+	return t.String()
 }
 
 // test goes on if it hits, and else to missed.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,10 +59,10 @@ type Filter struct {
 	program *ebpf.Program
 	links   map[string]link.Link // by interface
 	how     map[string]How
-	tables  [2]table              // blocked clients, by family (0: IPv4)
-	clients [2]int                // how many
-	used    [2][129]int           // other entries of the block list, by length
-	allowed int                   // entries of the allow list
+	tables  [2]table    // blocked clients, by family (0: IPv4)
+	clients [2]int      // how many
+	used    [2][129]int // other entries of the block list, by length
+	allows  allows
 	bases   [SignaturesMost]Tally // what slots had counted before they got their signatures
 	vouch   vouch                 // what stands in the lease
 
@@ -88,11 +90,11 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	}
 	f := &Filter{
 		cfg: cfg, pins: pins, lock: lock, maps: map[string]*ebpf.Map{},
-		links: map[string]link.Link{}, how: map[string]How{},
+		links: map[string]link.Link{}, how: map[string]How{}, allows: allows{},
 		set: settings{
 			modes: cfg.modes(), anySource: g.Loopback,
 			seed: rand.Uint64() | 1, buckets: [2]uint32{buckets(cfg.Entries4, 8), buckets(cfg.Entries6, 16)},
-			rates: cfg, segment: g.segments(), scale: windowScale(),
+			rates: cfg, segment: g.segments(), scale: windowScale(), onlyHost: !forwards(),
 		},
 	}
 	for _, p := range g.TCP {
@@ -101,6 +103,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 	for _, p := range g.UDP {
 		f.set.udp.add(p)
 	}
+	f.vouch.CheckUntil = math.MaxUint64
 	f.inherit()
 	if err := f.load(f.set); err != nil {
 		f.Close()
@@ -195,12 +198,19 @@ func (f *Filter) collect(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
 	if !errors.Is(err, ebpf.ErrMapIncompatible) {
 		return c, err
 	}
-	for _, name := range mapNames() {
+	for _, name := range leaseLast() {
 		if err := os.Remove(filepath.Join(f.pins, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	return ebpf.NewCollectionWithOptions(spec, o)
+}
+
+// leaseLast are the maps in the order in which pins go: without the seed in the
+// lease, the tables of clients are noise to whoever finds them after a crash.
+func leaseLast() []string {
+	names := slices.DeleteFunc(mapNames(), func(name string) bool { return name == mapLease })
+	return append(names, mapLease)
 }
 
 // Close lets go of the program and the maps. What is attached stays so iff it is
@@ -236,5 +246,6 @@ func monotonic(t time.Time) uint64 {
 	var now unix.Timespec
 	// It cannot fail: the clock exists on every Linux.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
-	return uint64(max(0, now.Nano()+int64(time.Until(t))))
+	ahead := int64(time.Until(t)) // which is 292 years at most
+	return uint64(max(0, now.Nano()+min(ahead, math.MaxInt64-now.Nano())))
 }

@@ -43,8 +43,11 @@ func (f *Filter) Answer(at *net.Interface, frame []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("show a packet to the filter: %w", err)
 	}
-	if verdict != xdpTx {
+	switch verdict {
+	case xdpTx:
+		return bytes.Clone(o.DataOut), nil
+	case xdpDrop, xdpPass:
 		return nil, nil
 	}
-	return bytes.Clone(o.DataOut), nil
+	return nil, fmt.Errorf("the filter answers %d", verdict)
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 // vouch is struct vouch of bpf/common.h.
 type vouch struct {
-	Until, Seed                    uint64
+	Until, Seed, CheckUntil        uint64
 	Armed, Every                   uint32
 	SyncookiesWere, TimestampsWere uint32
 }
@@ -65,5 +66,6 @@ func (f *Filter) inherit() {
 	}
 	if v, err := vouched(f.pins); err == nil && v.Seed&1 == 1 {
 		f.set.seed, f.vouch = v.Seed, v
+		f.vouch.CheckUntil = math.MaxUint64 // what was since the crash is not known
 	}
 }

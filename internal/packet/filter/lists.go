@@ -12,9 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrFull says that a list has no room for another prefix, or for another
-// prefix length.
-var ErrFull = errors.New("the packet filter's list is full")
+var (
+	// ErrFull says that a list has no room for another prefix, or for another
+	// prefix length.
+	ErrFull = errors.New("the packet filter's list is full")
+	// ErrPrefix says that a prefix can never be on a list.
+	ErrPrefix = errors.New("no prefix for the packet filter's lists")
+)
 
 // Keys and values as in bpf/lists.h. Addresses are in network order.
 type (
@@ -34,16 +38,16 @@ const client4, client6 = 32, 64
 // proper returns the prefix as lists keep it: masked, and IPv4 as IPv4.
 func proper(p netip.Prefix) (netip.Prefix, error) {
 	if !p.IsValid() {
-		return p, fmt.Errorf("%v is no prefix", p)
+		return p, fmt.Errorf("%w: %v is none at all", ErrPrefix, p)
 	}
 	if a := p.Addr(); a.Is4In6() {
 		if p.Bits() < 96 {
-			return p, fmt.Errorf("%v is no prefix of IPv4 addresses", p)
+			return p, fmt.Errorf("%w: %v is none of IPv4 addresses", ErrPrefix, p)
 		}
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
 	}
 	if p = p.Masked(); p.Bits() == 0 {
-		return p, fmt.Errorf("%v is everybody", p)
+		return p, fmt.Errorf("%w: %v is everybody", ErrPrefix, p)
 	}
 	return p, nil
 }
@@ -100,16 +104,17 @@ func (f *Filter) block(p netip.Prefix, u until) error {
 		return err
 	}
 	if key == 0 {
-		return errors.New("no packets come from there")
+		return fmt.Errorf("%w: no packets come from there", ErrPrefix)
+	}
+	if most := []int{f.cfg.Entries4, f.cfg.Entries6}[family(p)]; f.clients[family(p)] >= most {
+		// There may be more than that: a larger list's, left by an earlier process.
+		if here, _, err := t.find(key); err != nil || here < 0 {
+			return errors.Join(fmt.Errorf("%w: it holds %d clients", ErrFull, most), err)
+		}
 	}
 	added, err := t.set(key, u)
 	if added {
 		f.clients[family(p)]++
-	}
-	if most := []int{f.cfg.Entries4, f.cfg.Entries6}[family(p)]; f.clients[family(p)] > most {
-		_, err = t.remove(key)
-		f.clients[family(p)]--
-		return errors.Join(fmt.Errorf("%w: it holds %d clients", ErrFull, most), err)
 	}
 	return err
 }
@@ -122,61 +127,28 @@ func (f *Filter) Unblock(p netip.Prefix) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.unblock(p); err != nil {
+		return fmt.Errorf("unblock %v: %w", p, err)
+	}
+	return nil
+}
+
+func (f *Filter) unblock(p netip.Prefix) error {
 	if t, key, single := f.client(p); single {
 		was, err := t.remove(key)
-		if err != nil {
-			return fmt.Errorf("unblock %v: %w", p, err)
-		}
 		if was {
 			f.clients[family(p)]--
 		}
-		return nil
+		return err
 	}
 	m, key := f.wider(p)
 	switch err := m.Delete(key); {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("unblock %v: %w", p, err)
+		return err
 	}
 	f.used[family(p)][p.Bits()]--
-	return f.look()
-}
-
-// Allow lets all packets from a prefix pass until a moment, whatever else is
-// said of them; the zero Time is for ever.
-func (f *Filter) Allow(p netip.Prefix, end time.Time) error {
-	p, err := proper(p)
-	if err != nil {
-		return fmt.Errorf("allow: %w", err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	added, err := put(f.maps[mapAllow], allowAt(p), untilOf(end, true))
-	if err != nil {
-		return fmt.Errorf("allow %v: %w", p, err)
-	}
-	if added {
-		f.allowed++
-	}
-	return f.look()
-}
-
-// Disallow takes a prefix off the allow list; one that is not on it is no error.
-func (f *Filter) Disallow(p netip.Prefix) error {
-	p, err := proper(p)
-	if err != nil {
-		return fmt.Errorf("disallow: %w", err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch err := f.maps[mapAllow].Delete(allowAt(p)); {
-	case errors.Is(err, ebpf.ErrKeyNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("disallow %v: %w", p, err)
-	}
-	f.allowed--
 	return f.look()
 }
 
@@ -214,7 +186,7 @@ func (f *Filter) use(p netip.Prefix) error {
 // where it has entries.
 func (f *Filter) look() error {
 	s := f.set
-	s.allow = f.allowed > 0
+	s.allow = len(f.allows) > 0
 	for fam := range f.used {
 		var set [lengthsMost]uint32
 		n := 0
@@ -241,13 +213,3 @@ func family(p netip.Prefix) int {
 }
 
 func (f *Filter) lengths(family int) []uint32 { return f.set.lengths(family)[:] }
-
-func allowAt(p netip.Prefix) []byte {
-	bits := p.Bits()
-	if p.Addr().Is4() {
-		bits += 96
-	}
-	key := binary.NativeEndian.AppendUint32(nil, uint32(bits))
-	a := p.Addr().As16()
-	return append(key, a[:]...)
-}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -27,8 +28,10 @@ const (
 	mapClients6 = "clients6"
 	mapSources  = "sources"
 	mapInitials = "initials"
-	mapSyns     = "syns"
+	mapWatches  = "watches"
 	mapFresh    = "fresh"
+	mapKnown    = "known"
+	mapQUIC     = "quic"
 	mapAlarms   = "alarms"
 	mapSamples  = "samples"
 	mapHits     = "signature_hits"
@@ -44,7 +47,7 @@ const lengthsMost = 4
 func mapNames() []string {
 	return []string{
 		mapCounts, mapLease, mapBudgets, mapAllow, mapBlock4, mapBlock6, mapClients4, mapClients6,
-		mapSources, mapInitials, mapSyns, mapFresh, mapAlarms, mapSamples, mapHits,
+		mapSources, mapInitials, mapWatches, mapFresh, mapKnown, mapQUIC, mapAlarms, mapSamples, mapHits,
 	}
 }
 
@@ -56,6 +59,10 @@ func (p *ports) add(port uint16) { p[port>>3] |= 1 << (port & 7) }
 // synWindow is the time for which SYNs are counted: WINDOW_BITS of
 // bpf/connections.h.
 const synWindow = 1 << 25 * time.Nanosecond
+
+// strays is how many reflected packets a second, for ports that are not
+// protected, are borne on each processor before it is asked who waits for them.
+const strays = 3000
 
 // settings are the constants of a loaded program.
 type settings struct {
@@ -70,8 +77,22 @@ type settings struct {
 	rates     Config    // its rates
 	segment   [2]uint16 // largest that comes in whole, by family
 	scale     uint8     // of the window, that the kernel chooses
+	onlyHost  bool      // this machine forwards nothing
 
 	signatures *signatures // nil: none
+}
+
+// lanesMost bounds what the tables that processors have of their own take of the
+// kernel's memory, 420 KiB each: a machine may have room for hundreds of them.
+const lanesMost = 32
+
+// lanes is how many processors this machine can have, as a power of two.
+func lanes() (uint32, error) {
+	n, err := ebpf.PossibleCPU()
+	if err != nil {
+		return 0, fmt.Errorf("count processors: %w", err)
+	}
+	return min(uint32(1)<<bits.Len(uint(n-1)), lanesMost), nil
 }
 
 // lengths are those of a family's prefixes on the block list.
@@ -104,12 +125,14 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 	}
 	spec.Maps[mapClients4].MaxEntries = s.buckets[0]
 	spec.Maps[mapClients6].MaxEntries = s.buckets[1]
-	processors, err := ebpf.PossibleCPU()
+	lanes, err := lanes()
 	if err != nil {
-		return nil, fmt.Errorf("count processors: %w", err)
+		return nil, err
 	}
-	spec.Maps[mapSources].MaxEntries *= uint32(processors)
-	spec.Maps[mapInitials].MaxEntries *= uint32(processors)
+	spec.Maps[mapSources].MaxEntries *= lanes
+	spec.Maps[mapInitials].MaxEntries *= lanes
+	spec.Maps[mapKnown].MaxEntries *= lanes
+	spec.Maps[mapQUIC].MaxEntries *= lanes
 	var on, dry uint32
 	for r, m := range s.modes {
 		if m != Off && (Rung(r) != Signatures || s.signatures != nil) {
@@ -137,6 +160,7 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 		"fragment_gap": gap(s.rates.FragmentRate), "icmp_gap": gap(s.rates.ICMPRate),
 		"source_gap": gap(s.rates.SourceRate), "source_byte_gap": 1024 * uint64(time.Second) / uint64(max(1, s.rates.SourceBytes)),
 		"initial_gap": gap(s.rates.InitialRate), "initials_gap": gap(s.rates.InitialsRate),
+		"datagram_gap": gap(s.rates.UDPRate), "lanes": lanes - 1, "only_host": one(s.onlyHost), "strays_a_window": uint32(strays * synWindow / time.Second),
 		"syns_a_window": uint32(max(1, synWindow*time.Duration(s.rates.SynRate)/time.Second)),
 		"mss4":          s.segment[0], "mss6": s.segment[1], "window_scale": s.scale,
 	} {

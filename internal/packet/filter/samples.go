@@ -95,10 +95,11 @@ func (s *Sample) Packet() (p traffic.Packet, ok bool) {
 		return p, true
 	}
 	l4 := s.Frame[s.Transport:]
-	if s.Ports && len(l4) >= 4 {
-		p.Ports = true
-		p.SourcePort, p.DestPort = binary.BigEndian.Uint16(l4), binary.BigEndian.Uint16(l4[2:])
+	if !s.Ports || len(l4) < 4 {
+		return p, true
 	}
+	p.Ports = true
+	p.SourcePort, p.DestPort = binary.BigEndian.Uint16(l4), binary.BigEndian.Uint16(l4[2:])
 	head := 8
 	if s.Proto == protoTCP {
 		if len(l4) < 20 {

@@ -24,6 +24,11 @@ func (f *Filter) Sweep() (int, error) {
 func (f *Filter) recall() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for i := range f.tables {
+		if err := f.tables[i].heal(); err != nil {
+			return fmt.Errorf("read the packet filter's lists: %w", err)
+		}
+	}
 	if err := f.recount(); err != nil {
 		return err
 	}
@@ -31,7 +36,7 @@ func (f *Filter) recall() error {
 }
 
 func (f *Filter) entries() int {
-	n := f.allowed + f.clients[0] + f.clients[1]
+	n := len(f.allows) + f.clients[0] + f.clients[1]
 	for _, lengths := range f.used {
 		for _, entries := range lengths {
 			n += entries
@@ -44,11 +49,10 @@ func (f *Filter) entries() int {
 func (f *Filter) recount() error {
 	now := monotonic(time.Now())
 	var used [2][129]int
-	allowed := 0
 	err := errors.Join(
-		each(f.maps[mapBlock4], now, func(k block4Key) { used[0][min(k.Bits, 128)]++ }),
-		each(f.maps[mapBlock6], now, func(k block6Key) { used[1][min(k.Bits, 128)]++ }),
-		each(f.maps[mapAllow], now, func([20]byte) { allowed++ }),
+		each(f.maps[mapBlock4], now, func(k block4Key, _ until) { used[0][min(k.Bits, 128)]++ }),
+		each(f.maps[mapBlock6], now, func(k block6Key, _ until) { used[1][min(k.Bits, 128)]++ }),
+		f.recountAllowed(now),
 	)
 	for i := range f.tables {
 		left, e := f.tables[i].sweep(now)
@@ -57,12 +61,12 @@ func (f *Filter) recount() error {
 	if err != nil {
 		return fmt.Errorf("read the packet filter's lists: %w", err)
 	}
-	f.used, f.allowed = used, allowed
+	f.used = used
 	return nil
 }
 
-// each deletes the entries of a map that are over and counts the others.
-func each[K comparable](m *ebpf.Map, now uint64, count func(K)) error {
+// each deletes the entries of a map that are over and tells of the others.
+func each[K comparable](m *ebpf.Map, now uint64, tell func(K, until)) error {
 	var k K
 	var u until
 	var gone []K // a map has a few thousand entries
@@ -71,7 +75,7 @@ func each[K comparable](m *ebpf.Map, now uint64, count func(K)) error {
 		if u.over(now) {
 			gone = append(gone, k)
 		} else {
-			count(k)
+			tell(k, u)
 		}
 	}
 	if err := it.Err(); err != nil {

@@ -193,14 +193,14 @@ func (t *table) set(key uint64, u until) (added bool, err error) {
 	case err != nil:
 		return false, err
 	case here >= 0:
-		return false, t.writeUntil(here, u)
+		return false, errors.Join(t.writeUntil(here, u), t.only(key, here))
 	case free < 0:
 		if free, err = t.makeRoom(key, moves); err != nil {
 			return false, err
 		}
 	}
 	// Empty first: no until may stand with a key that it is not meant for.
-	if err := errors.Join(t.writeUntil(free, 0), t.writeKey(free, key), t.writeUntil(free, u)); err != nil {
+	if err := errors.Join(t.writeUntil(free, 0), t.writeKey(free, key), t.writeUntil(free, u), t.only(key, free)); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -212,7 +212,46 @@ func (t *table) remove(key uint64) (bool, error) {
 	if err != nil || here < 0 {
 		return false, err
 	}
-	return true, t.clear(here)
+	if err := t.clear(here); err != nil {
+		return false, err
+	}
+	return true, t.only(key, -1)
+}
+
+// only clears the places of a key but one. A move that was cut short leaves a key
+// in two of them, or in one without a time, where the program may find it first.
+func (t *table) only(key uint64, but int64) error {
+	for _, bucket := range t.places(key) {
+		for i := range t.slots {
+			at := t.at(bucket, i)
+			k, _, err := t.read(at)
+			if err == nil && k == key && at != but {
+				err = t.clear(at)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// heal ends what an earlier process had begun: each key stands in one place.
+func (t *table) heal() error {
+	for at := int64(0); at < int64(t.memory.Size()); at += int64(t.size) {
+		key, u, err := t.read(at)
+		if err == nil && key != 0 {
+			if u == 0 {
+				err = t.clear(at)
+			} else {
+				err = t.only(key, at)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *table) clear(at int64) error {
@@ -220,6 +259,20 @@ func (t *table) clear(at int64) error {
 		return err
 	}
 	return t.writeKey(at, 0)
+}
+
+// all tells of each key that stands.
+func (t *table) all(tell func(key uint64)) error {
+	for at := int64(0); at < int64(t.memory.Size()); at += int64(t.size) {
+		key, u, err := t.read(at)
+		if err != nil {
+			return err
+		}
+		if u != 0 {
+			tell(key)
+		}
+	}
+	return nil
 }
 
 // sweep takes out what is over and returns how many entries are left.

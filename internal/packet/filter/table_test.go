@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -54,6 +55,71 @@ func TestTablesTakeWhatTheyAreMadeFor(t *testing.T) {
 			}
 		}
 		f.Close()
+	}
+}
+
+// A move that a crash cut short leaves a key in two places, or in one without a
+// time. Whoever comes next heals it, and both blocking anew and unblocking work
+// where nobody has.
+func TestMovesCutShort(t *testing.T) {
+	for name, times := range map[string][2]until{"before its time was written": {0, forEver}, "before the old place was written over": {forEver, forEver}} {
+		f, err := New(DefaultConfig(), Guard{TCP: []uint16{443}}, "")
+		if errors.Is(err, ErrUnsupported) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(f.Close)
+		tab := &f.tables[0]
+		client := netip.MustParsePrefix("198.18.0.7/32")
+		_, key, _ := f.client(client)
+		for p := tab.places(key); p[0] == p[1]; p = tab.places(key) { // by chance
+			client = netip.PrefixFrom(client.Addr().Next(), 32)
+			_, key, _ = f.client(client)
+		}
+		frame := ack(443, 0x10)
+		copy(frame[26:], client.Addr().AsSlice())
+		passes := func(what string, want bool) {
+			t.Helper()
+			if got, err := f.Try(frame); got != want || err != nil {
+				t.Errorf("%s, %s: passes %v, %v", name, what, got, err)
+			}
+		}
+		tear := func() {
+			for i, bucket := range tab.places(key) {
+				if err := errors.Join(tab.writeKey(tab.at(bucket, i), key), tab.writeUntil(tab.at(bucket, i), times[i])); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		tear()
+		if err := f.Block(client, time.Time{}, true); err != nil {
+			t.Fatal(err)
+		}
+		passes("blocked anew", false)
+		if err := f.Unblock(client); err != nil {
+			t.Fatal(err)
+		}
+		passes("unblocked", true)
+		tear()
+		if err := f.Unblock(client); err != nil {
+			t.Fatal(err)
+		}
+		passes("unblocked without more", true)
+		tear()
+		if err := f.recall(); err != nil || f.clients[0] != 1 {
+			t.Errorf("%s: %d clients after the next start, %v", name, f.clients[0], err)
+		}
+		passes("the next one", false)
+	}
+}
+
+// Without the seed, tables are noise: it goes last.
+func TestLeaseGoesLast(t *testing.T) {
+	names := leaseLast()
+	if len(names) != len(mapNames()) || names[len(names)-1] != mapLease {
+		t.Errorf("%v", names)
 	}
 }
 

@@ -71,7 +71,7 @@ func BenchmarkReceiver(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	f := ours(b, listed)
+	f := ours(b, listed, 443)
 	contenders := []*contender{
 		{name: "Seawall", up: func() func() {
 			if _, err := f.Attach(takeLink); err != nil {

@@ -51,6 +51,7 @@ const (
 	StopBudget
 	StopInitials
 	StopUnheard
+	StopUDP
 	StopState
 	StopSyn
 	StopCookie
@@ -64,7 +65,7 @@ func (r Reason) String() string {
 			"pass_other", "pass_ours", "pass_allowed", "pass_lease",
 			"length", "wrapped", "source", "land", "flags", "synack", "reflected",
 			"tcp_fragment", "fragments", "icmp", "blocked",
-			"budget", "initials", "unheard", "state", "syn", "cookie", "signature",
+			"budget", "initials", "unheard", "udp", "state", "syn", "cookie", "signature",
 		}[r]
 	}
 	return fmt.Sprintf("reason %d", uint8(r))

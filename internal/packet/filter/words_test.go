@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 )
 
@@ -40,7 +42,7 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		t.Error(l)
 	}
 	bad := Config{Entries4: 1, Entries6: 1 << 30}
-	if l := bad.Validate(); len(l) != 9 {
+	if l := bad.Validate(); len(l) != 10 {
 		t.Errorf("%v", l)
 	}
 	var m Mode
@@ -49,5 +51,38 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 	}
 	if err := m.UnmarshalText([]byte("enforce")); err != nil || m != Enforce {
 		t.Errorf("%v, %v", m, err)
+	}
+}
+
+// The program asks nothing of the kernel that Linux 6.1 does not have, and calls
+// none of the kernel's own functions, which come and go.
+func TestNeedsNothingNewerThan61(t *testing.T) {
+	set := settings{buckets: [2]uint32{1, 1}}
+	spec, err := set.spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const last = asm.FnUserRingbufDrain // that came with 6.1
+	called := map[asm.BuiltinFunc]bool{}
+	for _, ins := range spec.Programs[programName].Instructions {
+		if ins.IsKfuncCall() {
+			t.Errorf("%v calls a function of the kernel's", ins)
+		}
+		if ins.IsBuiltinCall() {
+			called[asm.BuiltinFunc(ins.Constant)] = true
+		}
+	}
+	for f := range called {
+		if f > last {
+			t.Errorf("%v is newer than Linux 6.1", f)
+		}
+	}
+	if len(called) < 10 || !called[asm.FnTcpGenSyncookie] {
+		t.Errorf("only %d helpers are called", len(called))
+	}
+	for name, m := range spec.Maps {
+		if m.Type > ebpf.UserRingbuf {
+			t.Errorf("map %s is of a kind newer than Linux 6.1", name)
+		}
 	}
 }

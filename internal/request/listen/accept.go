@@ -65,7 +65,7 @@ func (s *Server) enrol(t *net.TCPConn) *conn {
 			return nil
 		}
 	}
-	c := &conn{s: s, tcp: t, peer: peer, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	c := &conn{s: s, tcp: t, peer: peer, trusted: trusted, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
 	c.woken.L = &c.mu
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted

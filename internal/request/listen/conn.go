@@ -36,12 +36,14 @@ type conn struct {
 	tcp      *net.TCPConn
 	slot     int32
 	peer     netip.Addr
+	trusted  bool  // peer is a trusted proxy
 	accepted int64 // coarse milliseconds
 
 	// What the sweeper looks at.
 	watch   atomic.Uint64 // phase and its end, see sweep.go
 	writing atomic.Int64  // when the write that is under way is too slow, coarse ms; 0 none
 	worth   atomic.Uint32 // 0 nothing shown, 1 let in, 2 known to us
+	cleared atomic.Bool   // the last visit met brought a clearance
 	evicted atomic.Bool
 	large   atomic.Bool // holds a borrowed buffer
 	sampled int64       // the sweeper's own: writing, when it last looked
@@ -260,9 +262,10 @@ func (c *conn) linger() {
 
 // abort closes at once and forgets what was not yet sent, which the kernel
 // would otherwise keep for minutes when the client does not take it.
-func (c *conn) abort() {
+// It fails where the connection was closed already.
+func (c *conn) abort() error {
 	_ = c.tcp.SetLinger(0)
-	_ = c.Close()
+	return c.Close()
 }
 
 // Close closes the connection and gives its places back.

@@ -56,6 +56,9 @@
 // bounded number of larger buffers; when those run out, the heads that have
 // been arriving for longest are given up.
 //
+// CloseClients closes the connections of banned clients, whatever is done on
+// them, with one walk for many bans.
+//
 // # Units, ownership, failing
 //
 // Sizes are bytes, rates bytes a second. Visits belong to listen and are used

@@ -16,7 +16,7 @@ import (
 func (c *conn) nextRequest() error {
 	if !c.greeted {
 		if err := c.greet(); err != nil {
-			c.abort()
+			_ = c.abort()
 			return io.EOF
 		}
 	}
@@ -81,6 +81,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 	}
 	c.served = true
 	x.decide()
+	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
 	if x.verdict.LetsIn() {
 		c.worth.Store(1)
 		if x.visit.Clearance != traffic.ClearanceNone {
@@ -94,7 +95,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 		x.outcome.Took = c.s.clk.Now().Sub(x.visit.At)
 		x.record()
 		c.release()
-		c.abort()
+		_ = c.abort()
 		return false, net.ErrClosed
 	}
 	return false, c.refuse(x, inHand)

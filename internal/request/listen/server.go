@@ -259,7 +259,7 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.serving.Wait()
 	s.sweeper.Wait()
-	s.each((*conn).abort)
+	s.each(func(c *conn) { _ = c.abort() })
 	_ = s.http.Close()
 }
 

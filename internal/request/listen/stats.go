@@ -13,6 +13,7 @@ type Stats struct {
 	ProxyMissing   uint64 // connections refused: not from a trusted proxy
 	ProxyMalformed uint64 // connections closed over their PROXY header
 	Evicted        uint64 // idle connections closed to make room
+	Banned         uint64 // connections closed since their client's packets are stopped
 	AcceptFailed   uint64 // the kernel had no connection to give: descriptors, memory
 
 	Malformed map[string]uint64 // messages not accepted, by what was wrong
@@ -23,7 +24,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, overAll, overClient, overNetwork, proxyMissing, proxyMalformed,
-	evicted, acceptFailed, panics, disagreed atomic.Uint64
+	evicted, banned, acceptFailed, panics, disagreed atomic.Uint64
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
 }
@@ -36,7 +37,7 @@ func (s *Server) Stats() Stats {
 		Accepted: n.accepted.Load(),
 		OverAll:  n.overAll.Load(), OverClient: n.overClient.Load(), OverNetwork: n.overNetwork.Load(),
 		ProxyMissing: n.proxyMissing.Load(), ProxyMalformed: n.proxyMalformed.Load(),
-		Evicted: n.evicted.Load(), AcceptFailed: n.acceptFailed.Load(),
+		Evicted: n.evicted.Load(), Banned: n.banned.Load(), AcceptFailed: n.acceptFailed.Load(),
 		Panics: n.panics.Load(), Disagreed: n.disagreed.Load(),
 		Malformed: map[string]uint64{}, Timeouts: map[string]uint64{},
 	}

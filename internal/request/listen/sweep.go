@@ -96,7 +96,7 @@ func (s *Server) sweep() {
 		}
 		if c.stalled(now) {
 			s.count.timeouts[timeoutWrite].Add(1)
-			c.abort()
+			_ = c.abort()
 			continue
 		}
 		word := c.watch.Load()

@@ -55,6 +55,7 @@ enum reason {
 	STOP_BUDGET,       // its source sends more than any visitor
 	STOP_INITIALS,     // more beginnings of QUIC connections than are allowed
 	STOP_UNHEARD,      // UDP to a port at which nobody listens
+	STOP_UDP,          // more UDP of flows that are not known than is allowed
 	STOP_STATE,        // TCP of no connection that there is
 	STOP_SYN,          // asks for a connection in a way that no cookie can answer
 	STOP_COOKIE,       // asks for a connection, and was answered here with a cookie
@@ -101,10 +102,15 @@ const volatile __u64 icmp_gap;     // the same for ICMP
 const volatile __u64 source_gap;   // nanoseconds between two packets of one source
 const volatile __u64 source_byte_gap; // the same for its bytes, in 1/1024 of a nanosecond
 const volatile __u64 initial_gap, initials_gap; // between two Initials of one source; and of all
+const volatile __u64 datagram_gap; // between two datagrams of flows that are not known
+const volatile __u8 only_host;       // 1: this machine forwards nothing, all that comes in is its own
+const volatile __u32 strays_a_window; // packets for other ports in a window of WINDOW_BITS that are not a flood
 const volatile __u32 syns_a_window; // SYNs in one window of WINDOW_BITS that raise the alarm
-const volatile __u32 processors;    // possible ones
+const volatile __u32 lanes;         // parts of the tables that processors have of their own, less one; a power of two
 const volatile __u16 mss4, mss6;    // largest segment that comes in whole
 const volatile __u8 window_scale;   // that the kernel will choose for a connection
+
+#define WINDOW_BITS 25 // of nanoseconds: 33.6 ms
 
 #define TCP_FIN 1
 #define TCP_SYN 2
@@ -129,6 +135,7 @@ struct packet {
 	__u64 now;        // nanoseconds; 0 not asked yet
 	__u32 source4;    // valid iff family is 4
 	__u32 ip;         // offset of the IP header; valid iff family
+	__u32 size;       // of the frame, bytes
 	__u32 left;       // bytes from offset to the end that the IP header promises
 	__u16 length;     // of the IP packet with its header, bytes
 	__u16 sport, dport; // valid iff ports
@@ -188,6 +195,9 @@ struct {
 struct vouch {
 	__u64 until; // it vouches for its rules so long, in nanoseconds of the monotonic clock
 	__u64 seed;  // of the tables
+	// Until when cookies may come back. To ask the kernel whether one is good costs
+	// a hundred nanoseconds, which a flood of ACKs would have us spend.
+	__u64 check_until;
 	__u32 armed; // SYNs are answered with cookies
 	__u32 every; // one packet in so many is sampled; 0: none
 	// What the machine's settings were before they were changed for the cookies,
@@ -226,6 +236,10 @@ static __always_inline void count_dry(struct xdp_md *ctx, __u32 reason)
 	t->of[1][reason].packets++;
 	t->of[1][reason].bytes += bpf_xdp_get_buff_len(ctx);
 }
+
+// lane is the part of the tables that this processor has; on a machine with very
+// many of them it shares it with others, and now and then loses a count to them.
+static __always_inline __u32 lane(void) { return bpf_get_smp_processor_id() & lanes; }
 
 // mix spreads a key over 64 bits, by a secret that nobody outside can learn, so
 // that nobody can choose addresses that meet in one bucket.

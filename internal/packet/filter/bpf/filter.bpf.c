@@ -98,7 +98,7 @@ PART int ours(struct xdp_md *ctx, struct packet *p)
 	CLIMB(RUNG_REFLECTED, reflected(ctx, p));
 	CLIMB(RUNG_BLOCK, blocked(p, &person));
 	person = 0;
-	CLIMB(RUNG_BUDGET, over_budget(ctx, p));
+	CLIMB(RUNG_BUDGET, over_budget(p));
 	if (p->kind == KIND_INITIAL)
 		CLIMB(RUNG_INITIALS, too_many_initials(ctx, p));
 	CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
@@ -115,17 +115,29 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 {
 	int person = 0;
 	__u32 wrong = parse(ctx, p);
-	CLIMB(RUNG_MALFORMED, wrong);
+	int protected = p->ports && has_port(p->proto == IPPROTO_TCP ? tcp_ports : udp_ports, p->dport);
+	if (protected || !p->ports)
+		CLIMB(RUNG_MALFORMED, wrong);
 	if (p->fragment) {
 		p->kind = p->later ? KIND_FRAGMENT : KIND_NONE;
 		CLIMB(RUNG_FRAGMENTS, fragments(p));
 	}
-	if (!p->later && (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)) {
+	if (p->family && (wrong || hides_ports(p))) {
+		// The kernel may find its port all the same.
+		CLIMB(RUNG_BLOCK, blocked(p, &person));
+		person = 0;
+	}
+	int icmps = !p->later && (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) && !is_neighbours(ctx, p);
+	if (icmps) {
 		p->kind = KIND_ICMP;
 		CLIMB(RUNG_ICMP, icmp(ctx, p));
 	}
-	if (p->ports && has_port(p->proto == IPPROTO_TCP ? tcp_ports : udp_ports, p->dport))
+	if ((icmps || p->later) && wrong != STOP_LENGTH)
+		CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
+	if (protected)
 		return ours(ctx, p);
+	if (p->ports)
+		CLIMB(RUNG_REFLECTED, stray(ctx, p));
 	p->reason = PASS_OTHER;
 	return XDP_PASS;
 }
@@ -133,7 +145,7 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 SEC("xdp.frags")
 int seawall(struct xdp_md *ctx)
 {
-	struct packet p = {.kind = KIND_NONE};
+	struct packet p = {.kind = KIND_NONE, .size = bpf_xdp_get_buff_len(ctx)};
 	int action = ladder(ctx, &p);
 	finish(ctx, &p);
 	return action;

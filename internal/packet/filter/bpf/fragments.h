@@ -2,7 +2,7 @@
 // Rung: fragments. Only the first has ports, so the others cannot be told from
 // those of a DNS answer that this host asked for: they get a budget. TCP finds
 // the size that fits and is not fragmented: its first fragments are stopped,
-// and so are those too short to show their ports (RFC 1858).
+// and so are those that do not show their ports (RFC 1858).
 #pragma once
 #include "common.h"
 
@@ -18,7 +18,9 @@ struct budget {
 #define BUDGET_ERRORS 2
 #define BUDGET_INITIALS 3
 #define BUDGET_SYNS 4
-#define BUDGETS 5
+#define BUDGET_GROUPS 5
+#define BUDGET_DATAGRAMS 6
+#define BUDGETS 7
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -39,9 +41,15 @@ RUNG int spent(struct packet *p, __u32 which, __u64 gap)
 	return 0;
 }
 
+// hides_ports says whether a packet should have ports and shows none.
+RUNG int hides_ports(struct packet *p)
+{
+	return !p->later && !p->ports && (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP);
+}
+
 RUNG __u32 fragments(struct packet *p)
 {
-	if (!p->later && p->proto == IPPROTO_TCP && (!p->ports || has_port(tcp_ports, p->dport)))
+	if (hides_ports(p) || (!p->later && p->proto == IPPROTO_TCP && has_port(tcp_ports, p->dport)))
 		return STOP_TCP_FRAGMENT;
 	if (!p->later && p->ports && !has_port(udp_ports, p->dport))
 		return 0; // the beginning of somebody else's

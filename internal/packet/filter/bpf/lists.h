@@ -104,6 +104,9 @@ RUNG int allowed(struct packet *p)
 	return until && stands(p, *until);
 }
 
+// An entry that is being moved, or whose mover was killed, may stand in one place
+// without its time and in the other with it.
+//
 // entry4 and entry6 return until when a client is blocked, 0 if it is not.
 RUNG __u32 entry4(struct packet *p)
 {
@@ -115,9 +118,9 @@ RUNG __u32 entry4(struct packet *p)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < 8; i++) {
-		if (a->of[i].address == p->source4)
+		if (a->of[i].address == p->source4 && a->of[i].until)
 			return a->of[i].until;
-		if (b->of[i].address == p->source4)
+		if (b->of[i].address == p->source4 && b->of[i].until)
 			return b->of[i].until;
 	}
 	return 0;
@@ -133,9 +136,9 @@ RUNG __u32 entry6(struct packet *p)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
-		if (a->of[i].network == p->source[0])
+		if (a->of[i].network == p->source[0] && a->of[i].until)
 			return a->of[i].until;
-		if (b->of[i].network == p->source[0])
+		if (b->of[i].network == p->source[0] && b->of[i].until)
 			return b->of[i].until;
 	}
 	return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 // Rung 0: what is this packet? Ethernet, up to two VLAN tags, IPv4 with options,
-// IPv6 with extension headers, and the first bytes of TCP, UDP or ICMP.
+// IPv6 with extension headers, PPPoE around them, and the first bytes of TCP, UDP
+// or ICMP.
 //
 // What is not IP, or is a protocol without ports, is not ours to judge and
 // passes. What contradicts itself gets a reason to be stopped; the kernel would
@@ -9,6 +10,7 @@
 #include "common.h"
 
 #define TAGS 2     // VLAN tags that a packet may have
+#define TAGS_READ 6 // that are gone through; Linux takes tags of no network off without end
 #define HEADERS 8  // IPv6 extension headers that a packet may have
 
 struct ipv4 {
@@ -35,12 +37,18 @@ struct tag {
 	__be16 id, next;
 } __attribute__((packed));
 
+// pppoe is the header of a session (RFC 2516), with PPP's.
+struct pppoe {
+	__u8 version, code;
+	__be16 session, length, protocol;
+} __attribute__((packed));
+
 // promised says whether the packet has as many bytes from p->offset on as its
 // IP header says, also where it lies in several buffers.
-RUNG int promised(struct xdp_md *ctx, struct packet *p, __u32 bytes)
+RUNG int promised(struct packet *p, __u32 bytes)
 {
 	__u32 all = p->offset + bytes;
-	return bpf_xdp_get_buff_len(ctx) >= all;
+	return p->size >= all;
 }
 
 RUNG __u32 parse_ipv4(struct xdp_md *ctx, struct packet *p)
@@ -49,13 +57,15 @@ RUNG __u32 parse_ipv4(struct xdp_md *ctx, struct packet *p)
 	if (!ip)
 		return STOP_LENGTH;
 	__u32 head = (ip->version_words & 15) * 4, total = bpf_ntohs(ip->total);
-	if (ip->version_words >> 4 != 4 || head < sizeof *ip || total < head || !promised(ctx, p, total))
+	if (total == 0 && p->size > 0xffff)
+		total = p->size - p->offset; // one that the kernel has joined, and has no room to say so
+	if (ip->version_words >> 4 != 4 || head < sizeof *ip || total < head || !promised(p, total))
 		return STOP_LENGTH;
 	p->family = 4;
 	p->ip = p->offset;
 	p->proto = ip->proto;
 	p->ttl = ip->ttl;
-	p->length = total;
+	p->length = total < 0xffff ? total : 0xffff;
 	p->source4 = ip->source;
 	p->source[1] = (__u64)ip->source << 32 | bpf_htonl(0xffff);
 	p->dest[1] = (__u64)ip->dest << 32 | bpf_htonl(0xffff);
@@ -121,12 +131,14 @@ RUNG __u32 parse_ipv6(struct xdp_md *ctx, struct packet *p)
 	p->dest[0] = ip->dest[0];
 	p->dest[1] = ip->dest[1];
 	p->left = bpf_ntohs(ip->payload);
+	if (p->left == 0 && p->size > 0xffff)
+		p->left = p->size - p->offset - sizeof *ip; // as above
 	p->proto = ip->next;
 	p->ttl = ip->hops;
 	__u32 all = p->left + sizeof *ip;
 	p->length = all < 0xffff ? all : 0xffff;
 	p->offset += sizeof *ip;
-	if (!promised(ctx, p, p->left))
+	if (!promised(p, p->left))
 		return STOP_LENGTH;
 	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP)
 		return 0;
@@ -135,8 +147,10 @@ RUNG __u32 parse_ipv6(struct xdp_md *ctx, struct packet *p)
 	p->proto = found >> 16;
 	p->fragment = !!(found & FOUND_FRAGMENT);
 	p->later = !!(found & FOUND_LATER);
-	if (found & FOUND_TOO_MANY)
+	if (found & FOUND_TOO_MANY) {
+		p->proto = IPPROTO_NONE; // what comes then is not known
 		return STOP_WRAPPED;
+	}
 	if (found & FOUND_SHORT || size > p->left)
 		return STOP_LENGTH;
 	p->offset = found & FURTHEST;
@@ -173,25 +187,32 @@ PART __u32 parse(struct xdp_md *ctx, struct packet *p)
 		return 0;
 	__be16 type = ethernet->type;
 	p->offset = ETH_HLEN;
-	for (int i = 0; i <= TAGS; i++) {
+	__u32 wrapped = 0, wrong;
+	for (int i = 0; i < TAGS_READ; i++) {
 		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
 			break;
 		struct tag *t = next(ctx, p, sizeof *t);
 		if (i == TAGS)
-			return STOP_WRAPPED;
+			wrapped = STOP_WRAPPED; // who sent it is looked at all the same
 		if (!t)
-			return 0;
+			return wrapped;
 		type = t->next;
 		p->offset += sizeof *t;
 	}
-	__u32 wrong;
+	if (type == bpf_htons(ETH_P_PPP_SES)) {
+		struct pppoe *s = next(ctx, p, sizeof *s);
+		if (!s)
+			return wrapped;
+		type = s->protocol == bpf_htons(0x21) ? bpf_htons(ETH_P_IP) : s->protocol == bpf_htons(0x57) ? bpf_htons(ETH_P_IPV6) : 0;
+		p->offset += sizeof *s;
+	}
 	if (type == bpf_htons(ETH_P_IP))
 		wrong = parse_ipv4(ctx, p);
 	else if (type == bpf_htons(ETH_P_IPV6))
 		wrong = parse_ipv6(ctx, p);
 	else
-		return 0;
-	if (wrong || p->later)
-		return wrong;
-	return parse_ports(ctx, p);
+		return wrapped;
+	if (!wrong && !p->later)
+		wrong = parse_ports(ctx, p);
+	return wrong ? wrong : wrapped;
 }

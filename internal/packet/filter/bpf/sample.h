@@ -55,7 +55,10 @@ PART int show(struct xdp_md *ctx, struct what_of *w)
 	s->ports = w->ports;
 	if (kept > SAMPLE_BYTES)
 		kept = SAMPLE_BYTES;
-	if (kept < 1 || bpf_xdp_load_bytes(ctx, 0, s->frame, kept)) {
+	if (kept < ETH_HLEN) // never; the verifier wants to see it
+		kept = ETH_HLEN;
+	barrier_var(kept);
+	if (kept < ETH_HLEN || kept > SAMPLE_BYTES || bpf_xdp_load_bytes(ctx, 0, s->frame, kept)) {
 		bpf_ringbuf_discard(s, BPF_RB_NO_WAKEUP);
 		return 0;
 	}
@@ -77,7 +80,7 @@ RUNG void finish(struct xdp_md *ctx, struct packet *p)
 	if (!t || reason >= REASONS)
 		return;
 	t->of[0][reason].packets++;
-	t->of[0][reason].bytes += bpf_xdp_get_buff_len(ctx);
+	t->of[0][reason].bytes += p->size;
 	if (kind >= KINDS)
 		return;
 	t->kinds[kind]++;

@@ -64,7 +64,13 @@ RUNG void keep(struct xdp_md *ctx, struct packet *p, struct facts *f, __u32 head
 	// Short, or in several buffers.
 	if (n > PAYLOAD)
 		n = PAYLOAD;
-	if (n > 0 && bpf_xdp_load_bytes(ctx, at, f->payload, n) == 0)
+	if (n == 0)
+		return;
+	// Kernels before 6.8 do not learn from this that n is at least 1. The barrier
+	// keeps the compiler, which does, from leaving out what shows it to them.
+	asm volatile("" : "+r"(n));
+	n = ((n - 1) & (PAYLOAD - 1)) + 1;
+	if (bpf_xdp_load_bytes(ctx, at, f->payload, n) == 0)
 		f->kept = n;
 }
 
@@ -113,7 +119,7 @@ PART __u32 signed_by(struct xdp_md *ctx, struct packet *p)
 	struct hits *h = bpf_map_lookup_elem(&signature_hits, &zero);
 	if (!h)
 		return 0;
-	__u64 bytes = bpf_xdp_get_buff_len(ctx);
+	__u64 bytes = p->size;
 	__u32 left = hit;
 	for (int i = 0; i < SIGNATURES && left; i++, left >>= 1) {
 		if (left & 1) {

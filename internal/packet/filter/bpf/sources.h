@@ -6,32 +6,33 @@
 // Sources are not remembered one by one: an attacker can send from as many as he
 // likes. Each processor has a fixed number of cells, and a source has two of
 // them, by a secret hash (a count-min sketch in which a cell is a token bucket;
-// Cormode and Muthukrishnan, 2005). It is over its budget when both its cells
-// are. A million spoofed sources a second share the cells so thinly that none
-// fills up, and an honest source suffers only if it shares both its cells with
-// the largest of the flood.
+// Cormode and Muthukrishnan, 2005), in one line of eight, which costs one cache
+// miss (as Putze, Sanders and Singler block Bloom filters, 2009). It is over its
+// budget when both its cells are. A million spoofed sources a second share the
+// cells so thinly that none fills up, and an honest source suffers only if it
+// shares both its cells with the largest of the flood.
 #pragma once
 #include "fragments.h"
 
-#define CELLS 16384   // of one processor, for sources; a power of two
-#define I_CELLS 4096  // the same for Initials
+#define LINES 2048  // of cells of one processor, for sources; a power of two
+#define I_LINES 512 // the same for Initials
 
-struct cell {
-	__u64 full; // when its budget is full again, nanoseconds
+struct cells {
+	__u64 full[8]; // when the budgets are full again, nanoseconds
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CELLS); // times the number of processors, set by Go
+	__uint(max_entries, LINES); // times the number of lanes, set by Go
 	__type(key, __u32);
-	__type(value, struct cell);
+	__type(value, struct cells);
 } sources SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, I_CELLS);
+	__uint(max_entries, I_LINES);
 	__type(key, __u32);
-	__type(value, struct cell);
+	__type(value, struct cells);
 } initials SEC(".maps");
 
 // How long a source may have been over its rate before it is stopped.
@@ -42,29 +43,30 @@ RUNG __u64 source_hash(struct packet *p)
 	return mix(p->family == 4 ? p->source4 : p->source[0]);
 }
 
-// take takes a cost, in nanoseconds, from two cells; it says whether both had
-// nothing left.
-RUNG int take(__u64 t, struct cell *a, struct cell *b, __u64 cost)
+// take takes a cost, in nanoseconds, from two cells of a line; it says whether
+// both had nothing left.
+RUNG int take(__u64 t, struct cells *c, __u64 h, __u64 cost)
 {
-	__u64 fa = a->full > t ? a->full : t, fb = b->full > t ? b->full : t;
-	if (fa - t > PATIENCE && fb - t > PATIENCE)
+	__u32 first = h >> 20 & 7, second = (first + 1 + (h >> 24 & 3)) & 7;
+	__u64 a = c->full[first], b = c->full[second];
+	a = a > t ? a : t;
+	b = b > t ? b : t;
+	if (a - t > PATIENCE && b - t > PATIENCE)
 		return 1;
-	a->full = fa + cost;
-	if (a != b)
-		b->full = fb + cost;
+	c->full[first] = a + cost;
+	c->full[second] = b + cost;
 	return 0;
 }
 
-RUNG __u32 over_budget(struct xdp_md *ctx, struct packet *p)
+RUNG __u32 over_budget(struct packet *p)
 {
 	__u64 h = source_hash(p);
-	__u32 own = bpf_get_smp_processor_id() * CELLS;
-	__u32 first = own + (h >> 48 & (CELLS - 1)), second = own + (h >> 24 & (CELLS - 1));
-	struct cell *a = bpf_map_lookup_elem(&sources, &first), *b = bpf_map_lookup_elem(&sources, &second);
-	if (!a || !b)
+	__u32 at = lane() * LINES + (h >> 40 & (LINES - 1));
+	struct cells *c = bpf_map_lookup_elem(&sources, &at);
+	if (!c)
 		return 0;
-	__u64 cost = bpf_xdp_get_buff_len(ctx) * source_byte_gap >> 10;
-	return take(now(p), a, b, cost > source_gap ? cost : source_gap) ? STOP_BUDGET : 0;
+	__u64 cost = p->size * source_byte_gap >> 10;
+	return take(now(p), c, h, cost > source_gap ? cost : source_gap) ? STOP_BUDGET : 0;
 }
 
 // is_initial says whether a UDP datagram begins a QUIC connection: a long header
@@ -94,12 +96,11 @@ RUNG __u32 too_many_initials(struct xdp_md *ctx, struct packet *p)
 	if (p->left < 8 + 1200)
 		return STOP_INITIALS;
 	__u64 h = source_hash(p);
-	__u32 own = bpf_get_smp_processor_id() * I_CELLS;
-	__u32 first = own + (h >> 48 & (I_CELLS - 1)), second = own + (h >> 24 & (I_CELLS - 1));
-	struct cell *a = bpf_map_lookup_elem(&initials, &first), *b = bpf_map_lookup_elem(&initials, &second);
-	if (!a || !b)
+	__u32 at = lane() * I_LINES + (h >> 40 & (I_LINES - 1));
+	struct cells *c = bpf_map_lookup_elem(&initials, &at);
+	if (!c)
 		return 0;
-	if (take(now(p), a, b, initial_gap) || spent(p, BUDGET_INITIALS, initials_gap))
+	if (take(now(p), c, h, initial_gap) || spent(p, BUDGET_INITIALS, initials_gap))
 		return STOP_INITIALS;
 	return 0;
 }

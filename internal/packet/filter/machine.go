@@ -33,3 +33,27 @@ func number(path string, nth int, otherwise uint64) uint64 {
 	}
 	return n
 }
+
+// forwards says whether this machine forwards packets, as one with containers
+// does: then some that come in are not for its own sockets.
+func forwards() bool {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		if number(path, 0, 0) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Adapt has the program know what has changed of the machine since it was
+// loaded.
+func (f *Filter) Adapt() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.set
+	s.onlyHost, s.scale = !forwards(), windowScale()
+	if s == f.set {
+		return nil
+	}
+	return f.load(s)
+}

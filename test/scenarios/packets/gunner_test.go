@@ -1,0 +1,53 @@
+package packets
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// gunner is the one who floods. It is in the world's namespace, whose end of the
+// wire it sends into.
+type gunner struct {
+	mac    net.HardwareAddr // of the host's end
+	detach func()
+}
+
+// envMAC tells the gunner the hardware address of the host's end.
+const envMAC = "SEAWALL_TEST_MAC"
+
+// fired is what the gunner reports.
+type fired struct {
+	Sent int           `json:"sent"`
+	Took time.Duration `json:"took"`
+}
+
+func newGunner() (*gunner, error) {
+	mac, err := net.ParseMAC(os.Getenv(envMAC))
+	if err != nil {
+		return nil, err
+	}
+	// What is sent into an interface needs a program there.
+	detach, err := attach(worldLink, known(dest4, dest6))
+	if err != nil {
+		return nil, fmt.Errorf("the world's end of the wire: %w", err)
+	}
+	return &gunner{mac, detach}, nil
+}
+
+func (g *gunner) close() { g.detach() }
+
+func (g *gunner) do(o order) (any, error) {
+	f, err := floodNamed(o.Name)
+	if err != nil {
+		return nil, err
+	}
+	gun, err := newGun(worldLink, g.mac, f.shots)
+	if err != nil {
+		return nil, err
+	}
+	defer gun.Close()
+	sent, took, err := gun.fire(o.Rate, o.Lasts, 0)
+	return fired{sent, took}, err
+}
