@@ -183,9 +183,8 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		return nil, err
 	}
 	p.door.now.Store(g)
-	packets := cfg.Packet
-	packets.State = filepath.Join(cfg.Data, confirmedFile)
-	p.packet = packet.New(packets, p.log)
+	p.packet = packet.New(cfg.Packet, p.log)
+	p.packet.OnTrial(filepath.Join(cfg.Data, confirmedFile))
 	p.operator = operator(o.Session)
 	p.packet.Always(append(alwaysAllowed(cfg), p.operator...))
 	p.bans = &bans{filter: p.packet, door: p.door.admit}

@@ -28,9 +28,6 @@ type Config struct {
 	// ConfirmWithin is how long packets are filtered for the first time unless
 	// somebody confirms that the machine can still be reached; 0: for good.
 	ConfirmWithin time.Duration `yaml:"confirm_within"`
-	// State is the file in which it is written that somebody did; without it,
-	// nobody has to. It is for app to say.
-	State string `yaml:"-"`
 
 	Filter filter.Config `yaml:",inline"`
 }

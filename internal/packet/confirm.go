@@ -94,6 +94,10 @@ type trial struct {
 	before map[connection]bool
 }
 
+// OnTrial has filtering end by itself until somebody confirms it, which is written
+// into a file. Without it, before Start, nobody has to.
+func (p *Packet) OnTrial(path string) { p.trial.path = path }
+
 // prepare finds out whether a setup was confirmed, and goes on with a trial that
 // a crash has interrupted. It needs mu, as do all that follow.
 func (p *Packet) prepare(kind string) {

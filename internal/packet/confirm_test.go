@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -46,10 +47,11 @@ func deserted() machine {
 }
 
 // started is a Packet that filters the wire, and runs until the test ends.
-func started(t *testing.T, cfg Config, log *logbook) *Packet {
+func started(t *testing.T, cfg Config, state string, log *logbook) *Packet {
 	t.Helper()
 	cfg.Interfaces = []string{ownLink}
 	p := New(cfg, slog.New(slog.NewTextHandler(log, nil)))
+	p.OnTrial(state)
 	p.here = deserted()
 	p.Start([]uint16{80})
 	var running sync.WaitGroup
@@ -79,10 +81,10 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func trialConfig(t *testing.T, pins string) Config {
-	cfg := DefaultConfig()
-	cfg.Pins, cfg.State, cfg.ConfirmWithin = pins, filepath.Join(t.TempDir(), "packet-confirmed"), brief
-	return cfg
+func trialConfig(t *testing.T, pins string) (cfg Config, state string) {
+	cfg = DefaultConfig()
+	cfg.Pins, cfg.ConfirmWithin = pins, brief
+	return cfg, filepath.Join(t.TempDir(), "packet-confirmed")
 }
 
 // The first time, filtering ends by itself unless somebody confirms it; once
@@ -90,11 +92,11 @@ func trialConfig(t *testing.T, pins string) Config {
 func TestTrial(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		greeter(t, ownAddr+":80")
-		cfg := trialConfig(t, bpffs(t))
+		cfg, state := trialConfig(t, bpffs(t))
 		run := func(name string, cfg Config, f func(t *testing.T, p *Packet, log *logbook)) {
 			t.Run(name, func(t *testing.T) {
 				var log logbook
-				p := started(t, cfg, &log)
+				p := started(t, cfg, state, &log)
 				p.must(t, p.Apply(ordered(1, peerAddr+"/32", mitigation.Refuse, mitigation.ByOperator)))
 				f(t, p, &log)
 				if t.Failed() {
@@ -134,13 +136,23 @@ func TestTrial(t *testing.T) {
 			if !p.filtered() {
 				t.Error("the time that it was off counts")
 			}
-			p.must(t, Confirm(cfg.State)) // as the command does with no daemon
+			p.must(t, Confirm(state)) // as the command does with no daemon
 			eventually(t, "it heeds the file", func() bool { return strings.Contains(log.String(), "is confirmed") })
 			time.Sleep(brief)
-			if c := readConfirmation(cfg.State); !p.filtered() || !c.Confirmed || c.Setup == anything {
+			if c := readConfirmation(state); !p.filtered() || !c.Confirmed || c.Setup == anything {
 				t.Errorf("filtered %v, %+v", p.filtered(), c)
 			}
 		})
+		third := cfg
+		third.Ports = []uint16{9443}
+		run("a clean stop", third, func(t *testing.T, p *Packet, log *logbook) {
+			if c := readConfirmation(state); c.Confirmed || c.Until == 0 {
+				t.Errorf("the trial is not written down: %+v", c)
+			}
+		})
+		if _, err := os.Stat(state); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the trial goes on after a clean stop: %v", err)
+		}
 		p := New(other, slog.New(slog.DiscardHandler))
 		if err := p.Confirm(); !errors.Is(err, ErrNothingToConfirm) {
 			t.Errorf("nothing was confirmed: %v", err)
@@ -161,11 +173,11 @@ func TestTrialEndsByLogin(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		greeter(t, ownAddr+":80")
 		held := holder(t, ownAddr+":22")
-		cfg := trialConfig(t, bpffs(t))
+		cfg, state := trialConfig(t, bpffs(t))
 		cfg.ConfirmWithin = 3 * brief
 		held() // somebody is connected
 		var log logbook
-		p := started(t, cfg, &log)
+		p := started(t, cfg, state, &log)
 		p.must(t, p.Apply(ordered(1, peerAddr+"/32", mitigation.Refuse, mitigation.ByOperator)))
 		if !reaches(t, ownAddr+":80", soon) {
 			t.Error("who is connected by SSH is not spared")
@@ -232,9 +244,9 @@ func holder(t *testing.T, addr string) func() {
 func TestTrialOutlivesKill(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		if dir := os.Getenv(envRole); dir != "" {
-			cfg := trialConfig(t, filepath.Join(dir, "v1"))
-			cfg.State, cfg.ConfirmWithin = filepath.Join(dir, "..", "state"), 2*brief
-			p := started(t, cfg, &logbook{})
+			cfg, _ := trialConfig(t, filepath.Join(dir, "v1"))
+			cfg.ConfirmWithin = 2 * brief
+			p := started(t, cfg, filepath.Join(dir, "..", "state"), &logbook{})
 			p.must(t, p.Apply(direct(1, peerAddr+"/32", mitigation.Refuse)))
 			fmt.Println("holds")
 			time.Sleep(time.Minute)
@@ -260,10 +272,10 @@ func TestTrialOutlivesKill(t *testing.T) {
 			t.Errorf("after %v", took)
 		}
 		time.Sleep(time.Until(began.Add(2*brief + soon/2)))
-		cfg := trialConfig(t, pins)
-		cfg.State, cfg.ConfirmWithin = state, 2*brief
+		cfg, _ := trialConfig(t, pins)
+		cfg.ConfirmWithin = 2 * brief
 		var log logbook
-		p := started(t, cfg, &log)
+		p := started(t, cfg, state, &log)
 		p.must(t, p.Apply(ordered(2, netip.MustParsePrefix(peerAddr+"/24").Masked().String(), mitigation.Refuse, mitigation.ByOperator)))
 		if p.filtered() || !reaches(t, ownAddr+":80", soon) {
 			t.Errorf("a trial that was over goes on\n%s", log.String())

@@ -280,14 +280,14 @@ func TestFallsBack(t *testing.T) {
 		case strings.HasPrefix(role, "without rights "): // and killed
 			cfg := DefaultConfig()
 			cfg.Pins = strings.TrimPrefix(role, "without rights ")
-			p := started(t, cfg, &logbook{})
+			p := started(t, cfg, "", &logbook{})
 			p.must(t, p.Apply(direct(1, peerAddr+"/32", mitigation.Refuse)))
 			fmt.Println(p.Table(), "holds", p.Blocks(1))
 			time.Sleep(time.Minute)
 			return
 		case role == "neither":
 			var log logbook
-			p := started(t, DefaultConfig(), &log)
+			p := started(t, DefaultConfig(), "", &log)
 			if p.filtered() || !strings.Contains(log.String(), "HTTP alone is defended") {
 				t.Errorf("no clear word:\n%s", log.String())
 			}

@@ -57,7 +57,7 @@ func New(cfg Config, log *slog.Logger) *Packet {
 		at: map[string]filter.How{}, complaints: map[string]string{},
 		signs: map[mitigation.ID]filter.Signature{}, book: newBook(),
 		here:  machine{proc: os.DirFS("/proc"), root: os.DirFS("/")},
-		trial: trial{path: cfg.State, within: cfg.ConfirmWithin},
+		trial: trial{within: cfg.ConfirmWithin},
 	}
 }
 

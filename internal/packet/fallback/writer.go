@@ -110,7 +110,7 @@ func (w *writer) write(interfaces []string, elements map[length][]nftables.SetEl
 		Table: w.table, Name: chainIn, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw, Policy: &accept,
 	})
-	var chains = map[string]*nftables.Chain{}
+	chains := map[string]*nftables.Chain{}
 	for _, name := range []string{"clients", "four", "six"} {
 		chains[name] = w.AddChain(&nftables.Chain{Table: w.table, Name: name})
 	}
@@ -123,14 +123,13 @@ func (w *writer) write(interfaces []string, elements map[length][]nftables.SetEl
 		))
 	}
 	for _, at := range w.lengths(elements) {
-		next, chain, end := "six", "clients", []expr.Any{}
+		family := "six"
 		if at.is4 {
-			next = "four"
+			family = "four"
 		}
-		if at.of == blocked {
-			end = follow(next)
-		} else {
-			chain, end = next, append(counter(counterAllowed), &expr.Verdict{Kind: expr.VerdictAccept})
+		chain, end := "clients", follow(family)
+		if at.of == allowed {
+			chain, end = family, append(counter(counterAllowed), &expr.Verdict{Kind: expr.VerdictAccept})
 		}
 		w.rule(chains[chain], slices.Concat(source(at), find(w.set(at).Name), end))
 	}
