@@ -16,7 +16,7 @@ const aimed = 2000
 // the first packet comes: a processor that met one earlier looks for a pace only
 // 1024 packets later, which on a small site are minutes in which nothing is
 // learnt.
-const firstEvery = 64
+const firstEvery = 8
 
 // Cut tells what came in since it was asked last. now is the moment on the clock
 // of whoever asks. For one goroutine.
