@@ -84,10 +84,11 @@ bench-packet: go
 	go test -run '^$$' -bench 'Paths|Receiver|Signatures' -benchtime 1x ./internal/packet/filter
 
 # 1,000,000 packets a second of each kind at a server in a network namespace, and
-# what its visitors and its own DNS, SSH and mail meet. Six minutes; needs root,
+# what its visitors and its own DNS, SSH and mail meet; and floods that others
+# captured, in ../shared/data/pcap, replayed at 20,000. Eight minutes; needs root,
 # nginx and sshd. FLOOD_RATE and FLOOD_ONLY (part of a flood's name) narrow it.
 bench-flood: go
-	go test -run '^$$' -bench Flood -benchtime 1x -timeout 30m ./test/scenarios/packets
+	go test -run '^$$' -bench 'Flood|Replay' -benchtime 1x -timeout 30m ./test/scenarios/packets
 
 geodata: go
 	go run ./tools/geodata -out internal/request/identify/geo

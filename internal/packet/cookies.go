@@ -52,6 +52,7 @@ func (p *Packet) turnCookies(c *cookies, rang bool, now time.Time) {
 	armed := p.filter.Armed()
 	if stale := now.Sub(c.proven); !armed && (stale > proveEvery || rang && c.why != nil && stale > armedFor) {
 		c.why, c.proven = p.tryCookies(), now
+		p.hush()
 		p.tellCookies(c)
 		if c.why != nil {
 			if err := p.filter.CheckAlways(); err != nil {
@@ -82,6 +83,16 @@ func (p *Packet) turnCookies(c *cookies, rang bool, now time.Time) {
 			return
 		}
 		p.log.Info("connections are answered by the kernel again")
+	}
+}
+
+// hush forgets alarms that the SYNs of a trial have raised. A flood raises the
+// next one within a moment.
+func (p *Packet) hush() {
+	for range 64 {
+		if rang, err := p.filter.Alarm(time.Now().Add(time.Millisecond)); !rang || err != nil {
+			return
+		}
 	}
 }
 

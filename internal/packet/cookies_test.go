@@ -139,6 +139,32 @@ func TestCookiesAreArmed(t *testing.T) {
 	})
 }
 
+// The SYNs by which it is tried whether cookies work are no flood.
+func TestTrialIsNoFlood(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		bare(t)
+		greeter(t, ownAddr+":80")
+		cfg := DefaultConfig()
+		cfg.Interfaces, cfg.Ports, cfg.Pins = []string{ownLink}, []uint16{80}, bpffs(t)
+		cfg.Filter.SynRate = 100 // of which the trial's are more in their window
+		said := new(strings.Builder)
+		p := New(cfg, slog.New(slog.NewTextHandler(said, nil)))
+		p.Start(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*glance)
+		defer cancel()
+		if err := p.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		armed := p.filter.Armed()
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if text := said.String(); armed || strings.Contains(text, "WARN") {
+			t.Errorf("armed: %v; it said\n%s", armed, text)
+		}
+	})
+}
+
 func sysctl(t *testing.T) string {
 	t.Helper()
 	var both []string

@@ -93,6 +93,7 @@ func (p *Packet) Start(ports []uint16) {
 	if err := p.setSignatures(); err != nil {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
 	}
+	p.sampleEvery(firstEvery)
 	p.attach()
 	if p.turned > 0 && len(p.at) == 0 {
 		if err := f.End(); err != nil {

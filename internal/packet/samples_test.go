@@ -2,6 +2,7 @@ package packet
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -85,4 +86,29 @@ func TestSamplesKeepPace(t *testing.T) {
 	if !w.Filtered || w.Samples[0].At > clock.Instant(second*4) {
 		t.Errorf("%+v", w.Samples[0])
 	}
+}
+
+// A small site has samples from the first second on, though packets came before
+// anybody asked for them.
+func TestSamplesOfFewPackets(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.Interfaces, cfg.Pins = []string{ownLink}, bpffs(t)
+		p := New(cfg, slog.New(slog.DiscardHandler))
+		p.Start([]uint16{80})
+		defer p.Close()
+		greeter(t, ownAddr+":80")
+		second, samples := int64(1e9), 0
+		for i := range 2 {
+			for range 50 { // fewer than 512 packets
+				if !reaches(t, ownAddr+":80", soon) {
+					t.Fatal("the site cannot be reached")
+				}
+			}
+			samples += len(p.Cut(clock.Instant(second * int64(i+1))).Samples)
+		}
+		if samples == 0 {
+			t.Error("no packet was sampled")
+		}
+	})
 }

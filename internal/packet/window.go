@@ -12,6 +12,12 @@ const mostSamples = 4000
 // aimed is how many samples a second are aimed at.
 const aimed = 2000
 
+// firstEvery is the pace of samples until the first window. It is said before
+// the first packet comes: a processor that met one earlier looks for a pace only
+// 1024 packets later, which on a small site are minutes in which nothing is
+// learnt.
+const firstEvery = 8
+
 // Cut tells what came in since it was asked last. now is the moment on the clock
 // of whoever asks. For one goroutine.
 func (p *Packet) Cut(now clock.Instant) traffic.Packets {
@@ -82,11 +88,15 @@ func (p *Packet) pace(w *traffic.Packets, seconds float64) {
 	if p.every != 0 && every < 2*p.every && every > p.every/2 {
 		return
 	}
-	if err := p.filter.SampleEvery(every); err != nil {
+	p.sampleEvery(every)
+}
+
+func (p *Packet) sampleEvery(n uint32) {
+	if err := p.filter.SampleEvery(n); err != nil {
 		p.log.Error("sample packets", "err", err)
 		return
 	}
-	p.every = every
+	p.every = n
 }
 
 // since is what was counted between two moments.

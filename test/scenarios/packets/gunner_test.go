@@ -39,6 +39,13 @@ func newGunner() (*gunner, error) {
 func (g *gunner) close() { g.detach() }
 
 func (g *gunner) do(o order) (any, error) {
+	if o.Do == "replay" {
+		frames, err := readCapture(o.Name, g.mac)
+		if err != nil {
+			return nil, err
+		}
+		return replay(worldLink, frames, o.Rate, o.Lasts)
+	}
 	f, err := floodNamed(o.Name)
 	if err != nil {
 		return nil, err

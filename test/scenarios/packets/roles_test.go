@@ -44,6 +44,8 @@ func roleNamed(name string) (role, error) {
 		return newWorld()
 	case "gunner":
 		return newGunner()
+	case "lookout":
+		return newLookout()
 	}
 	return nil, fmt.Errorf("no role %q", name)
 }

@@ -14,8 +14,8 @@ import (
 // stage is everything that a window needs, Seawall apart.
 type stage struct {
 	spaces
-	program, pins       string
-	host, world, gunner *child
+	program, pins                string
+	host, world, gunner, lookout *child
 }
 
 // newStage sets it up; it goes with the test.
@@ -38,6 +38,7 @@ func newStage(t testing.TB) *stage {
 	s.host = start(t, s.spaces.host, "host")
 	s.world = start(t, s.spaces.world, "world", envKey+"="+key)
 	s.gunner = start(t, s.spaces.world, "gunner", envMAC+"="+macOf(t, s.spaces.host, hostLink))
+	s.lookout = start(t, s.spaces.host, "lookout")
 	s.must(t, s.world, order{Do: "log in"})
 	// The first packets of all wait until the neighbours know each other.
 	end := s.open(t, without)
