@@ -59,11 +59,6 @@ func (p *Packet) turnCookies(c *cookies, rang bool, now time.Time) {
 				p.log.Error("have the kernel's own SYN cookies known", "err", err)
 			}
 		}
-		// The trial's own SYNs are no reason to arm them; if there are others, it
-		// will ring again at once.
-		for again := true; again; {
-			again, _ = p.filter.Alarm(time.Unix(1, 0))
-		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
