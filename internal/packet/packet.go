@@ -35,6 +35,7 @@ type Packet struct {
 	ports      []uint16              // protected
 	cut        mark                  // of Cut
 	every      uint32                // one packet in so many is sampled; 0: not said yet
+	capture    *Capture              // nil: nobody captures
 	signs      map[mitigation.ID]filter.Signature
 	book
 }
