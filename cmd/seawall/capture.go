@@ -96,7 +96,7 @@ func record(c *cobra.Command, t *target, o dashboard.CaptureOrder, to []age.Reci
 		got.Ended = "Seawall broke it off"
 		err = fmt.Errorf("the capture broke off, and what was there is kept: %w", err)
 	case o.Most-got.Bytes < fullBelow:
-		got.Ended = config.Size(o.Most).String() + " were full"
+		got.Ended = group(uint64(o.Most)) + " bytes were full"
 	default:
 		got.Ended = "the time was over"
 	}

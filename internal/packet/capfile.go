@@ -94,9 +94,10 @@ func (f *capFile) packet(r *Record) bool {
 // stand adds how the capture stands, if that leaves so many bytes.
 func (f *capFile) stand(leave int) {
 	before := len(f.b)
-	c := f.capture
+	c, sampled := f.capture, f.capture.sampled.Load()
 	f.b = pcapng.AppendStatistics(f.b, &pcapng.Totals{
-		From: c.began, Till: time.Now(), Received: c.counted.Load(), Accepted: c.sampled.Load(),
+		// The first window of all has samples, and no counts to compare with.
+		From: c.began, Till: time.Now(), Received: max(c.counted.Load(), sampled), Accepted: sampled,
 		Lost: c.lost.Load(), Delivered: f.packets,
 	})
 	if !f.fits(leave) {

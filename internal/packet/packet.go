@@ -72,6 +72,13 @@ func (p *Packet) Start(ports []uint16) {
 		return
 	}
 	p.filter = f
+	// A processor that meets a packet before this is said takes no sample of the
+	// next thousand, which take minutes where little comes in.
+	if err := f.SampleEvery(1); err != nil {
+		p.log.Error("sample packets", "err", err)
+	} else {
+		p.every = 1
+	}
 	p.showAll()
 	if err := p.setSignatures(); err != nil {
 		p.log.Error("packets that signatures describe are not stopped", "err", err)
