@@ -30,7 +30,7 @@ func TestDocumentedProgram(t *testing.T) {
 	}
 	for name, test := range map[string]func(*testing.T, string){
 		"commands": testCommands, "check": testCheck, "api": testAPI, "metrics": testMetrics,
-		"nginx": testNginx, "haproxy": testHAProxy,
+		"capture": testCapture, "nginx": testNginx, "haproxy": testHAProxy,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, program) })
 	}
@@ -125,21 +125,27 @@ func (s live) command(t *testing.T, args ...string) string {
 	return string(out)
 }
 
+// pins is a folder in which the kernel keeps a packet filter.
+func pins(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("filtering packets needs root")
+	}
+	mount := t.TempDir()
+	if err := unix.Mount("bpf", mount, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(mount, unix.MNT_DETACH) })
+	return filepath.Join(mount, "seawall")
+}
+
 // testMetrics: every series that is documented can be had, and no other.
 func testMetrics(t *testing.T, program string) {
 	documented := map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(seawall_\\w+)`").FindAllStringSubmatch(page(t, "docs/metrics.md").prose, -1) {
 		documented[m[1]] = true
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("filtering packets needs root")
-	}
-	pins := t.TempDir()
-	if err := unix.Mount("bpf", pins, "bpf", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(pins, unix.MNT_DETACH) })
-	s := startLive(t, program, "packet: {interfaces: [lo], malformed: dry_run, pins: "+pins+"/seawall}")
+	s := startLive(t, program, "packet: {interfaces: [lo], malformed: dry_run, pins: "+pins(t)+"}")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var there, missing []string

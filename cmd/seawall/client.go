@@ -82,6 +82,46 @@ var errNotRunning = errors.New("no Seawall answers")
 // configuration.
 var errConfiguration = errors.New("the configuration in force stays the old one; the new one has problems")
 
+// ask sends one request to the admin API and returns an answer that is a good one.
+func (t *target) ask(ctx context.Context, method, path string, payload io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+t.admin+path, payload)
+	if err != nil {
+		return nil, usagef("--admin %s: %w", t.admin, err)
+	}
+	req.Header.Set("Seawall-Admin", "1")
+	if t.token != "" {
+		req.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, fmt.Errorf("%w on %s; is it running? `seawall run` starts it, --admin or --data says where", errNotRunning, t.admin)
+		}
+		return nil, fmt.Errorf("ask Seawall on %s: %w", t.admin, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, refusal(resp)
+	}
+	return resp, nil
+}
+
+// refusal reads why the admin API does not do what it was asked for.
+func refusal(resp *http.Response) error {
+	var e struct{ Error string }
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil || json.Unmarshal(text, &e) != nil || e.Error == "" {
+		e.Error = fmt.Sprintf("status %d", resp.StatusCode)
+	}
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%s (set SEAWALL_TOKEN, or name the configuration with -c)", e.Error)
+	case http.StatusUnprocessableEntity:
+		return fmt.Errorf("%w:\n%s", errConfiguration, e.Error)
+	}
+	return errors.New(e.Error)
+}
+
 // call sends one request to the admin API; body and into may be nil.
 func (t *target) call(ctx context.Context, method, path string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
@@ -94,43 +134,28 @@ func (t *target) call(ctx context.Context, method, path string, body, into any) 
 		}
 		payload = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+t.admin+path, payload)
+	resp, err := t.ask(ctx, method, path, payload)
 	if err != nil {
-		return usagef("--admin %s: %w", t.admin, err)
-	}
-	req.Header.Set("Seawall-Admin", "1")
-	if t.token != "" {
-		req.Header.Set("Authorization", "Bearer "+t.token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return fmt.Errorf("%w on %s; is it running? `seawall run` starts it, --admin or --data says where", errNotRunning, t.admin)
-		}
-		return fmt.Errorf("ask Seawall on %s: %w", t.admin, err)
+		return err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return fmt.Errorf("read the answer of Seawall on %s: %w", t.admin, err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		var e struct{ Error string }
-		if json.Unmarshal(text, &e) != nil || e.Error == "" {
-			e.Error = fmt.Sprintf("status %d", resp.StatusCode)
-		}
-		switch resp.StatusCode {
-		case http.StatusUnauthorized:
-			return fmt.Errorf("%s (set SEAWALL_TOKEN, or name the configuration with -c)", e.Error)
-		case http.StatusUnprocessableEntity:
-			return fmt.Errorf("%w:\n%s", errConfiguration, e.Error)
-		}
-		return errors.New(e.Error)
-	}
 	if into == nil {
 		return nil
 	}
 	return json.Unmarshal(text, into)
+}
+
+// stream asks for what comes piece by piece, until it ends or ctx does.
+func (t *target) stream(ctx context.Context, path string) (io.ReadCloser, error) {
+	resp, err := t.ask(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
 func printJSON(w io.Writer, v any) error {

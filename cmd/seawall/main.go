@@ -99,7 +99,7 @@ func commands() *cobra.Command {
 		runCommand(), checkCommand(), reloadCommand(),
 		statusCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
-		undoCommand(), offCommand(), onCommand(), confirmCommand(),
+		undoCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),
 		demoCommand(), benchCommand(), doctorCommand(), versionCommand(),
 	)
 	return root

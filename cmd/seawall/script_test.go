@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -28,6 +29,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			key, err := age.GenerateX25519Identity()
+			if err == nil {
+				e.Setenv("KEY", key.Recipient().String())
+			}
+			return err
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"site":  site,
 			"ports": ports,

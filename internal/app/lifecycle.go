@@ -102,7 +102,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	// itself is defended and can be watched.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 6) // one for each part below
+	failed := make(chan error, 7) // one for each part below
 	start := func(name string, f func(context.Context) error) {
 		running.Go(func() {
 			if err := f(background); err != nil && background.Err() == nil {
@@ -116,6 +116,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	start("switch", p.watch)
 	start("packet filter", p.packet.Run)
 	start("bans", p.bans.Run)
+	start("captures", p.keepCaptures)
 	serving := make(chan error, 1)
 	go func() { serving <- p.listen.Serve(background) }()
 	p.log.Info("ready", "listen", p.where(), "admin", p.admin.Addr().String(), "origins", p.origins(), "version", p.version)

@@ -23,6 +23,7 @@ type fake struct {
 	asked  any
 	err    error
 	events chan any
+	file   io.WriterTo
 }
 
 func (f *fake) Status() any      { return map[string]string{"state": "calm"} }
@@ -40,6 +41,11 @@ func (f *fake) Why(code string) (Why, error) {
 }
 
 func (f *fake) Events(ctx context.Context) <-chan any { return f.events }
+
+func (f *fake) Capture(ctx context.Context, o CaptureOrder) (io.WriterTo, error) {
+	f.asked = o
+	return f.file, f.err
+}
 
 func (f *fake) Ban(o PrefixOrder) (mitigation.Mitigation, error) {
 	f.asked = o
@@ -91,9 +97,15 @@ func (a ask) do(s *Server) *httptest.ResponseRecorder {
 		r.Header.Set(k, v)
 	}
 	w := httptest.NewRecorder()
-	s.http.Handler.ServeHTTP(w, r)
+	s.http.Handler.ServeHTTP(recorder{w}, r)
 	return w
 }
+
+// recorder bears deadlines, which nobody waits for.
+type recorder struct{ *httptest.ResponseRecorder }
+
+func (recorder) SetReadDeadline(time.Time) error  { return nil }
+func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
 func TestGuard(t *testing.T) {
 	const token = "a token of some length"
@@ -122,10 +134,15 @@ func TestGuard(t *testing.T) {
 		"token without the header":   {ask{method: "POST", path: "/api/v1/off", header: map[string]string{"Authorization": "Bearer " + token}}, token, 403},
 		"health needs no token":      {ask{method: "GET", path: "/healthz"}, token, 200},
 		"metrics need one":           {ask{method: "GET", path: "/metrics"}, token, 401},
+		"capture":                    {ask{method: "GET", path: "/api/v1/capture", header: admin}, "", 200},
+		"capture from a page":        {ask{method: "GET", path: "/api/v1/capture"}, "", 403},
+		"capture, foreign name":      {ask{method: "GET", path: "/api/v1/capture", host: "evil.example", header: admin}, "", 421},
+		"capture without a token":    {ask{method: "GET", path: "/api/v1/capture", header: admin}, token, 401},
+		"capture, wrong token":       {ask{method: "GET", path: "/api/v1/capture", header: map[string]string{"Seawall-Admin": "1", "Authorization": "Bearer x"}}, token, 401},
 		"nothing there":              {ask{method: "GET", path: "/nosuch"}, "", 404},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fake{}
+			f := &fake{file: strings.NewReader("a file")}
 			w := c.do(server(f, c.token))
 			if w.Code != c.want {
 				t.Errorf("answered %d, want %d: %s", w.Code, c.want, w.Body)

@@ -3,7 +3,7 @@
 //
 // In: HTTP requests on the admin address (loopback unless set otherwise; then
 // with a bearer token), and a Shield, which app hands in. Out: JSON, server-sent
-// events, Prometheus text, and orders to the Shield. Requests that change
+// events, Prometheus text, captures of packets, and orders to the Shield. Requests that change
 // something must come from no web page: they carry the header Seawall-Admin,
 // which a page of another site cannot send, and every request must name the
 // admin address as its Host, so that no foreign name can be made to point here.

@@ -39,6 +39,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.HandleFunc("GET /api/v1/verdicts", show(s.shield.Verdicts))
 	m.HandleFunc("GET /api/v1/verdicts/{code}", s.why)
 	m.HandleFunc("GET /api/v1/events", s.events)
+	m.HandleFunc("GET /api/v1/capture", s.capture)
 	m.HandleFunc("POST /api/v1/mitigations", s.order)
 	m.HandleFunc("DELETE /api/v1/mitigations/{id}", s.lift)
 	m.HandleFunc("POST /api/v1/unban", s.unban)
@@ -220,6 +221,8 @@ func answer(w http.ResponseWriter, v any, err error) {
 		fail(w, http.StatusNotFound, err.Error())
 	case errors.Is(err, ErrConfiguration):
 		fail(w, http.StatusUnprocessableEntity, err.Error())
+	case errors.Is(err, ErrNotNow):
+		fail(w, http.StatusConflict, err.Error())
 	case err != nil:
 		fail(w, http.StatusBadRequest, err.Error())
 	default:

@@ -29,6 +29,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConfiguration: the new configuration has problems and is not used.
 	ErrConfiguration = errors.New("wrong configuration")
+	// ErrNotNow: it cannot be had as things are.
+	ErrNotNow = errors.New("not now")
 )
 
 // Kind makes err one of the kinds above, and leaves its text as it is.

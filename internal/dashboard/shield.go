@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"time"
 
@@ -25,6 +26,10 @@ type Shield interface {
 	Why(code string) (Why, error)
 	// Events streams what happens until ctx ends; it drops rather than waits.
 	Events(ctx context.Context) <-chan any
+	// Capture begins to record the headers of sampled packets until ctx ends. What
+	// it returns writes them as a pcapng file while they come, in whole blocks. An
+	// error may be of the kind ErrNotNow.
+	Capture(ctx context.Context, o CaptureOrder) (io.WriterTo, error)
 	// Ready says whether requests are being served, and why not.
 	Ready() error
 

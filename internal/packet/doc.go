@@ -16,7 +16,8 @@
 // (prove.go).
 //
 // In: a Config, the ports at which Seawall listens, and mitigations (Apply,
-// Withdraw). Out: Stats, and a window of what came in for the control loop (Cut).
-// It fails open: where there is no filter, or its lease is
+// Withdraw). Out: Stats, windows for the control loop (Cut), and on a person's
+// order the headers of sampled packets (Capture). It fails open: where there is
+// no filter, or its lease is
 // over, packets pass, and the log says so.
 package packet

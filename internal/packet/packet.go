@@ -44,8 +44,9 @@ type Packet struct {
 	ssh        map[uint16]bool       // ports that never are
 	here       machine
 	trial      trial
-	cut        mark   // of Cut
-	every      uint32 // one packet in so many is sampled; 0: not said yet
+	cut        mark     // of Cut
+	every      uint32   // one packet in so many is sampled; 0: not said yet
+	capture    *Capture // nil: nobody captures
 	signs      map[mitigation.ID]filter.Signature
 	book
 }

@@ -1,6 +1,8 @@
 package packet
 
 import (
+	"time"
+
 	"seawall/internal/kit/clock"
 	"seawall/internal/packet/filter"
 	"seawall/internal/traffic"
@@ -51,8 +53,11 @@ func (p *Packet) Cut(now clock.Instant) traffic.Packets {
 		w.Hits[id] = n.Packets
 	}
 	w.Every = p.every
-	mono := filter.Monotonic()
+	mono, wall := filter.Monotonic(), time.Now()
 	err = p.filter.Samples(mostSamples, func(s *filter.Sample) {
+		if p.capture != nil {
+			p.capture.take(s, mono, wall)
+		}
 		packet, ok := s.Packet()
 		if !ok || s.Every != p.every {
 			return // from before the pace was changed
@@ -62,6 +67,9 @@ func (p *Packet) Cut(now clock.Instant) traffic.Packets {
 	})
 	if err != nil {
 		p.log.Error("sample packets", "err", err)
+	}
+	if p.capture != nil {
+		p.capture.window(w.Stopped.Packets, w.Passed.Packets, w.Lost)
 	}
 	p.pace(&w, now.Sub(was.at).Seconds())
 	return w
