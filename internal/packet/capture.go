@@ -16,7 +16,7 @@ var (
 	// ErrNoFilter: no packets are seen.
 	ErrNoFilter = errors.New("there is no packet filter, which shows the packets: name interfaces under packet.interfaces, or look in the log why it could not be had")
 	// ErrOff: packets pass unseen.
-	ErrOff = errors.New("seawall is off and sees no packets: `seawall on` defends again")
+	ErrOff = errors.New("no packets are seen while Seawall is off: `seawall on` defends again")
 )
 
 // Want is what is to be captured.
