@@ -1,17 +1,14 @@
 package defense
 
 import (
-	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"seawall/internal/kit/pcap"
 	"seawall/internal/traffic"
 )
 
@@ -31,7 +28,7 @@ func capture(t *testing.T, name string) []traffic.Packet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frames, err := readPcap(z)
+	frames, err := pcap.Read(z)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,40 +39,6 @@ func capture(t *testing.T, name string) []traffic.Packet {
 		}
 	}
 	return out
-}
-
-// readPcap reads the frames of a classic capture file of Ethernet, whichever
-// byte order it has
-// (https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/).
-func readPcap(r io.Reader) ([][]byte, error) {
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) < 24 {
-		return nil, errors.New("a capture begins with 24 bytes")
-	}
-	var order binary.ByteOrder
-	switch magic := binary.LittleEndian.Uint32(data); magic {
-	case 0xa1b2c3d4, 0xa1b23c4d: // micro- or nanoseconds
-		order = binary.LittleEndian
-	case 0xd4c3b2a1, 0x4d3cb2a1:
-		order = binary.BigEndian
-	default:
-		return nil, fmt.Errorf("no classic capture begins with %08x", magic)
-	}
-	if link := order.Uint32(data[20:]) & 0xfffffff; link != 1 {
-		return nil, fmt.Errorf("link type %d is not Ethernet", link)
-	}
-	var out [][]byte
-	for data = data[24:]; len(data) >= 16; {
-		n := int(order.Uint32(data[8:]))
-		if data = data[16:]; n > len(data) {
-			return out, errors.New("the last packet is cut")
-		}
-		out, data = append(out, data[:n]), data[n:]
-	}
-	return out, nil
 }
 
 // parseFrame reads a frame that holds IPv4, as the packet filter would.
@@ -137,27 +100,5 @@ func climb(p *traffic.Packet) {
 		p.Stopped, p.Reason = true, "reflected"
 	default:
 		p.Reason = "pass_ours"
-	}
-}
-
-func TestReadPcap(t *testing.T) {
-	frame := []byte("a frame")
-	for name, order := range map[string]binary.AppendByteOrder{"little": binary.LittleEndian, "big": binary.BigEndian} {
-		b := order.AppendUint32(nil, 0xa1b2c3d4)
-		b = append(b, make([]byte, 12)...)
-		b = order.AppendUint32(b, 65535)
-		b = order.AppendUint32(b, 1)
-		for range 2 {
-			b = append(b, make([]byte, 8)...)
-			b = order.AppendUint32(b, uint32(len(frame)))
-			b = append(order.AppendUint32(b, 1500), frame...)
-		}
-		frames, err := readPcap(bytes.NewReader(b))
-		if err != nil || len(frames) != 2 || !bytes.Equal(frames[1], frame) {
-			t.Errorf("%s endian: %q, %v", name, frames, err)
-		}
-		if _, err := readPcap(bytes.NewReader(b[:len(b)-1])); err == nil {
-			t.Errorf("%s endian: a cut file is taken for whole", name)
-		}
 	}
 }

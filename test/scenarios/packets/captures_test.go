@@ -3,15 +3,14 @@ package packets
 import (
 	"compress/gzip"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"seawall/internal/kit/pcap"
 	"seawall/internal/packet/craft"
 	"seawall/internal/traffic"
 )
@@ -43,7 +42,7 @@ func readCapture(path string, mac net.HardwareAddr) ([][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	all, err := readPcap(z)
+	all, err := pcap.Read(z)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -55,40 +54,6 @@ func readCapture(path string, mac net.HardwareAddr) ([][]byte, error) {
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("%s holds no flood", path)
-	}
-	return out, nil
-}
-
-// readPcap reads the frames of a classic capture file of Ethernet, whichever
-// byte order it has
-// (https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/).
-func readPcap(r io.Reader) ([][]byte, error) {
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) < 24 {
-		return nil, errors.New("a capture begins with 24 bytes")
-	}
-	var order binary.ByteOrder
-	switch magic := binary.LittleEndian.Uint32(data); magic {
-	case 0xa1b2c3d4, 0xa1b23c4d: // micro- or nanoseconds
-		order = binary.LittleEndian
-	case 0xd4c3b2a1, 0x4d3cb2a1:
-		order = binary.BigEndian
-	default:
-		return nil, fmt.Errorf("no classic capture begins with %08x", magic)
-	}
-	if link := order.Uint32(data[20:]) & 0xfffffff; link != 1 {
-		return nil, fmt.Errorf("link type %d is not Ethernet", link)
-	}
-	var out [][]byte
-	for data = data[24:]; len(data) >= 16; {
-		n := int(order.Uint32(data[8:]))
-		if data = data[16:]; n > len(data) {
-			return out, errors.New("the last packet is cut")
-		}
-		out, data = append(out, data[:n]), data[n:]
 	}
 	return out, nil
 }
