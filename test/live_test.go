@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"seawall/internal/kit/freeport"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,12 +40,17 @@ func TestDocumentedProgram(t *testing.T) {
 // freeAddress is a loopback address that nobody listens on at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return freeAddresses(t, 1)[0]
+}
+
+// freeAddresses are several, all different.
+func freeAddresses(t *testing.T, n int) []string {
+	t.Helper()
+	list, err := freeport.Loopback(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return list
 }
 
 // start runs a program until the test ends.
@@ -103,7 +109,8 @@ type live struct{ program, site, serve, admin, data string }
 // and folder.
 func startLive(t *testing.T, program, configuration string) live {
 	t.Helper()
-	s := live{program, freeAddress(t), freeAddress(t), freeAddress(t), t.TempDir()}
+	free := freeAddresses(t, 3)
+	s := live{program, free[0], free[1], free[2], t.TempDir()}
 	file := filepath.Join(s.data, "seawall.yaml")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)

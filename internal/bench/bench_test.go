@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"seawall/internal/kit/freeport"
 	"strings"
 	"testing"
 	"time"
@@ -151,7 +152,7 @@ func TestPeersStart(t *testing.T) {
 				t.Skip(p.program + " is not installed")
 			}
 			dir := t.TempDir()
-			free, err := freePorts(1)
+			free, err := freeport.Loopback(1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"seawall/internal/kit/freeport"
 	"strings"
 	"time"
 )
@@ -123,7 +124,7 @@ func (b *bench) peer(ctx context.Context, p peer, set setup) (Row, error) {
 		return Row{}, err
 	}
 	defer os.RemoveAll(dir)
-	free, err := freePorts(2)
+	free, err := freeport.Loopback(2)
 	if err != nil {
 		return Row{}, err
 	}
@@ -165,18 +166,4 @@ func (p *process) listens(addr string) error {
 		}
 	}
 	return fmt.Errorf("it does not listen on %s", addr)
-}
-
-// freePorts returns n loopback addresses whose ports are free now.
-func freePorts(n int) ([]string, error) {
-	var list []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		list = append(list, l.Addr().String())
-	}
-	return list, nil
 }

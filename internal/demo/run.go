@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"seawall/internal/demo/crowd"
 	"seawall/internal/demo/flood"
 	"seawall/internal/demo/site"
+	"seawall/internal/kit/freeport"
 )
 
 // host is what visitors and bots call the site.
@@ -223,7 +223,7 @@ func take(from, to []netip.Addr, n int) (rest, list []netip.Addr) {
 }
 
 func (s *session) startShield() error {
-	free, err := freePorts(2)
+	free, err := freeport.Loopback(2)
 	if err != nil {
 		return err
 	}
@@ -284,18 +284,4 @@ func (s *session) stopAll() {
 			c.stop()
 		}
 	}
-}
-
-// freePorts returns n loopback addresses whose ports are free now.
-func freePorts(n int) ([]string, error) {
-	var list []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		list = append(list, l.Addr().String())
-	}
-	return list, nil
 }
