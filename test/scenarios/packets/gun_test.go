@@ -12,8 +12,6 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
-
-	"seawall/internal/packet/craft"
 )
 
 // shot is a kind of frame, of which no two are alike: two bytes each at some
@@ -38,32 +36,45 @@ type sum struct {
 	spans [][2]int
 }
 
-// number is the byte of the frame by which the program knows a shot: the last of
-// the source's hardware address, which the receiver does not care about.
-const number = 11
+// The kernel uses pages again as they come back, and who answers a packet in
+// place has written into it, and changed its length. So a program writes the
+// beginning of a frame anew each time; and it is handed the frame without its
+// first bytes, for which it makes room itself: only of what it has moved does the
+// kernel take back the length (net/bpf/test_run.c, reset_ctx).
+const (
+	renewed = 86 // bytes: Ethernet, IPv6, TCP with 12 bytes of options
+	beheads = 4
+)
 
 // gun sends shots into an interface, made by the kernel's test runs of an XDP
 // program with live frames: several million a second, from no tool.
 type gun struct {
 	program *ebpf.Program
+	turns   *ebpf.Map // which shot a processor sends
 	at      link.Link
 	shots   []shot
 	to      int // index of the interface
 }
 
-// load loads a program that sends shots into the interface with an index. It
-// writes the number of each into its frame.
-func load(to int, shots []shot) (*ebpf.Program, error) {
+// load loads a program that sends shots into the interface with an index: on
+// each processor that which turns has for it.
+func load(to int, shots []shot, turns *ebpf.Map) (*ebpf.Program, error) {
 	code := asm.Instructions{
-		asm.LoadMem(asm.R7, asm.R1, 0, asm.Word),
-		asm.LoadMem(asm.R8, asm.R1, 4, asm.Word),
-		asm.Mov.Reg(asm.R2, asm.R7),
-		asm.Add.Imm(asm.R2, craft.EthernetLen),
-		asm.JGT.Reg(asm.R2, asm.R8, "out"),
-		asm.LoadMem(asm.R6, asm.R7, number, asm.Byte),
+		asm.Mov.Reg(asm.R9, asm.R1),
+		asm.Mov.Imm(asm.R2, -beheads),
+		asm.FnXdpAdjustHead.Call(),
+		asm.LoadMem(asm.R7, asm.R9, 0, asm.Word),
+		asm.LoadMem(asm.R8, asm.R9, 4, asm.Word),
+		asm.FnGetSmpProcessorId.Call(),
+		asm.StoreMem(asm.RFP, -4, asm.R0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, turns.FD()),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "out"),
+		asm.LoadMem(asm.R6, asm.R0, 0, asm.Word),
 	}
 	for i := range shots {
-		shots[i].frame[number] = byte(i)
 		code = append(code, shots[i].code(i, to)...)
 	}
 	code = append(code, asm.Mov.Imm(asm.R0, xdpDrop).WithSymbol(label("shot", len(shots))),
@@ -75,6 +86,10 @@ func load(to int, shots []shot) (*ebpf.Program, error) {
 		return nil, fmt.Errorf("load the generator: %+v", err)
 	}
 	return p, nil
+}
+
+func newTurns() (*ebpf.Map, error) {
+	return ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: uint32(runtime.NumCPU())})
 }
 
 // newGun makes a gun that sends into an interface, to a hardware address. Its
@@ -94,12 +109,17 @@ func newGun(to string, mac net.HardwareAddr, shots []shot) (*gun, error) {
 	for _, s := range shots {
 		copy(s.frame, mac)
 	}
-	if g.program, err = load(end.Index, shots); err != nil {
+	if g.turns, err = newTurns(); err != nil {
+		return nil, err
+	}
+	if g.program, err = load(end.Index, shots, g.turns); err != nil {
+		g.turns.Close()
 		return nil, err
 	}
 	g.at, err = link.AttachXDP(link.XDPOptions{Program: g.program, Interface: held.Index, Flags: link.XDPGenericMode})
 	if err != nil {
 		g.program.Close()
+		g.turns.Close()
 		return nil, fmt.Errorf("hold the generator: %w", err)
 	}
 	return g, nil
@@ -107,7 +127,7 @@ func newGun(to string, mac net.HardwareAddr, shots []shot) (*gun, error) {
 
 func label(what string, i int) string { return fmt.Sprintf("%s%d", what, i) }
 
-// code is the program's part for shot i. R6 is the number of the shot, R7 where
+// code is the program's part for shot i. R6 is the shot that is wanted, R7 where
 // the frame begins, R8 its end, R9 what was drawn; the stack holds the sums.
 func (s shot) code(i, to int) asm.Instructions {
 	code := asm.Instructions{
@@ -116,6 +136,7 @@ func (s shot) code(i, to int) asm.Instructions {
 		asm.Add.Imm(asm.R2, int32(len(s.frame))),
 		asm.JGT.Reg(asm.R2, asm.R8, "out"),
 	}
+	code = append(code, s.renew()...)
 	slot := func(k int) int16 { return int16(-8 * (k + 1)) }
 	for k, one := range s.sums {
 		code = append(code,
@@ -161,6 +182,21 @@ func (s shot) code(i, to int) asm.Instructions {
 		asm.Ja.Label("end"))
 }
 
+// renew writes the beginning of the frame.
+func (s shot) renew() (code asm.Instructions) {
+	for at := 0; at < min(len(s.frame), renewed); {
+		switch rest := s.frame[at:]; {
+		case len(rest) >= 4:
+			code = append(code, asm.StoreImm(asm.R7, int16(at), int64(int32(binary.NativeEndian.Uint32(rest))), asm.Word))
+			at += 4
+		default:
+			code = append(code, asm.StoreImm(asm.R7, int16(at), int64(rest[0]), asm.Byte))
+			at++
+		}
+	}
+	return code
+}
+
 func (one sum) covers(at int) bool {
 	for _, span := range one.spans {
 		if at >= span[0] && at < span[1] {
@@ -196,13 +232,13 @@ func native(n uint16) uint16 {
 func (g *gun) Close() {
 	g.at.Close()
 	g.program.Close()
+	g.turns.Close()
 }
 
 // fire sends at a rate, in packets a second, for a time, shot after shot, and
 // returns how many frames it sent in what time. It works on one processor.
 func (g *gun) fire(rate int, lasts time.Duration, cpu int) (sent int, took time.Duration, err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // and the thread ends with the caller
 	var set unix.CPUSet
 	set.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
@@ -227,15 +263,19 @@ func (g *gun) fire(rate int, lasts time.Duration, cpu int) (sent int, took time.
 		}
 		// What could not be sent for longer than 200 ms is not made up for: the
 		// flood would come far above its rate.
-		if most := rate / 5; due > most {
-			forgone += due - most
+		if late := due - rate/5; late > 0 {
+			forgone += late
 		}
-		due = min(due, rate/500)
-		s := g.shots[turn%len(g.shots)]
+		due = min(due, most)
+		which := turn % len(g.shots)
 		turn++
-		in := struct{ Data, End, Meta, Ifindex, Queue, Egress uint32 }{End: uint32(len(s.frame)), Ifindex: uint32(g.to)}
+		if err := g.turns.Put(uint32(cpu), uint32(which)); err != nil {
+			return sent, took, err
+		}
+		s := g.shots[which]
+		in := struct{ Data, End, Meta, Ifindex, Queue, Egress uint32 }{End: uint32(len(s.frame) - beheads), Ifindex: uint32(g.to)}
 		const live = 2 // BPF_F_TEST_XDP_LIVE_FRAMES
-		_, err := g.program.Run(&ebpf.RunOptions{Data: s.frame, Context: in, Repeat: uint32(due), Flags: live})
+		_, err := g.program.Run(&ebpf.RunOptions{Data: s.frame[beheads:], Context: in, Repeat: uint32(due), Flags: live})
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -250,7 +290,8 @@ const (
 	// tick is between looks at the clock, and so the length of a burst: shorter
 	// ones cost more, for the kernel makes a new set of pages for each.
 	tick  = 250 * time.Microsecond
-	least = 64 // frames in a burst: what the kernel makes at a time
+	least = 64     // frames in a burst: what the kernel makes at a time
+	most  = 2 * 64 // half of what a ring of the wire has room for
 
 	xdpDrop = 1 // of enum xdp_action in linux/bpf.h
 	xdpPass = 2

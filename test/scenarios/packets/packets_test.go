@@ -1,9 +1,11 @@
 package packets
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -60,17 +62,28 @@ func TestShots(t *testing.T) {
 		t.Skip("loading programs into the kernel needs root")
 	}
 	for _, f := range floods() {
-		p, err := load(1, f.shots)
+		turns, err := newTurns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer turns.Close()
+		p, err := load(1, f.shots, turns)
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}
 		defer p.Close()
 		for i, s := range f.shots {
-			s.frame[number] = byte(i)
+			for cpu := range runtime.NumCPU() {
+				if err := turns.Put(uint32(cpu), uint32(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			used := bytes.Clone(s.frame) // as it comes back from who has written into it
+			clear(used[:min(len(used), renewed)])
 			seen := map[string]bool{}
 			for range 8 {
 				out := make([]byte, len(s.frame))
-				if _, err := p.Run(&ebpf.RunOptions{Data: s.frame, DataOut: out}); err != nil {
+				if _, err := p.Run(&ebpf.RunOptions{Data: used[beheads:], DataOut: out}); err != nil {
 					t.Fatal(err)
 				}
 				seen[string(out)] = true

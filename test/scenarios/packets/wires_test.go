@@ -51,14 +51,21 @@ func newSpaces(t testing.TB) spaces {
 		t.Cleanup(func() { ip(t, "netns", "del", ns) })
 		ip(t, "-n", ns, "link", "set", "lo", "up")
 	}
-	// One queue, and so one ring, for all: the flood has no way around the
-	// visitors' packets, nor they around the flood.
-	ip(t, "link", "add", hostLink, "netns", s.host, "numrxqueues", "1", "numtxqueues", "1", "type", "veth",
-		"peer", "name", worldLink, "netns", s.world, "numrxqueues", "1", "numtxqueues", "1")
+	// A queue for each processor that floods, as a network card has, and so a
+	// ring: visitors' packets are spread over the very same, and half of the flood
+	// is in each.
+	queues := strconv.Itoa(guns)
+	ip(t, "link", "add", hostLink, "netns", s.host, "numrxqueues", queues, "numtxqueues", queues, "type", "veth",
+		"peer", "name", worldLink, "netns", s.world, "numrxqueues", queues, "numtxqueues", queues)
 	for _, end := range [][4]string{{s.host, hostLink, hostAddr, hostAddr6}, {s.world, worldLink, worldAddr, worldAddr6}} {
 		ip(t, "-n", end[0], "addr", "add", end[2]+"/30", "dev", end[1])
 		ip(t, "-n", end[0], "addr", "add", end[3]+"/64", "dev", end[1], "nodad")
 		ip(t, "-n", end[0], "link", "set", end[1], "up")
+		for i := range guns {
+			// As with a card: a queue is received by its processor, whoever sends.
+			mask := fmt.Sprintf("echo %x > /sys/class/net/%s/queues/tx-%d/xps_cpus", 1<<i, end[1], i)
+			ip(t, "netns", "exec", end[0], "sh", "-c", mask)
+		}
 	}
 	ip(t, "-n", s.host, "route", "add", "default", "via", worldAddr)
 	ip(t, "-n", s.host, "route", "add", "default", "via", worldAddr6)
