@@ -61,11 +61,6 @@ func newSpaces(t testing.TB) spaces {
 		ip(t, "-n", end[0], "addr", "add", end[2]+"/30", "dev", end[1])
 		ip(t, "-n", end[0], "addr", "add", end[3]+"/64", "dev", end[1], "nodad")
 		ip(t, "-n", end[0], "link", "set", end[1], "up")
-		for i := range guns {
-			// As with a card: a queue is received by its processor, whoever sends.
-			mask := fmt.Sprintf("echo %x > /sys/class/net/%s/queues/tx-%d/xps_cpus", 1<<i, end[1], i)
-			ip(t, "netns", "exec", end[0], "sh", "-c", mask)
-		}
 	}
 	ip(t, "-n", s.host, "route", "add", "default", "via", worldAddr)
 	ip(t, "-n", s.host, "route", "add", "default", "via", worldAddr6)
