@@ -41,11 +41,25 @@ PART int stop(struct xdp_md *ctx, struct packet *p, __u32 rung, __u32 reason, __
 	return DROP;
 }
 
+// halt does the same, and the usual at once: nobody is on the allow list, the
+// rung enforces, and the lease runs.
+RUNG int halt(struct xdp_md *ctx, struct packet *p, __u32 rung, __u32 reason, __u32 by_person)
+{
+	__u32 zero = 0;
+	if (allow_some || dry_runs >> rung & 1)
+		return stop(ctx, p, rung, reason, by_person);
+	struct vouch *v = bpf_map_lookup_elem(&lease, &zero);
+	if (!by_person && (!v || v->until < now(p)))
+		return stop(ctx, p, rung, reason, by_person);
+	p->reason = reason;
+	return DROP;
+}
+
 #define CLIMB(rung, why_not)                                        \
 	if (is_on(rung)) {                                          \
 		__u32 why = (why_not);                              \
 		if (why) {                                          \
-			int what = stop(ctx, p, rung, why, person); \
+			int what = halt(ctx, p, rung, why, person); \
 			if (what == DROP)                           \
 				return XDP_DROP;                    \
 			if (what == PASS)                           \
@@ -104,7 +118,7 @@ PART int ours(struct xdp_md *ctx, struct packet *p)
 	CLIMB(RUNG_SIGNATURES, signed_by(ctx, p));
 	if (is_on(RUNG_CONNECTIONS)) {
 		__u32 why = connections(ctx, p);
-		int what = why ? stop(ctx, p, RUNG_CONNECTIONS, why, 0) : GO_ON;
+		int what = why ? halt(ctx, p, RUNG_CONNECTIONS, why, 0) : GO_ON;
 		if (what == DROP)
 			return why == STOP_COOKIE ? reply(ctx, p) : XDP_DROP;
 	}
