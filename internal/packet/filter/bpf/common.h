@@ -135,7 +135,7 @@ struct packet {
 	__u64 now;        // nanoseconds; 0 not asked yet
 	__u32 source4;    // valid iff family is 4
 	__u32 ip;         // offset of the IP header; valid iff family
-	__u32 size;       // of the frame, bytes
+	__u32 size;       // of the frame, bytes, as far as that was asked: of its first buffer at least
 	__u32 left;       // bytes from offset to the end that the IP header promises
 	__u16 length;     // of the IP packet with its header, bytes
 	__u16 sport, dport; // valid iff ports

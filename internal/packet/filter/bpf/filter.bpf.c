@@ -159,7 +159,7 @@ RUNG int ladder(struct xdp_md *ctx, struct packet *p)
 SEC("xdp.frags")
 int seawall(struct xdp_md *ctx)
 {
-	struct packet p = {.kind = KIND_NONE, .size = bpf_xdp_get_buff_len(ctx)};
+	struct packet p = {.kind = KIND_NONE, .size = ctx->data_end - ctx->data};
 	int action = ladder(ctx, &p);
 	finish(ctx, &p);
 	return action;

@@ -44,11 +44,23 @@ struct pppoe {
 } __attribute__((packed));
 
 // promised says whether the packet has as many bytes from p->offset on as its
-// IP header says, also where it lies in several buffers.
-RUNG int promised(struct packet *p, __u32 bytes)
+// IP header says. Only if the first buffer has not is it asked what lies in
+// others: that costs a call.
+RUNG int promised(struct xdp_md *ctx, struct packet *p, __u32 bytes)
 {
 	__u32 all = p->offset + bytes;
+	if (p->size >= all)
+		return 1;
+	p->size = bpf_xdp_get_buff_len(ctx);
 	return p->size >= all;
+}
+
+// joined returns the length that an IP header gives as 0: that of a packet which
+// the kernel has joined, and which has no room to say so. Any other is of 0 bytes.
+RUNG __u32 joined(struct xdp_md *ctx, struct packet *p)
+{
+	p->size = bpf_xdp_get_buff_len(ctx);
+	return p->size > 0xffff ? p->size - p->offset : 0;
 }
 
 RUNG __u32 parse_ipv4(struct xdp_md *ctx, struct packet *p)
@@ -57,9 +69,9 @@ RUNG __u32 parse_ipv4(struct xdp_md *ctx, struct packet *p)
 	if (!ip)
 		return STOP_LENGTH;
 	__u32 head = (ip->version_words & 15) * 4, total = bpf_ntohs(ip->total);
-	if (total == 0 && p->size > 0xffff)
-		total = p->size - p->offset; // one that the kernel has joined, and has no room to say so
-	if (ip->version_words >> 4 != 4 || head < sizeof *ip || total < head || !promised(p, total))
+	if (total == 0)
+		total = joined(ctx, p);
+	if (ip->version_words >> 4 != 4 || head < sizeof *ip || total < head || !promised(ctx, p, total))
 		return STOP_LENGTH;
 	p->family = 4;
 	p->ip = p->offset;
@@ -131,14 +143,16 @@ RUNG __u32 parse_ipv6(struct xdp_md *ctx, struct packet *p)
 	p->dest[0] = ip->dest[0];
 	p->dest[1] = ip->dest[1];
 	p->left = bpf_ntohs(ip->payload);
-	if (p->left == 0 && p->size > 0xffff)
-		p->left = p->size - p->offset - sizeof *ip; // as above
+	if (p->left == 0) {
+		__u32 all = joined(ctx, p);
+		p->left = all > sizeof *ip ? all - sizeof *ip : 0;
+	}
 	p->proto = ip->next;
 	p->ttl = ip->hops;
 	__u32 all = p->left + sizeof *ip;
 	p->length = all < 0xffff ? all : 0xffff;
 	p->offset += sizeof *ip;
-	if (!promised(p, p->left))
+	if (!promised(ctx, p, p->left))
 		return STOP_LENGTH;
 	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP)
 		return 0;
