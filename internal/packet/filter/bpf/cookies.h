@@ -177,7 +177,7 @@ PART int answer(struct xdp_md *ctx, struct asker *a)
 	if (!a)
 		return NO_COOKIE;
 	struct head head = {};
-	__u8 addresses[12];
+	__u16 addresses[6]; // of Ethernet
 	struct segment segment = {};
 	__u8 *tcp = segment.bytes;
 	struct wishes w = {};
@@ -214,10 +214,12 @@ PART int answer(struct xdp_md *ctx, struct asker *a)
 	__u32 ends = a->ip + ip_size;
 	if (bpf_xdp_adjust_tail(ctx, (int)(ends + length) - (int)bpf_xdp_get_buff_len(ctx)))
 		return NO_COOKIE;
-	__u8 turned[12];
-	__builtin_memcpy(turned, addresses + 6, 6);
-	__builtin_memcpy(turned + 6, addresses, 6);
-	int failed = bpf_xdp_store_bytes(ctx, 0, turned, 12);
+	for (int i = 0; i < 3; i++) {
+		__u16 one = addresses[i];
+		addresses[i] = addresses[i + 3];
+		addresses[i + 3] = one;
+	}
+	int failed = bpf_xdp_store_bytes(ctx, 0, addresses, 12);
 	failed |= is4 ? bpf_xdp_store_bytes(ctx, a->ip, &head, 20) : bpf_xdp_store_bytes(ctx, a->ip, &head, 40);
 	failed |= length == sizeof t ? bpf_xdp_store_bytes(ctx, ends, &t, sizeof t) : bpf_xdp_store_bytes(ctx, ends, &t, SHORT_ANSWER);
 	return failed ? LOST : ANSWERED;

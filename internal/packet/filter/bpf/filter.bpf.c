@@ -101,11 +101,9 @@ RUNG int reply(struct xdp_md *ctx, struct packet *p)
 }
 
 // ours judges a packet for a protected port.
-PART int ours(struct xdp_md *ctx, struct packet *p)
+RUNG int ours(struct xdp_md *ctx, struct packet *p)
 {
 	int person = 0;
-	if (!p)
-		return XDP_PASS;
 	p->reason = PASS_OURS;
 	p->kind = classify(ctx, p);
 	CLIMB(RUNG_MALFORMED, malformed(ctx, p));
