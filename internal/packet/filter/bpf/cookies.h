@@ -23,39 +23,56 @@
 
 #define MOST_OPTIONS 16 // that are looked at
 
+// syn is a SYN, from its IP header to its last option: IPv4's header lies at
+// HEAD4, IPv6's at 0, what follows always at TCP_AT.
+struct syn {
+	__u8 bytes[112] __attribute__((aligned(8))); // 100, and what the verifier thinks may be read behind them
+	__u32 size; // of the TCP header, at most 60
+};
+
+#define HEAD4 20
+#define TCP_AT 40
+
 // wishes is what a client's options ask for.
 struct wishes {
 	__be32 time; // its timestamp
 	__u8 has_time, has_scale, scale, sack;
+	__u32 at; // of the next option in the TCP header; here the verifier does not follow it
 };
 
-// segment is the beginning of a TCP segment, to its last option.
-struct segment {
-	__u8 bytes[64];
-	__u32 size; // of the header, at most 60
-};
-
-// read_option reads the option at an offset and returns that of the next; 64
-// when there is none.
-PART __u32 read_option(struct segment *t, struct wishes *w, __u32 at)
+// read_options is a call of its own for all of them, and not one for each: where
+// processors are kept from guessing where a call returns to, one costs 20 ns.
+PART int read_options(struct syn *s, struct wishes *w)
 {
-	if (!t || !w || at >= t->size || at > 59)
-		return 64;
-	__u8 *o = &t->bytes[at], kind = o[0], length = o[1];
-	if (kind == OPT_NOP)
-		return at + 1;
-	if (kind == OPT_END || length < 2 || at + length > t->size)
-		return 64;
-	if (kind == OPT_TIME && length == 10 && at <= 50) {
-		w->has_time = 1;
-		w->time = o[2] | o[3] << 8 | o[4] << 16 | (__u32)o[5] << 24;
-	} else if (kind == OPT_SCALE && length == 3) {
-		w->has_scale = 1;
-		w->scale = o[2];
-	} else if (kind == OPT_SACK && length == 2) {
-		w->sack = 1;
+	if (!s || !w)
+		return 0;
+	w->at = 20;
+	for (int i = 0; i < MOST_OPTIONS; i++) {
+		__u32 at = w->at;
+		if (at >= s->size)
+			break;
+		barrier_var(at);
+		__u8 *o = &s->bytes[TCP_AT + (at & 63)];
+		__u32 kind = o[0];
+		if (kind == OPT_NOP) {
+			w->at = at + 1;
+			continue;
+		}
+		__u32 length = o[1];
+		if (kind == OPT_END || length < 2 || at + length > s->size)
+			break;
+		if (kind == OPT_TIME && length == 10) {
+			w->has_time = 1;
+			w->time = o[2] | o[3] << 8 | o[4] << 16 | (__u32)o[5] << 24;
+		} else if (kind == OPT_SCALE && length == 3) {
+			w->has_scale = 1;
+			w->scale = o[2];
+		} else if (kind == OPT_SACK && length == 2) {
+			w->sack = 1;
+		}
+		w->at = at + length;
 	}
-	return at + length;
+	return 0;
 }
 
 struct answer {
@@ -71,16 +88,17 @@ struct answer {
 
 #define SHORT_ANSWER 24
 
-// our_time is the timestamp that carries what the client asked for.
-RUNG __u32 our_time(const struct wishes *w)
+// our_time is the timestamp that carries what the client asked for. The kernel's
+// runs in milliseconds; whose bits say more cannot be exact.
+RUNG __u32 our_time(const struct wishes *w, __u64 now)
 {
-	__u32 clock = bpf_ktime_get_ns() / 1000000; // the kernel's runs in milliseconds
+	__u32 clock = now / 1000000;
 	__u32 bits = (w->has_scale ? (w->scale > 14 ? 14 : w->scale) : TS_SCALE) | (w->sack ? TS_SACK : 0);
 	__u32 t = (clock & ~TS_BITS) | bits;
 	return t > clock ? t - (TS_BITS + 1) : t;
 }
 
-RUNG __u32 write_answer(struct answer *t, const __u8 *tcp, const struct wishes *w, __u32 cookie, __u16 mss)
+RUNG __u32 write_answer(struct answer *t, const __u8 *tcp, const struct wishes *w, __u32 cookie, __u16 mss, __u64 now)
 {
 	__builtin_memset(t, 0, sizeof *t);
 	__builtin_memcpy(&t->sport, tcp + 2, 2);
@@ -102,7 +120,7 @@ RUNG __u32 write_answer(struct answer *t, const __u8 *tcp, const struct wishes *
 	t->sack[1] = w->sack ? 2 : OPT_NOP;
 	t->time[0] = OPT_TIME;
 	t->time[1] = 10;
-	t->our_time = bpf_htonl(our_time(w));
+	t->our_time = bpf_htonl(our_time(w, now));
 	t->their_time = w->time;
 	t->scale[0] = t->scale[1] = t->scale[2] = t->scale[3] = OPT_NOP;
 	if (w->has_scale) {
@@ -123,15 +141,21 @@ RUNG __u16 fold(__u64 sum)
 	return ~sum;
 }
 
-// head is the IP header of an answer: that of the SYN, turned round.
-struct head {
-	union {
-		struct ipv4 v4;
-		struct ipv6 v6;
-	};
-};
+// words adds up what lies at of. Sums do not mind the order of bytes, nor whether
+// it is two of them at a time or four.
+RUNG __u64 words(const void *of, __u32 bytes)
+{
+	const __u32 *word = of;
+	__u64 sum = 0;
+#pragma unroll
+	for (int i = 0; i < bytes / 4; i++)
+		sum += word[i];
+	return sum;
+}
 
-RUNG __s64 turn4(struct ipv4 *ip, __u32 size)
+// turn4 and turn6 make of a SYN's IP header that of an answer to it with so many
+// bytes of TCP. They return the sum of what TCP's checksum covers of it.
+RUNG __u64 turn4(struct ipv4 *ip, __u32 size)
 {
 	__be32 a = ip->source;
 	ip->source = ip->dest;
@@ -142,25 +166,57 @@ RUNG __s64 turn4(struct ipv4 *ip, __u32 size)
 	ip->fragment = bpf_htons(0x4000); // do not fragment
 	ip->ttl = 64;
 	ip->sum = 0;
-	ip->sum = fold(bpf_csum_diff(0, 0, (void *)ip, 20, 0));
-	struct {
-		__be32 source, dest;
-		__be16 proto, length;
-	} pseudo = {ip->source, ip->dest, bpf_htons(IPPROTO_TCP), bpf_htons(size)};
-	return bpf_csum_diff(0, 0, (void *)&pseudo, sizeof pseudo, 0);
+	ip->sum = fold(words(ip, 20));
+	return words(&ip->source, 8) + bpf_htons(IPPROTO_TCP) + bpf_htons(size);
 }
 
-RUNG __s64 turn6(struct ipv6 *ip, __u32 size)
+RUNG __u64 turn6(struct ipv6 *ip, __u32 size)
 {
-	struct {
-		__u64 source[2], dest[2];
-		__be32 length, proto;
-	} pseudo = {{ip->dest[0], ip->dest[1]}, {ip->source[0], ip->source[1]}, bpf_htonl(size), bpf_htonl(IPPROTO_TCP)};
+	__u64 a = ip->source[0], b = ip->source[1];
+	ip->source[0] = ip->dest[0];
+	ip->source[1] = ip->dest[1];
+	ip->dest[0] = a;
+	ip->dest[1] = b;
 	ip->flow = bpf_htonl(6 << 28);
 	ip->payload = bpf_htons(size);
 	ip->hops = 64;
-	__builtin_memcpy(ip->source, pseudo.source, 32);
-	return bpf_csum_diff(0, 0, (void *)&pseudo, sizeof pseudo, 0);
+	return words(ip->source, 32) + bpf_htons(IPPROTO_TCP) + bpf_htons(size);
+}
+
+// put writes words into the packet.
+RUNG void put(void *to, const void *from, __u32 bytes)
+{
+	__u32 *there = to;
+	const __u32 *word = from;
+#pragma unroll
+	for (int i = 0; i < bytes / 4; i++)
+		there[i] = word[i];
+}
+
+// send_back turns the addresses of Ethernet round and writes the two headers,
+// the IP header of head bytes from ip, over those that came. It returns 0 if
+// they have no room.
+RUNG int send_back(struct xdp_md *ctx, struct asker *a, const void *ip, __u32 head, const struct answer *t, int whole)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u16 *mac = data;
+	void *at = data + (a->ip & FURTHEST);
+	if (data + ETH_HLEN > end || at + head + SHORT_ANSWER > end)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < 3; i++) {
+		__u16 one = mac[i];
+		mac[i] = mac[i + 3];
+		mac[i + 3] = one;
+	}
+	put(at, ip, head);
+	put(at + head, t, SHORT_ANSWER);
+	if (!whole)
+		return 1;
+	if (at + head + sizeof *t > end)
+		return 0;
+	put(at + head + SHORT_ANSWER, (const void *)t + SHORT_ANSWER, sizeof *t - SHORT_ANSWER);
+	return 1;
 }
 
 // How far apart are SYNs that no cookie can answer and that pass all the same
@@ -171,56 +227,57 @@ RUNG __s64 turn6(struct ipv6 *ip, __u32 size)
 #define NO_COOKIE 0 // the kernel makes none now; nothing was changed
 #define LOST 2      // it was changed, and cannot be sent
 
+// load_syn copies a SYN without IP options or extension headers. It returns the
+// size of its TCP header, 0 if it has none.
+RUNG __u32 load_syn(struct xdp_md *ctx, struct asker *a, struct syn *s, __u32 bytes)
+{
+	int is4 = a->ip_size == 20;
+	if (bytes <= a->ip)
+		return 0;
+	__u32 there = bytes - a->ip;
+	if (there < (is4 ? 40 : 60))
+		return 0; // never: its length was looked at
+	if (is4 ? bpf_xdp_load_bytes(ctx, a->ip, s->bytes + HEAD4, there < 80 ? there : 80)
+		: bpf_xdp_load_bytes(ctx, a->ip, s->bytes, there < 100 ? there : 100))
+		return 0;
+	__u32 size = (s->bytes[TCP_AT + 12] >> 4) * 4;
+	s->size = size;
+	return a->ip_size + size <= there ? size : 0;
+}
+
 // answer turns a SYN into the SYN-ACK with a cookie.
 PART int answer(struct xdp_md *ctx, struct asker *a)
 {
 	if (!a)
 		return NO_COOKIE;
-	struct head head = {};
-	__u16 addresses[6]; // of Ethernet
-	struct segment segment = {};
-	__u8 *tcp = segment.bytes;
+	struct syn syn = {};
+	__u8 *tcp = syn.bytes + TCP_AT;
 	struct wishes w = {};
 	struct answer t;
 	int is4 = a->ip_size == 20;
-	__u32 ip_size = is4 ? 20 : 40;
-	if (bpf_xdp_load_bytes(ctx, 0, addresses, 12) || bpf_xdp_load_bytes(ctx, a->ip, &head, 40) ||
-	    bpf_xdp_load_bytes(ctx, a->tcp, tcp, 20))
-		return NO_COOKIE;
-	__u32 size = (tcp[12] >> 4) * 4;
-	if (size < 20 || size > 60 || (size > 20 && bpf_xdp_load_bytes(ctx, a->tcp, tcp, size)))
+	__u32 bytes = bpf_xdp_get_buff_len(ctx);
+	__u32 size = load_syn(ctx, a, &syn, bytes);
+	barrier_var(size); // the verifier does not follow it so far
+	if (size < 20 || size > 60)
 		return NO_COOKIE;
 	struct bpf_sock *s = bpf_skc_lookup_tcp(ctx, &a->tuple, is4 ? sizeof a->tuple.ipv4 : sizeof a->tuple.ipv6, BPF_F_CURRENT_NETNS, 0);
 	if (!s)
 		return NO_COOKIE;
 	__s64 cookie = -1;
 	if (s->state == BPF_TCP_LISTEN)
-		cookie = bpf_tcp_gen_syncookie(s, &head, ip_size, (void *)tcp, size);
+		cookie = is4 ? bpf_tcp_gen_syncookie(s, syn.bytes + HEAD4, 20, (void *)tcp, size)
+			     : bpf_tcp_gen_syncookie(s, syn.bytes, 40, (void *)tcp, size);
 	bpf_sk_release(s);
 	if (cookie < 0)
 		return NO_COOKIE;
-	segment.size = size;
-	__u32 at = 20;
-	for (int i = 0; i < MOST_OPTIONS && at < 60; i++)
-		at = read_option(&segment, &w, at);
-	__u32 length = write_answer(&t, tcp, &w, cookie, is4 ? mss4 : mss6);
-	__s64 sum = is4 ? turn4(&head.v4, length) : turn6(&head.v6, length);
-	if (length == sizeof t)
-		sum = bpf_csum_diff(0, 0, (void *)&t, sizeof t, sum);
-	else
-		sum = bpf_csum_diff(0, 0, (void *)&t, SHORT_ANSWER, sum);
-	t.sum = fold(sum);
+	read_options(&syn, &w);
+	__u32 length = write_answer(&t, tcp, &w, cookie, is4 ? mss4 : mss6, a->now);
+	int whole = length == sizeof t;
+	__u64 sum = is4 ? turn4((void *)(syn.bytes + HEAD4), length) : turn6((void *)syn.bytes, length);
+	t.sum = fold(sum + words(&t, sizeof t)); // what a short one has not is 0
 
-	__u32 ends = a->ip + ip_size;
-	if (bpf_xdp_adjust_tail(ctx, (int)(ends + length) - (int)bpf_xdp_get_buff_len(ctx)))
+	if (bpf_xdp_adjust_tail(ctx, (int)(a->ip + a->ip_size + length) - (int)bytes))
 		return NO_COOKIE;
-	for (int i = 0; i < 3; i++) {
-		__u16 one = addresses[i];
-		addresses[i] = addresses[i + 3];
-		addresses[i + 3] = one;
-	}
-	int failed = bpf_xdp_store_bytes(ctx, 0, addresses, 12);
-	failed |= is4 ? bpf_xdp_store_bytes(ctx, a->ip, &head, 20) : bpf_xdp_store_bytes(ctx, a->ip, &head, 40);
-	failed |= length == sizeof t ? bpf_xdp_store_bytes(ctx, ends, &t, sizeof t) : bpf_xdp_store_bytes(ctx, ends, &t, SHORT_ANSWER);
-	return failed ? LOST : ANSWERED;
+	int done = is4 ? send_back(ctx, a, syn.bytes + HEAD4, 20, &t, whole) : send_back(ctx, a, syn.bytes, 40, &t, whole);
+	return done ? ANSWERED : LOST;
 }

@@ -8,11 +8,11 @@ struct tcp {
 	__be32 sequence, acknowledged;
 	__u8 words, flags;
 	__be16 window, sum, urgent;
-} __attribute__((packed));
+};
 
 struct udp {
 	__be16 sport, dport, length, sum;
-} __attribute__((packed));
+};
 
 // impossible says whether nobody can have the source address: this network,
 // loopback, multicast, reserved (RFC 6890).

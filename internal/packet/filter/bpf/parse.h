@@ -13,35 +13,37 @@
 #define TAGS_READ 6 // that are gone through; Linux takes tags of no network off without end
 #define HEADERS 8  // IPv6 extension headers that a packet may have
 
+// Headers are not packed: all their fields lie where their size wants it, and of
+// a packed one the compiler reads each byte by itself.
 struct ipv4 {
 	__u8 version_words, tos;
 	__be16 total, id, fragment;
 	__u8 ttl, proto;
 	__be16 sum;
 	__be32 source, dest;
-} __attribute__((packed));
+};
 
 struct ipv6 {
 	__be32 flow;
 	__be16 payload;
 	__u8 next, hops;
 	__u64 source[2], dest[2];
-} __attribute__((packed));
+};
 
 struct extension {
 	__u8 next, words;
 	__be16 offset; // of a fragment header
-} __attribute__((packed));
+};
 
 struct tag {
 	__be16 id, next;
-} __attribute__((packed));
+};
 
 // pppoe is the header of a session (RFC 2516), with PPP's.
 struct pppoe {
 	__u8 version, code;
 	__be16 session, length, protocol;
-} __attribute__((packed));
+};
 
 // promised says whether the packet has as many bytes from p->offset on as its
 // IP header says. Only if the first buffer has not is it asked what lies in
