@@ -150,7 +150,7 @@ func BenchmarkReceiver(b *testing.B) {
 }
 
 // floor is what the wire itself costs, which no program can save: an empty one,
-// which counts and drops. Most of it is for giving the sender its pages back.
+// which counts and drops. Half of it is for giving the sender its pages back.
 func floor(b *testing.B, at int) *contender {
 	b.Helper()
 	count, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
