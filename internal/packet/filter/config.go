@@ -20,6 +20,9 @@ type Config struct {
 	Budget      Mode `yaml:"budget"`
 	Initials    Mode `yaml:"initials"`
 	Connections Mode `yaml:"connections"`
+	// Bogons has Malformed stop sources, too, that are not reachable from the
+	// internet (RFC 6890). Machines on a private network have such addresses.
+	Bogons bool `yaml:"bogons"`
 	// FragmentRate and ICMPRate are packets a second that each processor lets
 	// through.
 	FragmentRate int `yaml:"fragment_rate"`

@@ -92,7 +92,7 @@ func New(cfg Config, g Guard, pins string) (*Filter, error) {
 		cfg: cfg, pins: pins, lock: lock, maps: map[string]*ebpf.Map{},
 		links: map[string]link.Link{}, how: map[string]How{}, allows: allows{},
 		set: settings{
-			modes: cfg.modes(), anySource: g.Loopback,
+			modes: cfg.modes(), anySource: g.Loopback, bogons: cfg.Bogons,
 			seed: rand.Uint64() | 1, buckets: [2]uint32{buckets(cfg.Entries4, 8), buckets(cfg.Entries6, 16)},
 			rates: cfg, segment: g.segments(), scale: windowScale(), onlyHost: !forwards(),
 		},

@@ -69,6 +69,7 @@ type settings struct {
 	modes     [Rungs]Mode
 	tcp, udp  ports
 	anySource bool
+	bogons    bool
 	allow     bool
 	seed      uint64 // odd
 	buckets   [2]uint32
@@ -154,7 +155,7 @@ func (s *settings) spec() (*ebpf.CollectionSpec, error) {
 		"signatures_enforced": enforced, "signatures_payload": one(payload),
 		"rungs_on": on, "dry_runs": dry,
 		"tcp_ports": s.tcp, "udp_ports": s.udp, "amplifiers": amplifiers(),
-		"any_source": one(s.anySource), "allow_some": one(s.allow),
+		"any_source": one(s.anySource), "bogons": one(s.bogons), "allow_some": one(s.allow),
 		"seed": s.seed, "buckets4": s.buckets[0] - 1, "buckets6": s.buckets[1] - 1,
 		"lengths4": s.lengths4, "lengths6": s.lengths6,
 		"fragment_gap": gap(s.rates.FragmentRate), "icmp_gap": gap(s.rates.ICMPRate),

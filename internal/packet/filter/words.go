@@ -56,6 +56,7 @@ const (
 	StopSyn
 	StopCookie
 	StopSignature
+	StopBogon
 	Reasons
 )
 
@@ -65,7 +66,7 @@ func (r Reason) String() string {
 			"pass_other", "pass_ours", "pass_allowed", "pass_lease",
 			"length", "wrapped", "source", "land", "flags", "synack", "reflected",
 			"tcp_fragment", "fragments", "icmp", "blocked",
-			"budget", "initials", "unheard", "udp", "state", "syn", "cookie", "signature",
+			"budget", "initials", "unheard", "udp", "state", "syn", "cookie", "signature", "bogon",
 		}[r]
 	}
 	return fmt.Sprintf("reason %d", uint8(r))

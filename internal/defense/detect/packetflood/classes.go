@@ -48,7 +48,7 @@ const (
 
 // malformed are the filter's reasons for packets that no honest machine sends.
 func malformed() []string {
-	return []string{"length", "wrapped", "source", "land", "flags", "tcp_fragment"}
+	return []string{"length", "wrapped", "source", "land", "flags", "tcp_fragment", "bogon"}
 }
 
 // classes sorts a window's packets. visits is requests a second above what is

@@ -49,6 +49,7 @@ func site() *traffic.Normal {
 
 func TestDetect(t *testing.T) {
 	malformed := func(w *traffic.Window) { w.Packets.Reasons["flags"] = traffic.Counted{Packets: 4000} }
+	bogons := func(w *traffic.Window) { w.Packets.Reasons["bogon"] = traffic.Counted{Packets: 4000} }
 	reflected := func(w *traffic.Window) { w.Packets.Reasons["reflected"] = traffic.Counted{Packets: 20000} }
 	for _, c := range []struct {
 		name   string
@@ -75,6 +76,7 @@ func TestDetect(t *testing.T) {
 		{"RSTs", site(), 100, []part{{4000, traffic.PacketReset, 0}}, nil, "RSTs"},
 		{"RSTs that a flood of SYNs brings", site(), 100, []part{{20000, traffic.PacketSyn, 0}, {9000, traffic.PacketReset, 0}}, nil, ""},
 		{"malformed", site(), 100, nil, malformed, "malformed packets"},
+		{"bogons", site(), 100, nil, bogons, "malformed packets"},
 		{"several", site(), 100, []part{{9000, traffic.PacketICMP, 0}, {4000, traffic.PacketFragment, 0}}, nil, "ICMP and fragments"},
 		{"a few of each", site(), 100, []part{{500, traffic.PacketICMP, 0}, {500, traffic.PacketFragment, 0}, {500, traffic.PacketReset, 0}}, nil, ""},
 	} {

@@ -60,6 +60,7 @@ enum reason {
 	STOP_SYN,          // asks for a connection in a way that no cookie can answer
 	STOP_COOKIE,       // asks for a connection, and was answered here with a cookie
 	STOP_SIGNATURE,    // it is what a signature describes
+	STOP_BOGON,        // a source address that is not reachable from the internet
 	REASONS,
 };
 
@@ -92,6 +93,7 @@ const volatile __u8 tcp_ports[8192]; // bit i%8 of byte i/8: port i is protected
 const volatile __u8 udp_ports[8192];
 const volatile __u8 amplifiers[8192]; // UDP source ports of services used to amplify
 const volatile __u8 any_source;       // 1: addresses of loopback may come in (tests on lo)
+const volatile __u8 bogons;           // 1: sources that are not reachable from the internet are stopped
 const volatile __u8 allow_some;       // 1: the allow list has entries
 const volatile __u64 seed;            // odd, and nobody's business
 const volatile __u32 buckets4, buckets6; // how many, less one; powers of two

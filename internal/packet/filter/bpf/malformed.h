@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 // Rung: what no honest stack sends. No map is read.
 #pragma once
+#include "bogons.h"
 #include "parse.h"
 
 struct tcp {
@@ -36,6 +37,8 @@ RUNG __u32 malformed(struct xdp_md *ctx, struct packet *p)
 		return STOP_SOURCE;
 	if (p->source[0] == p->dest[0] && p->source[1] == p->dest[1] && !any_source)
 		return STOP_LAND;
+	if (bogon(p))
+		return STOP_BOGON;
 	if (p->proto == IPPROTO_UDP) {
 		struct udp *u = next(ctx, p, sizeof *u);
 		if (p->left < sizeof *u || !u)
@@ -51,7 +54,6 @@ RUNG __u32 malformed(struct xdp_md *ctx, struct packet *p)
 	__u32 head = (t->words >> 4) * 4;
 	if (head < sizeof *t || head > p->left)
 		return STOP_LENGTH;
-	p->flags = t->flags & 63;
 	if (!p->sport)
 		return STOP_FLAGS;
 	// Every segment has ACK, but for a SYN alone and a RST.
