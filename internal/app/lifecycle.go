@@ -193,11 +193,12 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 	p.loop, err = defense.New(cfg.Defense, defense.Deps{
 		Clock: p.clk, Log: p.log, DataDir: cfg.Data,
 		Applier: appliers{p.door.admit, p.bans}, Stance: stance{p.door.admit, cfg.UnderAttack},
-		Detectors: detectors(cfg),
-		Origin:    func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
-		Packets:   func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },
-		Offences:  p.door.admit.Offences(),
-		SetOff:    p.turnOff,
+		Detectors:  detectors(cfg),
+		Origin:     func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
+		Packets:    func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },
+		PacketsYet: p.packet.Yet,
+		Offences:   p.door.admit.Offences(),
+		SetOff:     p.turnOff,
 	})
 	if err != nil {
 		return nil, err

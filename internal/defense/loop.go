@@ -70,6 +70,9 @@ type Deps struct {
 	// Packets counts what the packet filter did since it was last asked; nil:
 	// there is no filter. Only the loop's goroutine asks.
 	Packets func() traffic.Packets
+	// PacketsYet counts, by kind, what came since Packets was last asked; nil as
+	// above. It is asked ten times a second, by the same goroutine.
+	PacketsYet func() [traffic.PacketKinds]uint64
 	// Offences are the door's reports; nil: none.
 	Offences <-chan mitigation.Offence
 }
@@ -89,6 +92,7 @@ type Loop struct {
 	records   *records
 	ledger    ledger
 	packets   packetBook
+	early     earlyLooks
 
 	asks   chan ask
 	begun  atomic.Bool

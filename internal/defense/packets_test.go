@@ -2,6 +2,7 @@ package defense
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,18 +23,57 @@ type simFilter struct {
 	flood []traffic.Packet // nil: none now
 	rate  int              // of the flood, a second
 
+	ordinary, spoofed stream // what came since it was cut last
+
 	came, stopped int // of the flood
 	harmed        int // ordinary packets that were dropped, but for ICMP errors
 }
 
 func newSimFilter() *simFilter {
-	return &simFilter{wire: newWire(), people: newPeople(), rate: 20_000}
+	now := time.Now()
+	return &simFilter{wire: newWire(), people: newPeople(), rate: 20_000, ordinary: stream{since: now}, spoofed: stream{since: now}}
+}
+
+// stream is packets that come evenly.
+type stream struct {
+	since time.Time
+	made  int // since then
+	came  []traffic.Packet
+}
+
+// due is how many have come, at a rate a second, that were not made yet.
+func (s *stream) due(rate int) int {
+	n := int(float64(rate)*time.Since(s.since).Seconds()) - s.made
+	s.made += n
+	return n
+}
+
+// fill makes what has come until now.
+func (f *simFilter) fill() {
+	f.ordinary.came = append(f.ordinary.came, f.people.some(f.ordinary.due(1500))...)
+	if n := f.spoofed.due(f.rate); f.flood != nil {
+		f.spoofed.came = append(f.spoofed.came, f.wire.flood(f.flood, n)...)
+	}
+}
+
+// yet counts what has come since it was cut last.
+func (f *simFilter) yet(s *sim) (kinds [traffic.PacketKinds]uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.fill()
+	for _, list := range [][]traffic.Packet{f.ordinary.came, f.spoofed.came} {
+		for i := range list {
+			kinds[list[i].Kind]++
+		}
+	}
+	return kinds
 }
 
 // send makes a flood begin or, where it is nil, end, and counts anew.
 func (f *simFilter) send(s *sim, flood []traffic.Packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	f.fill()
 	f.flood = flood
 	f.came, f.stopped, f.harmed = 0, 0, 0
 }
@@ -45,15 +85,13 @@ func (f *simFilter) result(s *sim) (stopped float64, harmed int) {
 	return float64(f.stopped) / float64(max(f.came, 1)), f.harmed
 }
 
-// cut is what came in the last second.
+// cut is what came since it was asked last.
 func (f *simFilter) cut(s *sim) traffic.Packets {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ordinary := f.people.some(1500)
-	var flood []traffic.Packet
-	if f.flood != nil {
-		flood = f.wire.flood(f.flood, f.rate)
-	}
+	f.fill()
+	ordinary, flood := f.ordinary.came, f.spoofed.came
+	f.ordinary.came, f.spoofed.came = nil, nil
 	drops := func(p *traffic.Packet) bool {
 		for _, m := range s.standing {
 			if m.Action == mitigation.Drop && m.Match.HitsPacket(p) {
@@ -154,6 +192,75 @@ func TestPacketFloodsInTheLoop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whenever in a second a flood begins, it is found and stopped half a second
+// later; and nothing of that is felt by those who ask for pages.
+func TestPacketFloodsAreFoundEarly(t *testing.T) {
+	for _, name := range []string{"pkt.TCP.synflood.spoofed.pcap.gz", "amp.UDP.snmp.src161.pcapng.gz"} {
+		flood := capture(t, name)
+		for phase := 50 * time.Millisecond; phase < time.Second; phase += 150 * time.Millisecond {
+			synctest.Test(t, func(t *testing.T) {
+				f := newSimFilter()
+				s := newSimWith(t, "", f)
+				stop := s.start(t)
+				defer stop()
+				good := visitors(40, 2, 100)
+				s.clients = good
+				s.run(30*time.Second + phase)
+				begin := time.Now()
+				f.send(s, flood)
+				var found, stopped time.Duration
+				for stopped == 0 && time.Since(begin) < 5*time.Second {
+					s.run(50 * time.Millisecond)
+					for _, a := range s.loop.Status().PacketAttacks {
+						if found == 0 {
+							found = time.Since(begin)
+						}
+						if a.Mitigated != nil {
+							stopped = time.Since(begin)
+						}
+					}
+				}
+				t.Logf("%s, %v into a second: found after %v, stopped after %v", name, phase, found, stopped)
+				if stopped == 0 || stopped > 700*time.Millisecond {
+					t.Errorf("%s, %v into a second: found after %v, stopped after %v", name, phase, found, stopped)
+				}
+				s.run(5 * time.Second)
+				if st := s.loop.Status(); st.Attack != nil || !s.calm() || share(good) < 0.999 {
+					t.Errorf("%s, %v into a second: attack %+v, door calm %v, %.4f served", name, phase, st.Attack, s.calm(), share(good))
+				}
+			})
+		}
+	}
+}
+
+// A crowd's packets, many times the usual, are looked at early a few times, and
+// then with everything else.
+func TestEarlyLooksAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newSimFilter()
+		s := newSimWith(t, "", f)
+		cuts := 0
+		cut := s.loop.deps.Packets
+		s.loop.deps.Packets = func() traffic.Packets { cuts++; return cut() }
+		stop := s.start(t)
+		defer stop()
+		s.clients = visitors(40, 2, 100)
+		s.run(30 * time.Second)
+		f.rate = 3200
+		crowd := f.people.some(20_000) // fewer of a kind than any detector minds
+		f.send(s, slices.DeleteFunc(crowd, func(p traffic.Packet) bool { return p.Kind != traffic.PacketOther }))
+		before := cuts
+		s.run(30 * time.Second)
+		if st := s.loop.Status(); len(st.PacketAttacks) > 0 {
+			t.Errorf("a crowd is a flood: %+v", st.PacketAttacks)
+		}
+		t.Logf("%d windows in 30 s", cuts-before)
+		if cuts-before <= 30 || cuts-before > 30+3*mostEarly {
+			t.Errorf("%d windows in 30 s", cuts-before)
+		}
+	})
 }
 
 // A flood from the first second on, when nothing is known of ordinary packets:

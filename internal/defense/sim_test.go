@@ -138,14 +138,15 @@ func newSim(t *testing.T, dir string) *sim {
 
 func newSimWith(t *testing.T, dir string, filter *simFilter) *sim {
 	s := &sim{clk: clock.New(), standing: map[mitigation.ID]mitigation.Mitigation{}, banned: map[netip.Addr]mitigation.ID{}, offences: make(chan mitigation.Offence, 1024), filter: filter}
-	packets := s.packets
+	packets, yet := s.packets, func() (none [traffic.PacketKinds]uint64) { return none }
 	if filter != nil {
 		packets = func() traffic.Packets { return filter.cut(s) }
+		yet = func() [traffic.PacketKinds]uint64 { return filter.yet(s) }
 	}
 	var err error
 	s.loop, err = New(DefaultConfig(), Deps{
 		Clock: s.clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), DataDir: dir,
-		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences, Packets: packets,
+		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences, Packets: packets, PacketsYet: yet,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func (l *Loop) tick() {
 	l.offences(now)
 	l.glance(now)
 	// Half a glance early is on time: ticks come a little late or early.
-	if now.At.Sub(l.cutAt) >= windowEvery-glanceEvery/2 {
+	if since := now.At.Sub(l.cutAt); since >= windowEvery-glanceEvery/2 || l.packetsAbound(now, since) {
 		l.cutAt = now.At
 		l.second(now)
 		l.changed = true

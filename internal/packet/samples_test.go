@@ -65,13 +65,22 @@ func TestSamplesKeepPace(t *testing.T) {
 	p.filter, p.at = f, map[string]filter.How{"none": filter.Generic}
 	second := int64(1e9)
 	frame := v4(craft.Frame{Flags: craft.SYN}).Bytes()
+	if yet := p.Yet(); yet != [traffic.PacketKinds]uint64{} {
+		t.Errorf("before the first window: %v", yet)
+	}
 	p.Cut(clock.Instant(second))
 	var w traffic.Packets
 	for i := range 3 {
 		if _, _, err := f.TryOften(frame, 400_000); err != nil {
 			t.Fatal(err)
 		}
+		if yet := p.Yet(); yet[traffic.PacketSyn] != 400_000 || yet[traffic.PacketUDP] != 0 {
+			t.Errorf("before the window is cut: %v", yet)
+		}
 		w = p.Cut(clock.Instant(second * int64(i+2)))
+		if yet := p.Yet(); yet[traffic.PacketSyn] != 0 {
+			t.Errorf("after it: %v", yet)
+		}
 	}
 	if w.Kinds[traffic.PacketSyn] != 400_000 || w.Passed.Packets != 400_000 || w.Reasons["pass_ours"].Packets != 400_000 {
 		t.Errorf("counted %+v", w)

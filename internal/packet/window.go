@@ -75,6 +75,24 @@ func (p *Packet) Cut(now clock.Instant) traffic.Packets {
 	return w
 }
 
+// Yet counts the packets for protected ports that came since Cut was asked last,
+// by kind. For the same goroutine.
+func (p *Packet) Yet() (kinds [traffic.PacketKinds]uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.filter == nil || p.cut.at == 0 {
+		return kinds
+	}
+	counts, err := p.filter.Counts()
+	if err != nil {
+		return kinds // Cut says it
+	}
+	for k := range kinds {
+		kinds[k] = counts.Kinds[k] - min(p.cut.counts.Kinds[k], counts.Kinds[k])
+	}
+	return kinds
+}
+
 // mark is where the counters stood.
 type mark struct {
 	at     clock.Instant
