@@ -109,19 +109,9 @@ func (b *packetBook) copies() (running, ended []PacketAttack) {
 func (l *Loop) followPackets(now decide.Moment, w *traffic.Window, floods []decide.PacketFlood) {
 	runs := map[attack.Vector]bool{}
 	for i := range floods {
-		f := &floods[i].Finding
-		runs[f.Vector] = true
-		a := l.packets.find(f.Vector)
-		if a == nil {
-			a = &PacketAttack{
-				ID: now.Wall.UTC().Format("20060102-150405-") + string(f.Vector), Vector: f.Vector,
-				Since: l.deps.Clock.Wall(f.Since), Noticed: now.Wall, Normal: f.Normal,
-			}
-			l.packets.current = append(l.packets.current, a)
-		}
-		a.follow(w, f, floods[i].Signatures)
-		l.doing(now, w, a)
-		l.tellPackets(now, f, a)
+		a := l.enterPackets(now, w, &floods[i])
+		runs[a.Vector] = true
+		a.count(w)
 	}
 	l.packets.current = slices.DeleteFunc(l.packets.current, func(a *PacketAttack) bool {
 		if runs[a.Vector] {
@@ -137,12 +127,34 @@ func (l *Loop) followPackets(now decide.Moment, w *traffic.Window, floods []deci
 	})
 }
 
-func (a *PacketAttack) follow(w *traffic.Window, f *attack.Finding, sigs []attack.Signature) {
+// enterPackets enters what was found of a flood, of a window or of a part of one,
+// after it was decided what to do.
+func (l *Loop) enterPackets(now decide.Moment, w *traffic.Window, flood *decide.PacketFlood) *PacketAttack {
+	f := &flood.Finding
+	a := l.packets.find(f.Vector)
+	if a == nil {
+		a = &PacketAttack{
+			ID: now.Wall.UTC().Format("20060102-150405-") + string(f.Vector), Vector: f.Vector,
+			Since: l.deps.Clock.Wall(f.Since), Noticed: now.Wall, Normal: f.Normal,
+		}
+		l.packets.current = append(l.packets.current, a)
+	}
+	a.follow(f, flood.Signatures)
+	l.doing(now, w, a)
+	l.tellPackets(now, f, a)
+	return a
+}
+
+// count adds up a whole window.
+func (a *PacketAttack) count(w *traffic.Window) {
+	a.Packets += uint64(max(a.Rate-a.Normal, 0) * w.Span.Seconds())
+	a.Stopped += w.Packets.Stopped.Packets
+}
+
+func (a *PacketAttack) follow(f *attack.Finding, sigs []attack.Signature) {
 	if a.Rate = f.Rate; f.Rate >= a.Peak {
 		a.Peak, a.Finding, a.What, a.Target = f.Rate, *f, f.What, f.Target
 	}
-	a.Packets += uint64(max(f.Rate-f.Normal, 0) * w.Span.Seconds())
-	a.Stopped += w.Packets.Stopped.Packets
 	for _, s := range sigs {
 		text := s.Match.String()
 		known := slices.ContainsFunc(a.Signatures, func(have attack.Signature) bool { return have.Match.String() == text })

@@ -38,7 +38,9 @@ func (l *Loop) tick() {
 	l.offences(now)
 	l.glance(now)
 	// Half a glance early is on time: ticks come a little late or early.
-	if since := now.At.Sub(l.cutAt); since >= windowEvery-glanceEvery/2 || l.packetsAbound(now, since) {
+	if since := now.At.Sub(l.cutAt); since < windowEvery-glanceEvery/2 {
+		l.lookEarly(now, since)
+	} else {
 		l.cutAt = now.At
 		l.second(now)
 		l.changed = true
@@ -122,7 +124,8 @@ func (l *Loop) glance(now decide.Moment) {
 func (l *Loop) second(now decide.Moment) {
 	w := l.observer.Cut(l.origin())
 	if l.deps.Packets != nil {
-		w.Packets = l.deps.Packets()
+		w.Packets = l.early.take(l.deps.Packets())
+		l.early.head, l.early.looked = traffic.Packets{}, false
 	}
 	n := l.baseline.Normal()
 	var findings []attack.Finding

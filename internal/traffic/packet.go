@@ -2,7 +2,9 @@ package traffic
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"seawall/internal/kit/clock"
 )
@@ -121,6 +123,8 @@ type Counted struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
+func (c Counted) and(d Counted) Counted { return Counted{c.Packets + d.Packets, c.Bytes + d.Bytes} }
+
 // Packets is what the packet filter saw during a window. The zero value says
 // that there is no filter.
 type Packets struct {
@@ -136,6 +140,38 @@ type Packets struct {
 	Samples []Packet `json:"-"`     // an even sample of those for protected ports, stopped ones among them
 	Every   uint32   `json:"every"` // one sample stands for so many packets; 0 no samples
 	Lost    uint64   `json:"lost"`  // samples that found no room
+}
+
+// And is what was counted in two stretches of time, one after the other. Samples
+// of different paces cannot be put together: those of the later stay.
+func (p Packets) And(q Packets) Packets {
+	switch {
+	case !p.Filtered:
+		return q
+	case !q.Filtered:
+		return p
+	}
+	sum := q
+	for k := range sum.Kinds {
+		sum.Kinds[k] += p.Kinds[k]
+	}
+	sum.Passed, sum.Stopped = sum.Passed.and(p.Passed), sum.Stopped.and(p.Stopped)
+	sum.Reasons = make(map[string]Counted, len(q.Reasons))
+	maps.Copy(sum.Reasons, p.Reasons)
+	for name, n := range q.Reasons {
+		sum.Reasons[name] = n.and(sum.Reasons[name])
+	}
+	sum.Hits = make(map[uint32]uint64, len(q.Hits))
+	maps.Copy(sum.Hits, p.Hits)
+	for id, n := range q.Hits {
+		sum.Hits[id] += n
+	}
+	sum.Cookies += p.Cookies
+	sum.Lost += p.Lost
+	if p.Every == q.Every {
+		sum.Samples = slices.Concat(p.Samples, q.Samples)
+	}
+	return sum
 }
 
 // Blocked counts what the block list stopped. The name is the filter's own.

@@ -50,6 +50,27 @@ func newPacketSide() packetSide {
 func (d *Decider) packets(in Input) {
 	d.followPackets(in.Now, in.Packets)
 	d.loosenPackets(in.Now, in.Window)
+	d.answerPackets(in)
+	if !d.off && in.Window != nil && len(d.packet.floods) > 0 {
+		d.refreshPackets(in.Now)
+	}
+}
+
+// Early decides about floods of packets whose window is not over yet. Nothing ends
+// by it.
+func (d *Decider) Early(in Input) Output {
+	for i := range in.Packets {
+		f := &in.Packets[i].Finding
+		if _, runs := d.packet.floods[f.Vector]; !runs {
+			d.packet.floods[f.Vector] = f.Since
+		}
+	}
+	d.answerPackets(in)
+	return d.take()
+}
+
+// answerPackets considers what is known of each flood.
+func (d *Decider) answerPackets(in Input) {
 	if d.off || in.Window == nil {
 		return
 	}
@@ -58,9 +79,6 @@ func (d *Decider) packets(in Input) {
 		for j := range p.Signatures {
 			d.considerPackets(in.Now, &in.Window.Packets, &p.Finding, &p.Signatures[j])
 		}
-	}
-	if len(d.packet.floods) > 0 {
-		d.refreshPackets(in.Now)
 	}
 }
 

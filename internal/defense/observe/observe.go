@@ -103,6 +103,15 @@ func (o *Observer) Peek() Glance {
 	return g
 }
 
+// Offered counts what came since the last Cut. For the control loop's goroutine
+// only.
+func (o *Observer) Offered() uint64 {
+	all := o.read()
+	d := all.since(&o.cut.counts)
+	g := d.glance()
+	return g.Offered
+}
+
 // pace decides how many requests are looked at field by field.
 func (o *Observer) pace(offered uint64, span time.Duration) {
 	if span < 10*time.Millisecond {

@@ -97,6 +97,11 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	return []attack.Finding{f}
 }
 
+// Brief judges a part of a window.
+func (d *Detector) Brief(w *traffic.Window, n *traffic.Normal) []attack.Finding {
+	return d.Detect(w, n)
+}
+
 // kinds lists what the flood consists of: the answers, and what comes along
 // with them more than usual.
 func kinds(w *traffic.Window, n *traffic.Normal, rate float64, of map[traffic.PacketKind]float64) []traffic.PacketKind {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"seawall/internal/attack"
+	"seawall/internal/kit/clock"
 	"seawall/internal/kit/spell"
 	"seawall/internal/traffic"
 )
@@ -19,8 +20,8 @@ const (
 	// they are taken for visitors'. In a new connection it is every second or
 	// third; in a flood of bare ACKs none.
 	loaded = 0.1
-	// patience is how many windows handshakes without requests are believed.
-	patience = 5
+	// patience is how long handshakes without requests are believed.
+	patience = 5 * time.Second
 	// youth is how much ordinary traffic must have been seen to tell a crowd's
 	// handshakes from more than usual.
 	youth = 5 * time.Second
@@ -31,8 +32,8 @@ const (
 type Detector struct {
 	cfg    Config
 	spell  spell.Spell
-	inLine int // in flight or in line for the origin when the last window ended
-	waited int // windows in a row in which handshakes explained what requests did not
+	inLine int           // in flight or in line for the origin when the last window ended
+	from   clock.Instant // since when handshakes explain what requests do not; 0: they need not
 }
 
 // New makes a detector that has seen nothing.
@@ -58,17 +59,26 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	// Whoever is banned asks for a connection again and again.
 	unmade := syns - w.Rate(w.Packets.Blocked()) - usual.Peak - perVisit*visits
 	here := unmade > max(d.cfg.Floor, (d.cfg.Times-1)*usual.Peak)
-	if here && !d.spell.On() && handshakes(w, n) >= unmade && d.waited < patience {
-		d.waited++
-		here = false
+	if here && d.from == 0 {
+		d.from = w.At
 	} else if !here {
-		d.waited = 0
+		d.from = 0
+	}
+	if here && !d.spell.On() && handshakes(w, n) >= unmade && w.At.Sub(d.from) < patience {
+		here = false
 	}
 	lingers := unmade > max(d.cfg.Floor/2, 0.5*usual.Peak)
 	if !d.spell.Step(w.At, w.Span, here, lingers, d.cfg.EndAfter) {
 		return nil
 	}
 	return []attack.Finding{d.finding(w, usual, syns, max(unmade, 0))}
+}
+
+// Brief judges a part of a window.
+func (d *Detector) Brief(w *traffic.Window, n *traffic.Normal) []attack.Finding {
+	inLine := d.inLine
+	defer func() { d.inLine = inLine }() // the whole window counts from its beginning
+	return d.Detect(w, n)
 }
 
 // came is how many requests came during the window: those answered, and what
