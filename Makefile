@@ -68,7 +68,7 @@ bench-stream: go
 # changes the sources needs clang, llvm and libbpf-dev.
 BPF := internal/packet/filter/bpf
 bpf:
-	cd $(BPF) && clang -O2 -g -Wall -Werror -target bpf -mcpu=v3 -I/usr/include/$$(uname -m)-linux-gnu \
+	cd $(BPF) && clang -O2 -g -Wall -Werror -fno-strict-aliasing -target bpf -mcpu=v3 -I/usr/include/$$(uname -m)-linux-gnu \
 	  -fdebug-compilation-dir=. -c filter.bpf.c -o filter.o && llvm-strip -g filter.o
 
 # Whether the committed object is what the sources give.

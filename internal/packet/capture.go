@@ -45,8 +45,8 @@ func (r *Record) Headers() []byte { return r.headers[:r.kept] }
 // Stopped says whether the packet was stopped.
 func (r *Record) Stopped() bool { return r.Reason >= filter.StopLength }
 
-// Capture gets the samples that Cut reads for the control loop, once a second and
-// at most mostSamples of them; nothing is read twice, and nothing is done while
+// Capture gets the samples that Cut reads for the control loop, once a second or
+// twice, at most mostSamples of them; nothing is read twice, and nothing is done while
 // nobody captures. It begins with the window that the next Cut ends, so up to a
 // second early, and ends up to a second early as well.
 type Capture struct {

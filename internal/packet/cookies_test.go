@@ -16,6 +16,7 @@ import (
 
 	"seawall/internal/packet/craft"
 	"seawall/internal/packet/filter"
+	"seawall/internal/traffic"
 )
 
 func prove(t *testing.T, f *filter.Filter) error {
@@ -203,6 +204,93 @@ func sendSyns(t *testing.T, times int) {
 			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: from.Index}); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// Where neighbours are stopped for their private addresses, or pass for being on
+// the allow list, it is tried with a stranger from afar. And what is sampled of a
+// SYN is the SYN, not the answer that it was turned into.
+func TestCookiesAreProvenFromAfar(t *testing.T) {
+	for name, change := range map[string]func(*filter.Config, *filter.Guard){
+		"bogons stopped":     func(c *filter.Config, _ *filter.Guard) { c.Bogons = true },
+		"neighbours allowed": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inNamespace(t, func(t *testing.T) {
+				cfg, g := filter.DefaultConfig(), guard()
+				if change != nil {
+					change(&cfg, &g)
+				}
+				f, err := filter.New(cfg, g, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				if change == nil {
+					for _, p := range []string{"198.18.0.0/15", "2001:db8::/32"} {
+						if err := f.Allow(netip.MustParsePrefix(p), time.Time{}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				attach(t, f)
+				bare(t)
+				run(t, "ip", "route", "add", "default", "via", peerAddr)
+				greeter(t, ownAddr+":80")
+				if err := f.SampleEvery(1); err != nil {
+					t.Fatal(err)
+				}
+				if err := prove(t, f); err != nil {
+					t.Error(err)
+				}
+				syns := 0
+				err = f.Samples(1000, func(s *filter.Sample) {
+					if p, ok := s.Packet(); ok && p.Kind == traffic.PacketSyn && p.Reason == filter.StopCookie.String() {
+						syns++
+						if p.Source != fromAfar(p.Dest) || p.DestPort != 80 || p.Flags != craft.SYN {
+							t.Errorf("sampled %+v", p)
+						}
+					}
+				})
+				if syns == 0 || err != nil {
+					t.Errorf("%d SYNs sampled, %v", syns, err)
+				}
+			})
+		})
+	}
+}
+
+// An answer within PPPoE has PPPoE's length mended.
+func TestCookiesInPPPoE(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		f := made(t, "")
+		defer f.Close()
+		attach(t, f)
+		greeter(t, ownAddr+":80")
+		if err := f.Arm(true); err != nil {
+			t.Fatal(err)
+		}
+		defer f.Arm(false)
+		at, err := net.InterfaceByName(ownLink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		syn := craft.Frame{
+			Source: netip.MustParseAddr(peerAddr), Dest: netip.MustParseAddr(ownAddr), SPort: 4711, DPort: 80,
+			Flags: craft.SYN, TCPOptions: []byte{2, 4, 5, 180, 1, 3, 3, 7},
+		}
+		ip := syn.Bytes()[craft.EthernetLen:]
+		frame := ether(0x8864, nil, append([]byte{0x11, 0, 0, 1, 0, byte(len(ip) + 2), 0, 0x21}, ip...))
+		out, err := f.Answer(at, frame)
+		if err != nil || len(out) != craft.EthernetLen+8+44 {
+			t.Fatalf("%d bytes of answer, %v", len(out), err)
+		}
+		if got := out[craft.EthernetLen+5]; got != 44+2 || out[craft.EthernetLen+7] != 0x21 {
+			t.Errorf("PPPoE says %d bytes of %x", got, out[craft.EthernetLen+7])
+		}
+		if s := craft.Checksum(0, out[craft.EthernetLen+8:craft.EthernetLen+28]); s != 0 {
+			t.Errorf("the IP header's checksum is off by %#x", s)
 		}
 	})
 }

@@ -49,6 +49,8 @@ type Packet struct {
 	capture    *Capture // nil: nobody captures
 	signs      map[mitigation.ID]filter.Signature
 	book
+
+	rest time.Time // Run's own: until when the kernel's table is not read again
 }
 
 // New makes a Packet that filters nothing before Start.

@@ -121,10 +121,12 @@ func sent(name string) uint64 {
 	return n
 }
 
-// pair is an address of this machine, and one next to it that nobody has.
+// pair is an address of this machine, and one that nobody has.
 type pair struct{ own, stranger netip.Addr }
 
-// strangers finds a pair for each address of an interface.
+// strangers finds pairs for each address of an interface: with neighbours, from
+// whom every machine takes packets, and behind these with strangers from afar,
+// for where neighbours are on the allow list or, with private addresses, stopped.
 func strangers(at *net.Interface) ([]pair, error) {
 	addrs, err := at.Addrs()
 	if err != nil {
@@ -143,23 +145,28 @@ func strangers(at *net.Interface) ([]pair, error) {
 	if len(nets) == 0 {
 		return nil, fmt.Errorf("%s has no address", at.Name)
 	}
-	var pairs []pair
+	var near, far []pair
 	for _, p := range nets {
-		pairs = append(pairs, pair{p.Addr(), stranger(p, mine)})
+		if p.Bits() <= p.Addr().BitLen()-2 {
+			near = append(near, pair{p.Addr(), neighbour(p, mine)})
+		}
+		far = append(far, pair{p.Addr(), fromAfar(p.Addr())})
 	}
-	return pairs, nil
+	return append(near, far...), nil
 }
 
-// stranger is the last address of a network but one (the last may be everybody),
-// or one before it that is not ours. A network with no room for strangers is
-// reached by everybody: they come from one meant for documentation.
-func stranger(p netip.Prefix, mine map[netip.Addr]bool) netip.Addr {
-	if p.Bits() > p.Addr().BitLen()-2 {
-		if p.Addr().Is4() {
-			return netip.AddrFrom4([4]byte{192, 0, 2, 1}) // RFC 5737
-		}
-		return netip.MustParseAddr("2001:db8::1") // RFC 3849
+// fromAfar is an address of a network that was given back and that nobody has
+// any more: for relays of 6to4 (RFC 7526) and for ORCHIDs (RFC 4843, 7343).
+func fromAfar(to netip.Addr) netip.Addr {
+	if to.Is4() {
+		return netip.AddrFrom4([4]byte{192, 88, 99, 1})
 	}
+	return netip.MustParseAddr("2001:10::1")
+}
+
+// neighbour is the last address of a network but one (the last may be everybody),
+// or one before it that is not ours.
+func neighbour(p netip.Prefix, mine map[netip.Addr]bool) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	for i := 1; i < p.Addr().BitLen()-p.Bits(); i++ {
 		b[len(b)-1-i/8] |= 1 << (i % 8)

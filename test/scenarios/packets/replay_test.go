@@ -36,9 +36,8 @@ const (
 	// seconds old.
 	learns = 7 * time.Second
 	// foundWithin is how long after its beginning a flood is to be known, and
-	// enough of it stopped: a second ends, in which it may have begun with the
-	// first packet, what came in it is looked at, and somebody asks.
-	foundWithin = 1200 * time.Millisecond
+	// enough of it stopped.
+	foundWithin = time.Second
 	enough      = 0.99 // share of the flood that is to be stopped from then on
 )
 

@@ -150,6 +150,7 @@ struct packet {
 	__u8 flags;       // of TCP; valid iff ports and proto is TCP
 	__u8 kind;        // enum kind
 	__u8 reason;      // why it passed or was stopped
+	__u8 sampled;     // it was, or was one of those that are not
 };
 
 // FURTHEST is the last offset at which a header may begin. Masked with it, all

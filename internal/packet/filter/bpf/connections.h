@@ -134,8 +134,8 @@ RUNG __u32 datagram(struct xdp_md *ctx, struct packet *p)
 	return spent(p, BUDGET_DATAGRAMS, datagram_gap) ? STOP_UDP : 0;
 }
 
-// asker is what is asked of a segment that is no SYN. It is handed to functions
-// that the verifier looks at once.
+// asker is what is asked of a segment: whether it belongs to a connection or, of a
+// SYN, for a cookie. It is handed to functions that the verifier looks at once.
 struct asker {
 	struct bpf_sock_tuple tuple;
 	__u32 tuple_size, ip, ip_size, tcp;

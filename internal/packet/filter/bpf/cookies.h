@@ -193,6 +193,12 @@ RUNG void put(void *to, const void *from, __u32 bytes)
 		there[i] = word[i];
 }
 
+// before is what lies before the IP header: a type, or PPP's protocol, and before
+// that the length that PPPoE gives.
+struct before {
+	__be16 length, type;
+};
+
 // send_back turns the addresses of Ethernet round and writes the two headers,
 // the IP header of head bytes from ip, over those that came. It returns 0 if
 // they have no room.
@@ -201,8 +207,11 @@ RUNG int send_back(struct xdp_md *ctx, struct asker *a, const void *ip, __u32 he
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u16 *mac = data;
 	void *at = data + (a->ip & FURTHEST);
-	if (data + ETH_HLEN > end || at + head + SHORT_ANSWER > end)
+	struct before *b = data + ((a->ip - sizeof *b) & FURTHEST);
+	if (data + ETH_HLEN > end || (void *)(b + 1) > end || at + head + SHORT_ANSWER > end)
 		return 0;
+	if (b->type == bpf_htons(PPP_IPV4) || b->type == bpf_htons(PPP_IPV6))
+		b->length = bpf_htons(2 + head + (whole ? sizeof *t : SHORT_ANSWER));
 #pragma unroll
 	for (int i = 0; i < 3; i++) {
 		__u16 one = mac[i];
@@ -234,12 +243,16 @@ RUNG __u32 load_syn(struct xdp_md *ctx, struct asker *a, struct syn *s, __u32 by
 	int is4 = a->ip_size == 20;
 	if (bytes <= a->ip)
 		return 0;
-	__u32 there = bytes - a->ip;
-	if (there < (is4 ? 40 : 60))
-		return 0; // never: its length was looked at
-	if (is4 ? bpf_xdp_load_bytes(ctx, a->ip, s->bytes + HEAD4, there < 80 ? there : 80)
-		: bpf_xdp_load_bytes(ctx, a->ip, s->bytes, there < 100 ? there : 100))
+	__u32 there = bytes - a->ip, most = is4 ? 80 : 100, n = there < most ? there : most;
+	barrier_var(n); // kernels before 6.8 forget what was found out of it otherwise
+	if (n < 40 || n > 100)
 		return 0;
+	if (is4) {
+		if (n > 80 || bpf_xdp_load_bytes(ctx, a->ip, s->bytes + HEAD4, n))
+			return 0;
+	} else if (bpf_xdp_load_bytes(ctx, a->ip, s->bytes, n)) {
+		return 0;
+	}
 	__u32 size = (s->bytes[TCP_AT + 12] >> 4) * 4;
 	s->size = size;
 	return a->ip_size + size <= there ? size : 0;
@@ -256,6 +269,8 @@ PART int answer(struct xdp_md *ctx, struct asker *a)
 	struct answer t;
 	int is4 = a->ip_size == 20;
 	__u32 bytes = bpf_xdp_get_buff_len(ctx);
+	if (ctx->data_end - ctx->data != bytes)
+		return NO_COOKIE; // in several buffers, which nobody sends a SYN in
 	__u32 size = load_syn(ctx, a, &syn, bytes);
 	barrier_var(size); // the verifier does not follow it so far
 	if (size < 20 || size > 60)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 // The ladder that every packet climbs, cheapest rung first. A rung gives a
-// reason to stop the packet, or none; stop decides whether that is done.
+// reason to stop the packet, or none; halt decides whether that is done.
 #include "cookies.h"
 #include "fragments.h"
 #include "icmp.h"
@@ -88,6 +88,7 @@ RUNG int reply(struct xdp_md *ctx, struct packet *p)
 {
 	struct asker a = {};
 	ask_for(p, &a);
+	sample(ctx, p, own_tallies()); // as it came: it will be turned round
 	int done = NO_COOKIE;
 	if (p->offset == a.ip + a.ip_size) // no options, no extension headers
 		done = answer(ctx, &a);

@@ -39,6 +39,9 @@ struct tag {
 	__be16 id, next;
 };
 
+#define PPP_IPV4 0x21
+#define PPP_IPV6 0x57
+
 // pppoe is the header of a session (RFC 2516), with PPP's.
 struct pppoe {
 	__u8 version, code;
@@ -219,7 +222,7 @@ PART __u32 parse(struct xdp_md *ctx, struct packet *p)
 		struct pppoe *s = next(ctx, p, sizeof *s);
 		if (!s)
 			return wrapped;
-		type = s->protocol == bpf_htons(0x21) ? bpf_htons(ETH_P_IP) : s->protocol == bpf_htons(0x57) ? bpf_htons(ETH_P_IPV6) : 0;
+		type = s->protocol == bpf_htons(PPP_IPV4) ? bpf_htons(ETH_P_IP) : s->protocol == bpf_htons(PPP_IPV6) ? bpf_htons(ETH_P_IPV6) : 0;
 		p->offset += sizeof *s;
 	}
 	if (type == bpf_htons(ETH_P_IP))

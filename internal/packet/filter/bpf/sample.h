@@ -67,23 +67,14 @@ PART int show(struct xdp_md *ctx, struct what_of *w)
 	return 1;
 }
 
-// finish counts a packet for p->reason, and now and then shows it. How far apart
-// those shown are varies, so that nobody can stay between them.
-RUNG void finish(struct xdp_md *ctx, struct packet *p)
+// sample shows a packet now and then, with p->reason. How far apart those shown
+// are varies, so that nobody can stay between them.
+RUNG void sample(struct xdp_md *ctx, struct packet *p, struct tallies *t)
 {
 	__u32 zero = 0;
-	struct tallies *t = own_tallies();
-	__u32 reason = p->reason, kind = p->kind;
-	// The compiler must not read them anew once they are known to be in bounds.
-	barrier_var(reason);
-	barrier_var(kind);
-	if (!t || reason >= REASONS)
+	if (!t || p->kind >= KINDS)
 		return;
-	t->of[0][reason].packets++;
-	t->of[0][reason].bytes += p->size;
-	if (kind >= KINDS)
-		return;
-	t->kinds[kind]++;
+	p->sampled = 1;
 	if (t->until_sample-- > 1)
 		return;
 	struct vouch *v = bpf_map_lookup_elem(&lease, &zero);
@@ -96,4 +87,24 @@ RUNG void finish(struct xdp_md *ctx, struct packet *p)
 	struct what_of w = {now(p), every, p->ip, p->offset, p->kind, p->reason, p->family, p->proto, p->later, p->fragment, p->ports};
 	if (!show(ctx, &w))
 		t->samples_lost++;
+}
+
+// finish counts a packet for p->reason, and samples it where that was not done
+// before.
+RUNG void finish(struct xdp_md *ctx, struct packet *p)
+{
+	struct tallies *t = own_tallies();
+	__u32 reason = p->reason, kind = p->kind;
+	// The compiler must not read them anew once they are known to be in bounds.
+	barrier_var(reason);
+	barrier_var(kind);
+	if (!t || reason >= REASONS)
+		return;
+	t->of[0][reason].packets++;
+	t->of[0][reason].bytes += p->size;
+	if (kind >= KINDS)
+		return;
+	t->kinds[kind]++;
+	if (!p->sampled)
+		sample(ctx, p, t);
 }
