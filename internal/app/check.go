@@ -57,6 +57,10 @@ func tryServe(l *problem.List, cfg *config.Config, self Running) {
 	for i, a := range cfg.Request.Listen.Addresses {
 		tryListen(l, fmt.Sprintf("listen.addresses[%d]", i), a, self)
 	}
+	for i, a := range cfg.Request.Listen.TLS.Addresses {
+		tryListen(l, fmt.Sprintf("listen.tls.addresses[%d]", i), a, self)
+	}
+	l.Under("listen", cfg.Request.Listen.CheckCertificates(time.Now()))
 }
 
 // tryListen says why an address cannot be had. That self has it is no problem.

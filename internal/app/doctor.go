@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"seawall/internal/config"
@@ -18,7 +19,7 @@ func Doctor(cfg *config.Config, named bool) doctor.Env {
 	site := doctor.Site{
 		Configured: named,
 		Interfaces: cfg.Packet.Interfaces, Pins: cfg.Packet.Pins, Ports: cfg.Packet.Ports,
-		Listen: cfg.Request.Listen.Addresses, Admin: cfg.Admin.Listen,
+		Listen: slices.Concat(cfg.Request.Listen.Addresses, cfg.Request.Listen.TLS.Addresses), Admin: cfg.Admin.Listen,
 		MaxConns: cfg.Request.Listen.MaxConns, MaxStreams: cfg.Request.Proxy.MaxStreams,
 		Ceiling: int64(cfg.Ceiling()), PID: running(cfg.Data).PID,
 	}

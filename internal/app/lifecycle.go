@@ -121,7 +121,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	go func() { serving <- p.listen.Serve(background) }()
 	p.log.Info("ready", "listen", p.where(), "admin", p.admin.Addr().String(), "origins", p.origins(), "version", p.version)
 	if o.Ready != nil {
-		o.Ready(fmt.Sprintf("http://%s admin http://%s", strings.Join(p.where(), " http://"), p.admin.Addr()))
+		o.Ready(fmt.Sprintf("%s admin http://%s", strings.Join(p.listen.URLs(), " "), p.admin.Addr()))
 	}
 
 	for going := true; going; {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -51,15 +52,16 @@ type config = map[string]any
 
 // wall is a running Seawall.
 type wall struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	file  string
-	data  string
-	addr  string // host:port it serves on
-	admin string
-	log   *lines
-	ended chan error
-	under []string // the command that runs it, if any
+	t      testing.TB
+	cmd    *exec.Cmd
+	file   string
+	data   string
+	addr   string // host:port it serves on
+	secure string // the same for HTTPS; "" where it serves none
+	admin  string
+	log    *lines
+	ended  chan error
+	under  []string // the command that runs it, if any
 }
 
 // lines is a buffer that several goroutines may use.
@@ -163,7 +165,10 @@ func (w *wall) run() {
 		}
 	})
 	said := <-ready
-	if _, err := fmt.Sscanf(said, "seawall: ready http://%s admin http://%s", &w.addr, &w.admin); err != nil {
+	found := regexp.MustCompile(`^seawall: ready http://(\S+)(?: https://(\S+))? admin http://(\S+)\n$`).FindStringSubmatch(said)
+	if found != nil {
+		w.addr, w.secure, w.admin = found[1], found[2], found[3]
+	} else {
 		w.t.Fatalf("not ready: %q\n%s", said, w.log)
 	}
 }

@@ -12,8 +12,9 @@ import (
 
 // acceptor gives net/http connections that there is room for.
 type acceptor struct {
-	l *net.TCPListener
-	s *Server
+	l     *net.TCPListener
+	s     *Server
+	https bool
 }
 
 func (a *acceptor) Addr() net.Addr { return a.l.Addr() }
@@ -33,7 +34,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}
-		if c := a.s.enrol(t); c != nil {
+		if c := a.s.enrol(t, a.https); c != nil {
 			return c, nil
 		}
 		_ = t.SetLinger(0)
@@ -42,7 +43,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 }
 
 // enrol makes a conn, or returns nil where the limits allow none.
-func (s *Server) enrol(t *net.TCPConn) *conn {
+func (s *Server) enrol(t *net.TCPConn, https bool) *conn {
 	remote, ok := t.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return nil
@@ -65,7 +66,7 @@ func (s *Server) enrol(t *net.TCPConn) *conn {
 			return nil
 		}
 	}
-	c := &conn{s: s, tcp: t, peer: peer, trusted: trusted, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	c := &conn{s: s, tcp: t, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
 	c.woken.L = &c.mu
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted

@@ -84,7 +84,7 @@ func (c *conn) readClient(p []byte) (int, error) {
 	if !c.enter(phaseBody, begun+ms(max(c.readBudget, 0))) {
 		return 0, c.breakBody(faultSlowBody)
 	}
-	n, err := c.tcp.Read(p)
+	n, err := c.read(p)
 	if !c.enter(phaseBusy, 0) {
 		return 0, c.breakBody(faultSlowBody)
 	}

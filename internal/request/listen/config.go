@@ -33,6 +33,7 @@ type Config struct {
 	// held to the limits per client and network.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	ProxyProtocol  ProxyMode      `yaml:"proxy_protocol"`
+	TLS            TLS            `yaml:"tls"`
 
 	// HeadTimeout is for a head to arrive, counted from the connection's start
 	// or from the head's first byte; also for a PROXY header.
@@ -58,6 +59,7 @@ func DefaultConfig() Config {
 	return Config{
 		Addresses:     []string{"127.0.0.1:8080"},
 		ProxyProtocol: ProxyOff,
+		TLS:           TLS{MinVersion: version12},
 		HeadTimeout:   10 * time.Second,
 		IdleTimeout:   60 * time.Second,
 		MinRate:       1 << 10,
@@ -75,7 +77,8 @@ func DefaultConfig() Config {
 // Validate says all that is wrong.
 func (c Config) Validate() problem.List {
 	var l problem.List
-	if len(c.Addresses) == 0 {
+	c.TLS.validate(&l)
+	if len(c.Addresses)+len(c.TLS.Addresses) == 0 {
 		l.Add("addresses", `write ["127.0.0.1:8080"]`, "there is no address to listen on")
 	}
 	for i, a := range c.Addresses {

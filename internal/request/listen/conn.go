@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -37,6 +38,7 @@ type conn struct {
 	slot     int32
 	peer     netip.Addr
 	trusted  bool  // peer is a trusted proxy
+	https    bool  // accepted where HTTPS is spoken
 	accepted int64 // coarse milliseconds
 
 	// What the sweeper looks at.
@@ -45,9 +47,12 @@ type conn struct {
 	worth   atomic.Uint32 // 0 nothing shown, 1 let in, 2 known to us
 	cleared atomic.Bool   // the last visit met brought a clearance
 	evicted atomic.Bool
-	large   atomic.Bool // holds a borrowed buffer
-	sampled int64       // the sweeper's own: writing, when it last looked
-	queued  int         // the sweeper's own: bytes then in the kernel's send queue
+	rude    atomic.Bool              // closed without a word
+	tls     atomic.Pointer[tls.Conn] // nil: clear text, or no handshake yet
+	over    int64                    // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
+	large   atomic.Bool              // holds a borrowed buffer
+	sampled int64                    // the sweeper's own: writing, when it last looked
+	queued  int                      // the sweeper's own: bytes then in the kernel's send queue
 
 	mu          sync.Mutex // guards the following
 	woken       sync.Cond
@@ -65,6 +70,8 @@ type conn struct {
 	// Touched by the reader only.
 	from       netip.Addr // who the client is: peer, or what the PROXY header says
 	greeted    bool       // the PROXY header, if any, was read
+	secured    bool       // the handshake, if any, was begun
+	wire       *wire      // under TLS
 	served     bool       // a request was read before
 	part       part
 	mark       uint64 // what the reader last stored in watch
@@ -110,7 +117,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.r += n
 			return n, nil
 		}
-		return c.tcp.Read(p)
+		return c.read(p)
 	}
 	return 0, io.EOF
 }
@@ -122,7 +129,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) hold() (int, error) {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
-		n, err := c.tcp.Read(c.buf)
+		n, err := c.read(c.buf)
 		if n == 0 {
 			return 0, err
 		}
@@ -207,7 +214,7 @@ func (c *conn) fill() error {
 	if !c.enter(phase, until) || phase != phaseHead && c.s.draining.Load() {
 		return io.EOF
 	}
-	n, err := c.tcp.Read(c.buf[c.w:])
+	n, err := c.read(c.buf[c.w:])
 	c.w += n
 	if !c.enter(phaseBusy, 0) {
 		if phase == phaseHead {
@@ -221,11 +228,20 @@ func (c *conn) fill() error {
 	return err
 }
 
-// Write writes an answer, and leaves word of how long that may take. The
-// sweeper prolongs it by what the client takes meanwhile.
+// Write writes an answer, enciphered where that is asked for.
 func (c *conn) Write(p []byte) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	if t := c.tls.Load(); t != nil {
+		return t.Write(p)
+	}
+	return c.send(p)
+}
+
+// send sends bytes, and leaves word of how long that may take. The sweeper
+// prolongs it by what the client takes meanwhile. Only one sends at a time: who
+// holds wmu or, of TLS, its lock for what goes out.
+func (c *conn) send(p []byte) (int, error) {
 	begun := c.s.coarse()
 	c.writing.Store(begun + ms(max(c.writeBudget, 0)))
 	n, err := c.tcp.Write(p)
@@ -246,13 +262,13 @@ func (c *conn) Write(p []byte) (int, error) {
 // sent and nobody read (RFC 9112, section 9.6).
 func (c *conn) linger() {
 	const atMost = 64 << 10
-	_ = c.tcp.CloseWrite()
+	_ = c.CloseWrite()
 	if !c.enter(phaseLinger, c.s.coarse()+500) {
 		return
 	}
 	c.r, c.w = 0, 0
 	for total := 0; total < atMost; {
-		n, err := c.tcp.Read(c.buf)
+		n, err := c.read(c.buf)
 		if err != nil {
 			return
 		}
@@ -264,8 +280,14 @@ func (c *conn) linger() {
 // would otherwise keep for minutes when the client does not take it.
 // It fails where the connection was closed already.
 func (c *conn) abort() error {
-	_ = c.tcp.SetLinger(0)
+	c.cut()
 	return c.Close()
+}
+
+// cut has the connection end in a way that the client takes for no proper end.
+func (c *conn) cut() {
+	c.rude.Store(true)
+	_ = c.tcp.SetLinger(0)
 }
 
 // Close closes the connection and gives its places back.
@@ -278,13 +300,29 @@ func (c *conn) Close() error {
 	c.closed = true
 	c.woken.Broadcast()
 	c.mu.Unlock()
-	err := c.tcp.Close()
+	err := c.shut()
 	c.s.forget(c)
 	return err
 }
 
+// shut closes the socket, and under TLS says first that nothing is missing, unless
+// the client takes nothing any more: that would take TLS five seconds.
+func (c *conn) shut() error {
+	if t := c.tls.Load(); t != nil && !c.rude.Load() && sendQueue(c.tcp) == 0 {
+		return t.Close()
+	}
+	return c.tcp.Close()
+}
+
 // CloseWrite lets net/http end the sending side first.
-func (c *conn) CloseWrite() error { return c.tcp.CloseWrite() }
+func (c *conn) CloseWrite() error {
+	if t := c.tls.Load(); t != nil {
+		if err := t.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return c.tcp.CloseWrite()
+}
 
 // interrupt stops a read that is under way, and all later ones.
 func (c *conn) interrupt() {

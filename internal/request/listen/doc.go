@@ -4,8 +4,8 @@
 //
 // # What flows in and out
 //
-// In: TCP connections in clear text, HTTP/1.0 and 1.1, with or without a PROXY
-// header. Out: a Visit, a Verdict and an Outcome for every request that was
+// In: TCP connections, HTTP/1.0 and 1.1 in clear text or by TLS 1.2 and 1.3, with
+// or without a PROXY header before that; certificates from files. Out: a Visit, a Verdict and an Outcome for every request that was
 // well formed (Watcher.Record, exactly once each), and requests to the rooms'
 // http.Handler.
 //
@@ -35,6 +35,15 @@
 // uninterpreted. That is what makes an upgrade safe: after Hijack those bytes
 // and all later ones belong to the new protocol.
 //
+// # TLS
+//
+// A handshake is made on the connection's own goroutine, within the time of a
+// first head, behind a PROXY header and before anything else; all above then works
+// on what was deciphered. What TLS sends is held to the least rate as answers are,
+// and few bytes may come in that give nothing deciphered. Certificates are chosen
+// by name and read again when their files change; each is replaced only by one that
+// is right.
+//
 // # Time
 //
 // No deadline is set per read or write. A sweeper looks at all connections a
@@ -52,7 +61,7 @@
 // all places are taken the least useful connections that wait for a request, or
 // for the rest of its head, are closed first: those that never sent one or were refused last, then the
 // longest idle. A connection that is being served is never closed for another.
-// Memory per idle connection is about 20 KiB. Heads over 2 KiB borrow one of a
+// Memory per idle connection is about 20 KiB, 44 KiB with TLS. Heads over 2 KiB borrow one of a
 // bounded number of larger buffers; when those run out, the heads that have
 // been arriving for longest are given up.
 //

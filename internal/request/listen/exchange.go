@@ -56,6 +56,7 @@ func (x *exchange) fill(b []byte) {
 		Method:      h.method.in(x.text),
 		Host:        hostName(h.host.in(x.text)),
 		UserAgent:   h.agent.in(x.text),
+		Secure:      x.c.https,
 	}
 	v.Path, v.RawQuery = splitTarget(h.target.in(x.text), int(h.pathFrom))
 }

@@ -20,6 +20,11 @@ func (c *conn) nextRequest() error {
 			return io.EOF
 		}
 	}
+	if c.https && !c.secured {
+		if err := c.handshake(); err != nil {
+			return io.EOF
+		}
+	}
 	for {
 		if err := c.readHead(); err != nil {
 			c.release()

@@ -30,6 +30,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	var thrown any
 	func() {
 		defer func() { thrown = recover() }()
+		if x.moves() {
+			x.move(x)
+			return
+		}
 		s.rooms.ServeHTTP(x, r)
 	}()
 	abort, x10 := x.finish(thrown, r), x.head.minor == 0
@@ -42,7 +46,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if x10 {
 			// There the connection's end is the answer's: a reset tells the
 			// client that it is not.
-			_ = c.tcp.SetLinger(0)
+			c.cut()
 		}
 		panic(http.ErrAbortHandler)
 	}
@@ -167,6 +171,7 @@ func (x *exchange) begin(code int) {
 	x.wrote = true
 	x.outcome.Status = code
 	x.noBody = x.visit.Method == "HEAD" || code == http.StatusNoContent || code == http.StatusNotModified
+	x.strict(x.rw.Header())
 	if x.c.s.draining.Load() {
 		x.rw.Header()["Connection"] = []string{"close"}
 	}

@@ -2,11 +2,13 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,10 +44,15 @@ type Server struct {
 	clk   *clock.Clock
 	log   *slog.Logger
 
+	certs      *certs
+	tls        *tls.Config // nil: HTTPS is not served
+	hsts       []string    // the field's value; nil: none
+	securePort string
+
 	http      *http.Server
-	mu        sync.Mutex // guards listeners and state
-	listeners []*net.TCPListener
-	serving   sync.WaitGroup // accepting
+	mu        sync.Mutex         // guards listeners and state
+	listeners []*net.TCPListener // those of HTTPS are the last
+	serving   sync.WaitGroup     // accepting
 	sweeper   sync.WaitGroup
 	sweeping  bool
 	shut      bool
@@ -93,6 +100,13 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 	shortest := min(cfg.HeadTimeout, cfg.IdleTimeout, cfg.Grace)
 	s.tick = min(max(shortest/8, 5*time.Millisecond), 250*time.Millisecond)
 	s.keepTime()
+	if len(cfg.TLS.Addresses) > 0 {
+		s.certs = &certs{list: cfg.TLS.Certificates}
+		s.tls = newTLS(cfg.TLS, s.certs)
+	}
+	if cfg.TLS.HSTS > 0 {
+		s.hsts = []string{fmt.Sprintf("max-age=%d", int64(cfg.TLS.HSTS/time.Second))}
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
@@ -111,17 +125,25 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 	return s
 }
 
-// Listen binds all addresses. When one cannot be bound, none stays bound, and
-// the error names each that could not be.
+// Listen reads the certificates and binds all addresses. When anything cannot be
+// had, none stays bound, and the error names all of that.
 func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var errs []error
+	if s.tls != nil {
+		switch l := s.certs.load(time.Now()); {
+		case !s.certs.usable():
+			errs = append(errs, l.Err())
+		case len(l) > 0:
+			s.log.Error("a certificate has ended: browsers warn of the site", "what", l.Err())
+		}
+	}
 	lc := net.ListenConfig{KeepAlive: -1, Control: socketOptions}
 	// An MPTCP subflow could bring another source address than the one that
 	// the handshake proved.
 	lc.SetMultipathTCP(false)
-	var errs []error
-	for _, a := range s.cfg.Addresses {
+	for _, a := range slices.Concat(s.cfg.Addresses, s.cfg.TLS.Addresses) {
 		l, err := lc.Listen(context.Background(), "tcp", a)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listen on %s: %w", a, reason(err)))
@@ -132,6 +154,9 @@ func (s *Server) Listen() error {
 	if len(errs) > 0 {
 		s.closeListeners()
 		return errors.Join(errs...)
+	}
+	if s.tls != nil {
+		_, s.securePort, _ = net.SplitHostPort(s.listeners[len(s.cfg.Addresses)].Addr().String())
 	}
 	return nil
 }
@@ -164,6 +189,19 @@ func (s *Server) Addrs() []net.Addr {
 	return list
 }
 
+// URLs returns them as a browser has them.
+func (s *Server) URLs() []string {
+	var list []string
+	for i, a := range s.Addrs() {
+		scheme := "http://"
+		if i >= len(s.cfg.Addresses) {
+			scheme = "https://"
+		}
+		list = append(list, scheme+a.String())
+	}
+	return list
+}
+
 // Serve accepts connections until ctx ends or Drain or Close is called, and
 // then returns nil. Connections that are open go on until Drain or Close.
 func (s *Server) Serve(ctx context.Context) error {
@@ -179,11 +217,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	if !s.sweeping {
 		s.sweeping = true
 		s.sweeper.Go(s.sweepLoop)
+		if s.tls != nil {
+			s.sweeper.Go(func() { s.certs.follow(s.stop, s.log) })
+		}
 	}
 	errs := make(chan error, len(s.listeners))
-	for _, l := range s.listeners {
+	for i, l := range s.listeners {
 		s.serving.Go(func() {
-			err := s.http.Serve(&acceptor{l, s})
+			err := s.http.Serve(&acceptor{l, s, i >= len(s.cfg.Addresses)})
 			if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
 				err = nil
 			}

@@ -14,6 +14,8 @@ type Stats struct {
 	ProxyMalformed uint64 // connections closed over their PROXY header
 	Evicted        uint64 // idle connections closed to make room
 	Banned         uint64 // connections closed since their client's packets are stopped
+	Handshakes     uint64 // of TLS, made
+	HandshakesLost uint64 // of TLS, begun and not made
 	AcceptFailed   uint64 // the kernel had no connection to give: descriptors, memory
 
 	Malformed map[string]uint64 // messages not accepted, by what was wrong
@@ -24,7 +26,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, overAll, overClient, overNetwork, proxyMissing, proxyMalformed,
-	evicted, banned, acceptFailed, panics, disagreed atomic.Uint64
+	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed atomic.Uint64
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
 }
@@ -38,6 +40,7 @@ func (s *Server) Stats() Stats {
 		OverAll:  n.overAll.Load(), OverClient: n.overClient.Load(), OverNetwork: n.overNetwork.Load(),
 		ProxyMissing: n.proxyMissing.Load(), ProxyMalformed: n.proxyMalformed.Load(),
 		Evicted: n.evicted.Load(), Banned: n.banned.Load(), AcceptFailed: n.acceptFailed.Load(),
+		Handshakes: n.handshakes.Load(), HandshakesLost: n.handshakesFailed.Load(),
 		Panics: n.panics.Load(), Disagreed: n.disagreed.Load(),
 		Malformed: map[string]uint64{}, Timeouts: map[string]uint64{},
 	}

@@ -100,11 +100,29 @@ func (s *Server) sweep() {
 			continue
 		}
 		word := c.watch.Load()
+		if word&0xff == phaseEnded {
+			c.bury(now)
+			continue
+		}
 		until := int64(word >> 8)
 		if until == 0 || now <= until {
 			continue
 		}
 		c.end(word, &s.count.timeouts[timeoutOf(word&0xff)])
+	}
+}
+
+// lastAnswer is how long a connection that was ended may take for what it still has
+// to say.
+const lastAnswer = 30_000 // ms
+
+// bury closes a connection that was ended long ago and is still there.
+func (c *conn) bury(now int64) {
+	if c.over == 0 {
+		c.over = now
+	}
+	if now-c.over > lastAnswer {
+		_ = c.abort()
 	}
 }
 

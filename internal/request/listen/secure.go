@@ -1,0 +1,199 @@
+package listen
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// newTLS is how handshakes are made. The cipher suites, curves and their order
+// are Go's, which follow what is known to be safe; session tickets have a key for
+// each day, known to this process alone.
+func newTLS(cfg TLS, store *certs) *tls.Config {
+	c := &tls.Config{
+		GetCertificate: store.get,
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+	}
+	if cfg.MinVersion == version13 {
+		c.MinVersion = tls.VersionTLS13
+	}
+	return c
+}
+
+// How many bytes may come in before anything is deciphered: TLS keeps what it
+// cannot judge yet. A handshake takes some 4 KiB; later a record has at most
+// 16 KiB, and more than one may be read at a time.
+const (
+	mostGreeting = 16 << 10
+	mostUnread   = 40 << 10
+)
+
+var errUnread = errors.New("listen: too many bytes of TLS that say nothing")
+
+// wire is what TLS sees of the socket. What was read behind a PROXY header comes
+// first. All that TLS sends, answers or not, is held to the least rate.
+type wire struct {
+	*net.TCPConn
+	c     *conn
+	first []byte
+	taken int // bytes since something was deciphered last; the reader's own
+	most  int
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	if w.taken >= w.most {
+		return 0, errUnread
+	}
+	p = p[:min(len(p), w.most-w.taken)]
+	var n int
+	var err error
+	if len(w.first) > 0 {
+		n = copy(p, w.first)
+		w.first = w.first[n:]
+	} else {
+		n, err = w.TCPConn.Read(p)
+	}
+	w.taken += n
+	return n, err
+}
+
+// Write is called by TLS under a lock of its own.
+func (w *wire) Write(p []byte) (int, error) { return w.c.send(p) }
+
+// handshake makes the connection one of TLS, on the connection's own goroutine
+// and within the time of a first head.
+func (c *conn) handshake() error {
+	c.secured = true
+	first := append([]byte(nil), c.buf[c.r:c.w]...)
+	c.r, c.w = 0, 0
+	w := &wire{TCPConn: c.tcp, c: c, first: first, most: mostGreeting}
+	t := tls.Server(w, c.s.tls)
+	if !c.enter(phaseNew, c.accepted+ms(c.s.cfg.HeadTimeout)) {
+		return io.EOF
+	}
+	err := t.Handshake()
+	if err != nil {
+		c.s.count.handshakesFailed.Add(1)
+	}
+	if !c.enter(phaseBusy, 0) {
+		return io.EOF
+	}
+	if err != nil {
+		c.sayHTTPS(err)
+		return err
+	}
+	c.s.count.handshakes.Add(1)
+	w.taken, w.most = 0, mostUnread
+	c.wire = w
+	c.tls.Store(t)
+	return nil
+}
+
+// sayHTTPS tells who came in clear text where HTTPS is spoken.
+func (c *conn) sayHTTPS(err error) {
+	var record tls.RecordHeaderError
+	if !errors.As(err, &record) || record.Conn == nil || !looksLikeHTTP(record.RecordHeader) {
+		return
+	}
+	const text = "this port speaks HTTPS: write https:// instead of http://\n"
+	_ = c.tcp.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = io.WriteString(c.tcp, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
+		strconv.Itoa(len(text))+"\r\nConnection: close\r\n\r\n"+text)
+	c.linger()
+}
+
+// looksLikeHTTP says whether the first bytes are those of a method.
+func looksLikeHTTP(b [5]byte) bool {
+	switch string(b[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET":
+		return true
+	}
+	return false
+}
+
+// read reads what the client sent, deciphered.
+func (c *conn) read(p []byte) (int, error) {
+	if t := c.tls.Load(); t != nil {
+		n, err := t.Read(p)
+		if n > 0 {
+			c.wire.taken = 0
+		}
+		return n, err
+	}
+	return c.tcp.Read(p)
+}
+
+// challengePath is where certificate authorities ask in clear text (RFC 8555,
+// section 8.3).
+const challengePath = "/.well-known/acme-challenge/"
+
+// moves says whether the request is to be asked again by HTTPS.
+func (x *exchange) moves() bool {
+	return x.c.s.cfg.TLS.Redirect && !x.c.secured && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, challengePath)
+}
+
+// move sends the client to the same page by HTTPS. Nobody is sent to a name that
+// is not ours, whatever Host says.
+func (x *exchange) move(w http.ResponseWriter) {
+	s := x.c.s
+	host := x.visit.Host
+	if !s.certs.has(host) {
+		host = s.certs.first()
+	}
+	if host == "" {
+		x.answerPlain(http.StatusNotFound, "this site is to be had by https:// and its name only\n")
+		return
+	}
+	if s.securePort != "443" {
+		host = net.JoinHostPort(host, s.securePort)
+	}
+	path := x.visit.Path
+	if !strings.HasPrefix(path, "/") { // OPTIONS *
+		path = "/"
+	}
+	to := url.URL{Scheme: "https", Host: host, Opaque: "//" + host + path, RawQuery: x.visit.RawQuery}
+	h := w.Header()
+	h["Location"] = []string{to.String()}
+	h["Content-Length"] = []string{"0"}
+	// Asked again the same way, with the same body; not for ever, or it could not
+	// be taken back.
+	x.begin(http.StatusTemporaryRedirect)
+}
+
+// strict tells browsers to come by HTTPS only, where that is wanted and the site
+// does not say it itself (RFC 6797).
+func (x *exchange) strict(h http.Header) {
+	if s := x.c.s; x.c.secured && s.hsts != nil && h["Strict-Transport-Security"] == nil {
+		h["Strict-Transport-Security"] = s.hsts
+	}
+}
+
+// has says whether there is a certificate with a name.
+func (c *certs) has(name string) bool {
+	n := c.names.Load()
+	if len(n.exact[name]) > 0 {
+		return true
+	}
+	_, domain, ok := strings.Cut(name, ".")
+	return ok && len(n.exact["*."+domain]) > 0
+}
+
+// first is the first name of the first certificate that has one which is no
+// pattern.
+func (c *certs) first() string {
+	for _, one := range c.names.Load().all {
+		for _, name := range one.Leaf.DNSNames {
+			if !strings.HasPrefix(name, "*") {
+				return strings.ToLower(name)
+			}
+		}
+	}
+	return ""
+}
