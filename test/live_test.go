@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"seawall/internal/kit/freeport"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"seawall/internal/kit/freeport"
 )
 
 // What the pages say holds of the program as users have it.

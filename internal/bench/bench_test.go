@@ -10,10 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"seawall/internal/kit/freeport"
 	"strings"
 	"testing"
 	"time"
+
+	"seawall/internal/kit/freeport"
 )
 
 // TestMain lets this test's own program play the demo's role "run": it answers

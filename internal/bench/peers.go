@@ -9,9 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"seawall/internal/kit/freeport"
 	"strings"
 	"time"
+
+	"seawall/internal/kit/freeport"
 )
 
 // peer is another program that can stand in front of a site and limit requests

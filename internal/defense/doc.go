@@ -16,8 +16,8 @@
 // Run is one goroutine. Ten times a second it glances at plain counters, so
 // that what is blatant is answered within 250 ms; once a second it walks the
 // whole loop. Where packets abound, those of a second are looked at once before it
-// is over (early.go). Order, Find and Mitigations hand a question to that goroutine and
-// wait for its answer. Nothing on the way of a request ever waits for it.
+// is over (early.go). Order, Find and Mitigations hand a question to that goroutine
+// and wait for its answer. Nothing on the way of a request ever waits for it.
 //
 // On disk, in DataDir: mitigations.journal (what is decided, within 100 ms) and
 // baseline (what is normal, each minute). Bans in the journal hold addresses

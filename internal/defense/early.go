@@ -46,8 +46,8 @@ func (e *earlyLooks) take(p traffic.Packets) traffic.Packets {
 	return e.head
 }
 
-// lookEarly looks at the packets of a window that is not over, where so many have come
-// that a flood need not wait for its end. It begins floods and ends none, and
+// lookEarly looks at the packets of a window that is not over, where so many have
+// come that a flood need not wait for its end. It begins floods and ends none, and
 // requests are not looked at.
 func (l *Loop) lookEarly(now decide.Moment, since time.Duration) {
 	if l.deps.PacketsYet == nil || l.early.looked || since < earliest-glanceEvery/2 || l.packets.held() {

@@ -51,15 +51,31 @@ func certify(t *testing.T, dir, name string) (file, key string) {
 // what the origin is told, cookies that stay within HTTPS, who comes in clear
 // text, and a certificate that is renewed while visitors come.
 func TestHTTPS(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("needs curl")
-	}
 	dir := t.TempDir()
 	file, key := certify(t, dir, "example.org")
 	o := newOrigin(t)
 	w := start(t, config{"listen": config{"tls": config{
 		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}}, "redirect": true, "hsts": "1h",
 	}}}, o.url)
+	t.Run("curl", func(t *testing.T) { askByCurl(t, w, o, file) })
+	renewWhileVisited(t, w, dir)
+
+	if out, _, code := w.command("check", "-c", w.file); code != 0 {
+		t.Errorf("check: %d, %s", code, out)
+	}
+	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := w.command("check", "-c", w.file); code != 2 || !strings.Contains(out+errs, "listen.tls.certificates[0]") {
+		t.Errorf("check, with a key that is none: %d, %s%s", code, out, errs)
+	}
+}
+
+// askByCurl asks by both versions of TLS, and in clear text.
+func askByCurl(t *testing.T, w *wall, o *origin, file string) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("needs curl")
+	}
 	_, port, _ := strings.Cut(w.secure, ":")
 	curl := func(args ...string) string {
 		t.Helper()
@@ -92,7 +108,11 @@ func TestHTTPS(t *testing.T) {
 	if got := curl("-H", "Host: example.org", w.url("/page?x=1")); !strings.Contains(got, "307 Temporary Redirect") || !strings.Contains(got, "Location: https://example.org:"+port+"/page?x=1\r") {
 		t.Errorf("in clear text:\n%s", got)
 	}
+}
 
+// renewWhileVisited replaces the certificate, while somebody stays connected.
+func renewWhileVisited(t *testing.T, w *wall, dir string) {
+	t.Helper()
 	serial := func() string {
 		c, err := tls.Dial("tcp", w.secure, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
@@ -124,15 +144,5 @@ func TestHTTPS(t *testing.T) {
 	}
 	if !visit() {
 		t.Error("a visitor who was connected before is not served")
-	}
-
-	if out, _, code := w.command("check", "-c", w.file); code != 0 {
-		t.Errorf("check: %d, %s", code, out)
-	}
-	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, errs, code := w.command("check", "-c", w.file); code != 2 || !strings.Contains(out+errs, "listen.tls.certificates[0]") {
-		t.Errorf("check, with a key that is none: %d, %s%s", code, out, errs)
 	}
 }

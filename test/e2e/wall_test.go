@@ -166,11 +166,10 @@ func (w *wall) run() {
 	})
 	said := <-ready
 	found := regexp.MustCompile(`^seawall: ready http://(\S+)(?: https://(\S+))? admin http://(\S+)\n$`).FindStringSubmatch(said)
-	if found != nil {
-		w.addr, w.secure, w.admin = found[1], found[2], found[3]
-	} else {
+	if found == nil {
 		w.t.Fatalf("not ready: %q\n%s", said, w.log)
 	}
+	w.addr, w.secure, w.admin = found[1], found[2], found[3]
 }
 
 func tail(s string) string {

@@ -39,6 +39,15 @@ type byName struct {
 	all   []*tls.Certificate
 }
 
+// with lists the certificates that have a name, in lower case, or its pattern.
+func (n *byName) with(name string) []*tls.Certificate {
+	if list := n.exact[name]; len(list) > 0 {
+		return list
+	}
+	_, domain, _ := strings.Cut(name, ".")
+	return n.exact["*."+domain]
+}
+
 // stamp tells whether a file is another one than before.
 type stamp struct {
 	at   time.Time
@@ -182,13 +191,7 @@ func (c *certs) refresh(now time.Time, log *slog.Logger) {
 // first that the client can use.
 func (c *certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	n := c.names.Load()
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	list := n.exact[name]
-	if len(list) == 0 {
-		if _, domain, ok := strings.Cut(name, "."); ok {
-			list = n.exact["*."+domain]
-		}
-	}
+	list := n.with(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")))
 	if len(list) == 0 {
 		list = n.all
 	}

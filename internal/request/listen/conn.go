@@ -70,7 +70,6 @@ type conn struct {
 	// Touched by the reader only.
 	from       netip.Addr // who the client is: peer, or what the PROXY header says
 	greeted    bool       // the PROXY header, if any, was read
-	secured    bool       // the handshake, if any, was begun
 	wire       *wire      // under TLS
 	served     bool       // a request was read before
 	part       part

@@ -5,9 +5,9 @@
 // # What flows in and out
 //
 // In: TCP connections, HTTP/1.0 and 1.1 in clear text or by TLS 1.2 and 1.3, with
-// or without a PROXY header before that; certificates from files. Out: a Visit, a Verdict and an Outcome for every request that was
-// well formed (Watcher.Record, exactly once each), and requests to the rooms'
-// http.Handler.
+// or without a PROXY header before that; certificates from files. Out: a Visit, a
+// Verdict and an Outcome for every request that was well formed (Watcher.Record,
+// exactly once each), and requests to the rooms' http.Handler.
 //
 // # How it is built
 //
@@ -61,9 +61,9 @@
 // all places are taken the least useful connections that wait for a request, or
 // for the rest of its head, are closed first: those that never sent one or were refused last, then the
 // longest idle. A connection that is being served is never closed for another.
-// Memory per idle connection is about 20 KiB, 44 KiB with TLS. Heads over 2 KiB borrow one of a
-// bounded number of larger buffers; when those run out, the heads that have
-// been arriving for longest are given up.
+// Memory per idle connection is about 20 KiB, 44 KiB with TLS. Heads over 2 KiB
+// borrow one of a bounded number of larger buffers; when those run out, the heads
+// that have been arriving for longest are given up.
 //
 // CloseClients closes the connections of banned clients, whatever is done on
 // them, with one walk for many bans.

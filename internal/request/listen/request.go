@@ -20,7 +20,7 @@ func (c *conn) nextRequest() error {
 			return io.EOF
 		}
 	}
-	if c.https && !c.secured {
+	if c.https && c.tls.Load() == nil {
 		if err := c.handshake(); err != nil {
 			return io.EOF
 		}

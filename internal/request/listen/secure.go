@@ -70,7 +70,6 @@ func (w *wire) Write(p []byte) (int, error) { return w.c.send(p) }
 // handshake makes the connection one of TLS, on the connection's own goroutine
 // and within the time of a first head.
 func (c *conn) handshake() error {
-	c.secured = true
 	first := append([]byte(nil), c.buf[c.r:c.w]...)
 	c.r, c.w = 0, 0
 	w := &wire{TCPConn: c.tcp, c: c, first: first, most: mostGreeting}
@@ -136,7 +135,7 @@ const challengePath = "/.well-known/acme-challenge/"
 
 // moves says whether the request is to be asked again by HTTPS.
 func (x *exchange) moves() bool {
-	return x.c.s.cfg.TLS.Redirect && !x.c.secured && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, challengePath)
+	return x.c.s.cfg.TLS.Redirect && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, challengePath)
 }
 
 // move sends the client to the same page by HTTPS. Nobody is sent to a name that
@@ -170,20 +169,13 @@ func (x *exchange) move(w http.ResponseWriter) {
 // strict tells browsers to come by HTTPS only, where that is wanted and the site
 // does not say it itself (RFC 6797).
 func (x *exchange) strict(h http.Header) {
-	if s := x.c.s; x.c.secured && s.hsts != nil && h["Strict-Transport-Security"] == nil {
+	if s := x.c.s; x.c.https && s.hsts != nil && h["Strict-Transport-Security"] == nil {
 		h["Strict-Transport-Security"] = s.hsts
 	}
 }
 
 // has says whether there is a certificate with a name.
-func (c *certs) has(name string) bool {
-	n := c.names.Load()
-	if len(n.exact[name]) > 0 {
-		return true
-	}
-	_, domain, ok := strings.Cut(name, ".")
-	return ok && len(n.exact["*."+domain]) > 0
-}
+func (c *certs) has(name string) bool { return len(c.names.Load().with(name)) > 0 }
 
 // first is the first name of the first certificate that has one which is no
 // pattern.

@@ -383,8 +383,8 @@ func TestClosingHTTPS(t *testing.T) {
 	}
 }
 
-// A client cannot have us keep what says nothing: a hello that does not end, and,
-// after a proper handshake, a message of one that does not.
+// Nobody can have us keep what says nothing: a hello that does not end, or more
+// bytes than a record has of which nothing is deciphered.
 func TestEndlessHandshake(t *testing.T) {
 	a := newAuthority(t)
 	h := start(t, tlsConfig(a.issue(t, 2, soon(), "example.org")), testDoor{}, hello)
@@ -410,4 +410,44 @@ func TestEndlessHandshake(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	eventually(t, "it to be let go", func() bool { st := h.Stats(); return st.HandshakesLost == 1 && st.Open == 0 })
+
+	w := &wire{first: make([]byte, 2*mostUnread), most: mostUnread}
+	if n, err := io.Copy(io.Discard, struct{ io.Reader }{w}); n != mostUnread || err != errUnread {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// Who takes an answer too slowly is cut under TLS as well; and who was ended and
+// is still there after long, whatever holds it.
+func TestSlowReaderByHTTPS(t *testing.T) {
+	a := newAuthority(t)
+	cfg := tlsConfig(a.issue(t, 2, soon(), "example.org"))
+	cfg.Grace, cfg.MinRate = 300*time.Millisecond, 1<<20
+	h := start(t, cfg, testDoor{}, func(w http.ResponseWriter, r *http.Request) {
+		for range 1000 {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	})
+	c := h.handshake(t, a, "example.org")
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it to be cut", func() bool { st := h.Stats(); return st.Timeouts["write"] == 1 && st.Open == 0 })
+
+	h = start(t, tlsConfig(a.issue(t, 2, soon(), "example.org")), testDoor{}, hello)
+	h.handshake(t, a, "example.org")
+	eventually(t, "the handshake", func() bool { return h.Stats().Handshakes == 1 })
+	h.each(func(c *conn) {
+		now := h.coarse()
+		c.bury(now)
+		if c.bury(now + lastAnswer); h.Stats().Open != 1 {
+			t.Error("it is closed before its time")
+		}
+		c.bury(now + lastAnswer + 1)
+	})
+	if n := h.Stats().Open; n != 0 {
+		t.Errorf("%d are left", n)
+	}
 }
