@@ -51,6 +51,15 @@ type Visit struct {
 	// itself or a trusted proxy tells.
 	Secure bool
 
+	// HTTP is the version that the connection to us speaks.
+	HTTP HTTPVersion
+	// JA4 is the fingerprint of the connection's ClientHello; "" for clear text.
+	// All visits of a connection share it.
+	JA4 string
+	// OpeningHTTP2 is the fingerprint of how the connection opened HTTP/2: settings,
+	// window and order of pseudo-header fields; 0 where it is spoken otherwise.
+	OpeningHTTP2 uint64
+
 	HeaderOrder uint64 // fingerprint of the order of header names; 0 unknown
 	QueryShape  uint64 // fingerprint of the query's parameter names; 0 no query
 	Method      string
