@@ -10,32 +10,23 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// acceptor gives net/http connections that there is room for.
-type acceptor struct {
-	l     *net.TCPListener
-	s     *Server
-	https bool
-}
-
-func (a *acceptor) Addr() net.Addr { return a.l.Addr() }
-func (a *acceptor) Close() error   { return a.l.Close() }
-
-// Accept waits for the next connection that is served. It fails only when the
-// listener is closed: a lack of descriptors or memory passes.
-func (a *acceptor) Accept() (net.Conn, error) {
+// accept serves the connections that there is room for, until the listener is
+// closed: a lack of descriptors or memory passes.
+func (s *Server) accept(l *net.TCPListener, https bool) {
 	for {
-		t, err := a.l.AcceptTCP()
+		t, err := l.AcceptTCP()
 		if errors.Is(err, net.ErrClosed) {
-			return nil, err
+			return
 		}
 		if err != nil {
-			a.s.count.acceptFailed.Add(1)
-			a.s.evict()
+			s.count.acceptFailed.Add(1)
+			s.evict()
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}
-		if c := a.s.enrol(t, a.https); c != nil {
-			return c, nil
+		if c := s.enrol(t, https); c != nil {
+			s.running.Go(c.serve)
+			continue
 		}
 		_ = t.SetLinger(0)
 		_ = t.Close()
@@ -67,7 +58,6 @@ func (s *Server) enrol(t *net.TCPConn, https bool) *conn {
 		}
 	}
 	c := &conn{s: s, tcp: t, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
-	c.woken.L = &c.mu
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted
 	if !s.conns.add(c) {

@@ -1,79 +1,133 @@
 package listen
 
 import (
+	"bytes"
 	"io"
+	"net/http"
+	"net/textproto"
 	"time"
 )
 
-// beginBody makes the conn hand on the head of size bytes and then the body.
+// body1 reads the body of a request in HTTP/1, without its framing.
+type body1 struct {
+	c *conn
+	q *request
+	// asks says that the client waits to be asked for the body (100-continue).
+	asks bool
+}
+
+// Read reads a piece of the body, which it asks for if need be.
+func (b *body1) Read(p []byte) (int, error) {
+	c := b.c
+	if b.asks && b.q.said.CompareAndSwap(0, 1) {
+		if _, err := c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.readBody(p)
+	if err == io.EOF && len(c.trailer) > 0 {
+		b.q.trailers(c.trailer)
+		c.trailer = nil
+	}
+	return n, err
+}
+
+// trailers adds what came after a chunked body to the request.
+func (q *request) trailers(raw []byte) {
+	for len(raw) > 0 {
+		var line []byte
+		line, raw, _ = bytes.Cut(raw, []byte("\r\n"))
+		if name, value, ok := bytes.Cut(line, []byte{':'}); ok {
+			if q.http.Trailer == nil {
+				q.http.Trailer = http.Header{}
+			}
+			q.http.Trailer.Add(string(name), textproto.TrimString(string(value)))
+		}
+	}
+}
+
+// beginBody makes the conn read the body of the head in c.x.
 func (c *conn) beginBody(h *head) {
-	c.give = h.size
 	c.left = h.length
 	c.readBudget = c.s.cfg.Grace
+	c.part = partBody
 	switch {
 	case h.length < 0:
 		c.chunks = chunks{}
-		c.part = partBody
-	case h.length > 0:
-		c.part = partBody
-	default:
+		c.trailer = c.trailer[:0]
+	case h.length == 0:
 		c.part = partHold
 	}
 }
 
-// readBody hands on the next bytes of the body, framing included.
+// readBody reads the next bytes of the body.
 func (c *conn) readBody(p []byte) (n int, err error) {
-	if f := c.fault(); f != faultNone {
+	switch f := c.fault(); {
+	case f != faultNone:
 		return 0, f
-	}
-	if c.left < 0 {
+	case c.part != partBody:
+		return 0, io.EOF
+	case len(p) == 0:
+		return 0, nil
+	case c.left < 0:
 		return c.readChunked(p)
 	}
 	p = p[:min(int64(len(p)), c.left)]
-	if c.r < c.w {
-		n = copy(p, c.buf[c.r:c.w])
-		c.r += n
-	} else if n, err = c.readClient(p); err != nil {
+	if n, err = c.readPart(p); err != nil {
 		return n, err
 	}
 	if c.left -= int64(n); c.left == 0 {
 		c.part = partHold
+		return n, io.EOF
 	}
 	return n, nil
 }
 
-// readChunked follows the framing. Bytes inside a chunk go straight to p; at
-// its edges they pass through buf, so that nothing of the next message is read
-// into p.
+// readPart reads what was read ahead, or else from the client.
+func (c *conn) readPart(p []byte) (int, error) {
+	if c.r < c.w {
+		n := copy(p, c.buf[c.r:c.w])
+		c.r += n
+		return n, nil
+	}
+	return c.readClient(p)
+}
+
+// readChunked follows the framing. Bytes inside a chunk go straight to p; those
+// between pass through buf.
 func (c *conn) readChunked(p []byte) (n int, err error) {
 	k := &c.chunks
-	if c.r == c.w {
-		c.r, c.w = 0, 0
+	for {
 		if k.state == chunkData {
-			n, err = c.readClient(p[:min(int64(len(p)), k.left)])
+			n, err = c.readPart(p[:min(int64(len(p)), k.left)])
 			k.advance(p[:n])
 			return n, err
 		}
-		c.shrink()
-		if c.w, err = c.readClient(c.buf); err != nil {
-			c.w = 0
-			return 0, err
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+			c.shrink()
+			if c.w, err = c.readClient(c.buf); err != nil {
+				c.w = 0
+				return 0, err
+			}
+		}
+		for c.r < c.w && k.state != chunkData && k.state != chunkEnd {
+			if k.state >= trailerStart {
+				c.trailer = append(c.trailer, c.buf[c.r])
+			}
+			if k.fault = k.step(c.buf[c.r]); k.fault != faultNone {
+				return 0, c.breakBody(k.fault)
+			}
+			c.r++
+		}
+		if most := c.s.cfg.MaxBody; most > 0 && k.data > most {
+			return 0, c.breakBody(faultTooLarge)
+		}
+		if k.state == chunkEnd {
+			c.part = partHold
+			return 0, io.EOF
 		}
 	}
-	n = k.advance(c.buf[c.r : c.r+min(c.w-c.r, len(p))])
-	copy(p, c.buf[c.r:c.r+n])
-	c.r += n
-	if most := c.s.cfg.MaxBody; most > 0 && k.data > most {
-		k.fault = faultTooLarge
-		return 0, c.breakBody(faultTooLarge)
-	}
-	if n == 0 && k.fault != faultNone {
-		return 0, c.breakBody(k.fault)
-	}
-	if k.state == chunkEnd {
-		c.part = partHold
-	}
-	return n, nil
 }
 
 // readClient reads from the socket at no less than the minimum rate. Only the
@@ -96,6 +150,9 @@ func (c *conn) readClient(p []byte) (int, error) {
 	}
 	if err == io.EOF {
 		c.broken.Store(uint32(faultTruncated))
+		if l := c.life.Load(); l != nil {
+			l.end() // the client has left
+		}
 		return 0, io.ErrUnexpectedEOF
 	}
 	return 0, err

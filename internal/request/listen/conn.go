@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,23 +14,19 @@ import (
 // until they are over.
 const smallBuffer = 2 << 10
 
-// part is which part of the stream the next byte for net/http comes from.
+// part is which part of the stream the next byte belongs to.
 type part uint8
 
 const (
-	partHead part = iota // wait for a request that is let in
+	partHead part = iota // heads
 	partBody             // the current request's body
 	partHold             // the current request is complete: nothing until it is answered
 	partRaw              // taken over: the bytes belong to somebody else's protocol
-	partOver             // nothing more
 )
 
-// conn is one connection as net/http sees it. It reads the socket and hands
-// on at most the rest of the current request.
-//
-// One goroutine at a time reads: net/http's own between requests, the
-// handler's or net/http's background one during a request. net/http hands the
-// reading over under a lock of its own, so what only readers touch needs none.
+// conn is one connection. Its own goroutine reads heads and serves the requests;
+// a room may read a body on another one, under the lock of the body, and ends that
+// before it returns. So what only readers touch needs no lock.
 type conn struct {
 	s        *Server
 	tcp      *net.TCPConn
@@ -42,10 +37,12 @@ type conn struct {
 	accepted int64 // coarse milliseconds
 
 	// What the sweeper looks at.
-	watch   atomic.Uint64 // phase and its end, see sweep.go
-	writing atomic.Int64  // when the write that is under way is too slow, coarse ms; 0 none
-	worth   atomic.Uint32 // 0 nothing shown, 1 let in, 2 known to us
-	cleared atomic.Bool   // the last visit met brought a clearance
+	watch   atomic.Uint64        // phase and its end, see sweep.go
+	writing atomic.Int64         // when the write that is under way is too slow, coarse ms; 0 none
+	worth   atomic.Uint32        // 0 nothing shown, 1 let in, 2 known to us
+	cleared atomic.Bool          // the last visit met brought a clearance
+	life    atomic.Pointer[life] // of the request being served; nil none
+	since   atomic.Int64         // when its serving began, coarse ms
 	evicted atomic.Bool
 	rude    atomic.Bool              // closed without a word
 	tls     atomic.Pointer[tls.Conn] // nil: clear text, or no handshake yet
@@ -54,14 +51,12 @@ type conn struct {
 	sampled int64                    // the sweeper's own: writing, when it last looked
 	queued  int                      // the sweeper's own: bytes then in the kernel's send queue
 
-	mu          sync.Mutex // guards the following
-	woken       sync.Cond
-	interrupted bool // a read deadline in the past is set
-	ended       bool // by the sweeper: deadlines are no longer anybody else's
-	closed      bool
-	held        places
-	readUntil   bool // a read deadline is set at the socket
-	writeUntil  bool
+	mu         sync.Mutex // guards the following
+	ended      bool       // by the sweeper: deadlines are no longer anybody else's
+	closed     bool
+	held       places
+	readUntil  bool // a read deadline is set at the socket
+	writeUntil bool
 
 	wmu         sync.Mutex // one write at a time
 	writeBudget time.Duration
@@ -78,81 +73,29 @@ type conn struct {
 	readBudget time.Duration
 	buf        []byte // buf[r:w] was read and not handed on
 	r, w       int
-	give       int   // bytes of the head still to be handed on
 	left       int64 // bytes of a fixed body still to come; -1 chunked
 	chunks     chunks
-	x          *exchange // the current request, or the head being read
+	trailer    []byte               // the bytes of a chunked body's trailers
+	x          *exchange            // the head being read, or the current request
+	addr       string               // the other end, as text; "" not asked for yet
+	state      *tls.ConnectionState // nil: not asked for yet
 	broken     atomic.Uint32
 	small      [smallBuffer]byte
 }
 
 func (c *conn) fault() fault { return fault(c.broken.Load()) }
 
-// Read hands net/http the next bytes of the current request.
+// Read reads what the client sends after the connection was taken over.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.part == partHead && c.give == 0 {
-		if err := c.nextRequest(); err != nil {
-			c.part = partOver
-			return 0, err
-		}
+	if c.part != partRaw {
+		return 0, io.EOF
 	}
-	if c.give > 0 {
-		n := copy(p, c.buf[c.r:c.r+c.give])
+	if c.r < c.w {
+		n := copy(p, c.buf[c.r:c.w])
 		c.r += n
-		if c.give -= n; c.give == 0 && c.r == c.w {
-			c.r, c.w = 0, 0
-			c.shrink()
-		}
 		return n, nil
 	}
-	switch c.part {
-	case partBody:
-		return c.readBody(p)
-	case partHold:
-		return c.hold()
-	case partRaw:
-		if c.r < c.w {
-			n := copy(p, c.buf[c.r:c.w])
-			c.r += n
-			return n, nil
-		}
-		return c.read(p)
-	}
-	return 0, io.EOF
-}
-
-// hold waits while the current request is being served. net/http reads then
-// only to learn that the client left; what the client sends already is kept
-// for later, and never interpreted before the answer is finished, since an
-// upgrade may still give it another meaning.
-func (c *conn) hold() (int, error) {
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-		n, err := c.read(c.buf)
-		if n == 0 {
-			return 0, err
-		}
-		c.w = n
-	}
-	c.mu.Lock()
-	for !c.interrupted && !c.closed {
-		c.woken.Wait()
-	}
-	c.mu.Unlock()
-	return 0, os.ErrDeadlineExceeded
-}
-
-// answered is called when net/http has finished an answer and will read the
-// next request.
-func (c *conn) answered() {
-	c.served = true
-	if c.part == partHold && c.give == 0 {
-		c.part = partHead
-		return
-	}
-	if c.part != partRaw {
-		c.part = partOver
-	}
+	return c.read(p)
 }
 
 // takeOver makes the connection transparent. The reader has been stopped.
@@ -237,13 +180,41 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.send(p)
 }
 
+// writeBoth writes pieces, in one system call where nothing is enciphered.
+func (c *conn) writeBoth(pieces *net.Buffers) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if t := c.tls.Load(); t != nil {
+		for _, p := range *pieces {
+			if _, err := t.Write(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	begun := c.beginSend()
+	n, err := pieces.WriteTo(c.tcp)
+	c.endSend(begun, int(n), err)
+	return err
+}
+
 // send sends bytes, and leaves word of how long that may take. The sweeper
 // prolongs it by what the client takes meanwhile. Only one sends at a time: who
 // holds wmu or, of TLS, its lock for what goes out.
 func (c *conn) send(p []byte) (int, error) {
+	begun := c.beginSend()
+	n, err := c.tcp.Write(p)
+	c.endSend(begun, n, err)
+	return n, err
+}
+
+func (c *conn) beginSend() int64 {
 	begun := c.s.coarse()
 	c.writing.Store(begun + ms(max(c.writeBudget, 0)))
-	n, err := c.tcp.Write(p)
+	return begun
+}
+
+func (c *conn) endSend(begun int64, n int, err error) {
 	until := c.writing.Swap(0)
 	if now := c.s.coarse(); now != begun {
 		c.writeBudget = time.Duration(until-now) * time.Millisecond
@@ -252,8 +223,10 @@ func (c *conn) send(p []byte) (int, error) {
 		c.writeBudget+time.Duration(n)*time.Second/time.Duration(c.s.cfg.MinRate))
 	if err != nil {
 		c.writeFailed.Store(true)
+		if l := c.life.Load(); l != nil {
+			l.end()
+		}
 	}
-	return n, err
 }
 
 // linger ends the sending side and reads on for a moment, so that the client
@@ -297,8 +270,10 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	c.closed = true
-	c.woken.Broadcast()
 	c.mu.Unlock()
+	if l := c.life.Load(); l != nil {
+		l.end()
+	}
 	err := c.shut()
 	c.s.forget(c)
 	return err
@@ -313,7 +288,7 @@ func (c *conn) shut() error {
 	return c.tcp.Close()
 }
 
-// CloseWrite lets net/http end the sending side first.
+// CloseWrite ends the sending side.
 func (c *conn) CloseWrite() error {
 	if t := c.tls.Load(); t != nil {
 		if err := t.CloseWrite(); err != nil {
@@ -326,13 +301,12 @@ func (c *conn) CloseWrite() error {
 // interrupt stops a read that is under way, and all later ones.
 func (c *conn) interrupt() {
 	c.mu.Lock()
-	c.ended, c.interrupted = true, true
+	c.ended = true
 	_ = c.tcp.SetReadDeadline(time.Unix(1, 0))
-	c.woken.Broadcast()
 	c.mu.Unlock()
 }
 
-// SetReadDeadline is how net/http stops its background read.
+// SetReadDeadline is how rooms bound, or stop, the reading of a body.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -340,10 +314,6 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 		return nil
 	}
 	c.readUntil = !t.IsZero()
-	c.interrupted = c.readUntil && time.Until(t) <= 0
-	if c.interrupted {
-		c.woken.Broadcast()
-	}
 	return c.tcp.SetReadDeadline(t)
 }
 
@@ -372,3 +342,20 @@ func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
 // RemoteAddr returns the other end of the TCP connection, whatever a PROXY
 // header says.
 func (c *conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+
+// remote returns the other end as text.
+func (c *conn) remote() string {
+	if c.addr == "" {
+		c.addr = c.tcp.RemoteAddr().String()
+	}
+	return c.addr
+}
+
+// tlsState returns what the handshake agreed on; nil for clear text.
+func (c *conn) tlsState() *tls.ConnectionState {
+	if t := c.tls.Load(); t != nil && c.state == nil {
+		state := t.ConnectionState()
+		c.state = &state
+	}
+	return c.state
+}

@@ -11,19 +11,17 @@
 //
 // # How it is built
 //
-// A conn stands between the socket and net/http and follows the framing of
-// messages itself: head, fixed or chunked body, trailers, next head. It hands
-// net/http at most the rest of the current message, never a byte of the next
-// one, and a head only when all of it has been read and checked. So what
-// net/http and this package think of a message is the same, byte by byte, or
-// the message does not pass.
+// A conn has one goroutine, which follows the framing of messages itself: head,
+// fixed or chunked body, trailers, next head. A head counts only when all of it has
+// been read and checked.
 //
-// The door is asked as soon as a head is complete, on the connection's own
-// goroutine, while no earlier answer is under way. A refusal is written
-// straight to the socket and the connection goes on to its next head: net/http
-// learns nothing of it. Answers therefore stay in order under pipelining, and a
-// refusal costs one read, one write and no HTTP machinery. Only those let in
-// reach net/http.
+// The door is asked as soon as a head is complete, while no earlier answer is under
+// way. A refusal is written straight to the socket and the connection goes on to its
+// next head, so that it costs one read, one write and nothing of net/http's. For
+// those let in an exchange makes the standard http.Request and is itself the
+// http.ResponseWriter; the rooms run on the same goroutine, so that there is no other
+// to be woken. Answers therefore stay in order under pipelining. Nobody reads the
+// socket meanwhile: that a client has left is seen by the sweeper.
 //
 // What is malformed is answered with 400 (or 408, 413, 417) and one plain line
 // saying what was wrong, and closed. A malformed head, or a chunk that arrived
@@ -31,9 +29,9 @@
 // a body turns out malformed later, reading it fails, so that the origin sees
 // an aborted request, and the client is told 400 if no answer had begun.
 //
-// While a request is being served the conn holds what the client sends next
-// uninterpreted. That is what makes an upgrade safe: after Hijack those bytes
-// and all later ones belong to the new protocol.
+// While a request is being served nothing behind it is interpreted. That is what
+// makes an upgrade safe: after Hijack those bytes and all later ones belong to the
+// new protocol.
 //
 // # TLS
 //

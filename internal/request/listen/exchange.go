@@ -1,8 +1,10 @@
 package listen
 
 import (
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"seawall/internal/mitigation"
@@ -12,6 +14,7 @@ import (
 // exchange is one request and its answer. It is made when the first byte of a
 // head is there and used again for another request once it was recorded.
 type exchange struct {
+	s       *Server
 	c       *conn
 	head    head
 	text    string // of the whole head; the visit's strings are parts of it
@@ -20,13 +23,37 @@ type exchange struct {
 	outcome traffic.Outcome
 
 	// For those let in.
-	rw       http.ResponseWriter
-	wrote    bool // the final status was given to net/http
-	replaced bool // the answer is ours, because the body was malformed
+	req      *request
+	header   http.Header // of the answer; nil until asked for
+	out      answerer    // how the answer goes out
+	one      answer1     // what out is in HTTP/1
+	wrote    bool        // the final answer was begun
+	replaced bool        // the answer is ours, because the body was malformed
 	hijacked bool
 	recorded bool
+	unasked  bool // the client waits to be asked for a body that nobody wanted
 	noBody   bool // BytesOut stays 0: HEAD, 204, 304
-	in       *countedBody
+}
+
+// answerer carries an answer to the client, the way that one version of HTTP does.
+// Only the goroutine that serves the request calls it.
+type answerer interface {
+	// interim sends a 1xx answer with the fields in x.header.
+	interim(x *exchange, status int) error
+	// begin takes the status and x.header. Where x.noBody, that is all. It may be
+	// kept until there is more.
+	begin(x *exchange, status int)
+	// write takes a piece of the body.
+	write(x *exchange, p []byte) (int, error)
+	// flush sends what was kept.
+	flush(x *exchange) error
+	// finish ends the answer, trailers in x.header among it. It fails where that
+	// cannot be done properly; then abandon follows.
+	finish(x *exchange) error
+	// abandon lets the client see that the answer is not whole.
+	abandon(x *exchange)
+	// fault is what was wrong with the request's body.
+	fault() fault
 }
 
 func (s *Server) newExchange(c *conn) *exchange {
@@ -35,7 +62,7 @@ func (s *Server) newExchange(c *conn) *exchange {
 		x = new(exchange)
 		x.head.fields = make([]field, 0, 24)
 	}
-	x.c = c
+	x.s, x.c = s, c
 	x.head.reset(s.cfg.MaxHead, s.cfg.MaxFields)
 	return x
 }
@@ -52,11 +79,11 @@ func (x *exchange) fill(b []byte) {
 	v := &x.visit
 	*v = traffic.Visit{
 		At: x.c.s.clk.Now(), Peer: x.c.peer, Client: x.c.from,
-		HeaderOrder: h.order,
-		Method:      h.method.in(x.text),
-		Host:        hostName(h.host.in(x.text)),
-		UserAgent:   h.agent.in(x.text),
-		Secure:      x.c.https,
+		HTTP: h.http(), HeaderOrder: h.order,
+		Method:    h.method.in(x.text),
+		Host:      hostName(h.host.in(x.text)),
+		UserAgent: h.agent.in(x.text),
+		Secure:    x.c.https,
 	}
 	v.Path, v.RawQuery = splitTarget(h.target.in(x.text), int(h.pathFrom))
 }
@@ -64,7 +91,7 @@ func (x *exchange) fill(b []byte) {
 // decide asks the door. A door that panics lets in: seawall failing must not
 // take the site down.
 func (x *exchange) decide() {
-	s := x.c.s
+	s := x.s
 	defer func() {
 		if p := recover(); p != nil {
 			x.verdict = mitigation.Verdict{Action: mitigation.Admit, Rank: mitigation.RankNewcomer}
@@ -77,7 +104,7 @@ func (x *exchange) decide() {
 
 // refusal asks the door for its answer, whose body may use buf.
 func (x *exchange) refusal(buf []byte) (a mitigation.Answer) {
-	s := x.c.s
+	s := x.s
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked("door", p)
@@ -93,7 +120,7 @@ func (x *exchange) record() {
 		return
 	}
 	x.recorded = true
-	x.c.s.watch.Record(&x.visit, x.verdict, x.outcome)
+	x.s.watch.Record(&x.visit, x.verdict, x.outcome)
 }
 
 // Get makes exchange the traffic.Headers of its request.
@@ -128,20 +155,34 @@ func (x *exchange) Verdict() mitigation.Verdict { return x.verdict }
 // Outcome returns the outcome, for rooms to fill in their part.
 func (x *exchange) Outcome() *traffic.Outcome { return &x.outcome }
 
-// countedBody counts what rooms read of a body. It outlives its exchange, since
-// a room may still read while its handler returns.
+// countedBody counts what rooms read of a body. It outlives its exchange, since a
+// room may try to read still when its handler has returned: then it reads nothing.
 type countedBody struct {
-	body interface {
-		Read([]byte) (int, error)
-		Close() error
-	}
-	n atomic.Int64
+	body io.Reader
+	n    atomic.Int64
+	mu   sync.Mutex // held while somebody reads
+	over bool
+	stop func() // has a read that is under way return
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.body.Read(p)
 	b.n.Add(int64(n))
 	return n, err
 }
 
-func (b *countedBody) Close() error { return b.body.Close() }
+// Close ends the reading, a read on another goroutine among it.
+func (b *countedBody) Close() error {
+	if !b.mu.TryLock() {
+		b.stop()
+		b.mu.Lock()
+	}
+	b.over = true
+	b.mu.Unlock()
+	return nil
+}

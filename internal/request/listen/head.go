@@ -1,6 +1,10 @@
 package listen
 
-import "bytes"
+import (
+	"bytes"
+
+	"seawall/internal/traffic"
+)
 
 // span is a stretch of the head, as offsets from its first byte. Heads are
 // under 64 KiB (Config.Validate).
@@ -54,6 +58,14 @@ type head struct {
 func (h *head) reset(maxSize, maxFields int) {
 	f := h.fields[:0]
 	*h = head{maxSize: maxSize, maxFields: maxFields, fields: f, order: fnvOffset}
+}
+
+// http is the version that the client speaks.
+func (h *head) http() traffic.HTTPVersion {
+	if h.minor == 0 {
+		return traffic.HTTP10
+	}
+	return traffic.HTTP11
 }
 
 // body says whether a body follows the head.

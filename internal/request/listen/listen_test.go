@@ -23,7 +23,6 @@ func TestVisitAndOutcome(t *testing.T) {
 			Visit() *traffic.Visit
 			Verdict() mitigation.Verdict
 			Outcome() *traffic.Outcome
-			Unwrap() http.ResponseWriter
 		})
 		if x.Visit().Path != "/a%20b" || x.Verdict().Action != mitigation.Admit {
 			t.Errorf("room sees %+v", x.Visit())

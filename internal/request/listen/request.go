@@ -4,27 +4,42 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
+	"time"
 
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
 
-// nextRequest reads heads and answers those that are not let in, until one is,
-// which net/http then gets. It runs on the connection's own goroutine, with no
-// earlier answer under way.
-func (c *conn) nextRequest() error {
+// serve is the connection's own goroutine: it reads requests and serves them, one
+// after the other, until the connection is over.
+func (c *conn) serve() {
+	defer func() {
+		c.release()
+		c.shutBuffer()
+		if c.part != partRaw { // else whoever took it over closes it
+			_ = c.Close()
+		}
+	}()
 	if !c.greeted {
 		if err := c.greet(); err != nil {
 			_ = c.abort()
-			return io.EOF
+			return
 		}
 	}
-	if c.https && c.tls.Load() == nil {
+	if c.https {
 		if err := c.handshake(); err != nil {
-			return io.EOF
+			return
 		}
 	}
+	for c.nextRequest() && c.serveRequest() {
+	}
+}
+
+// nextRequest reads heads and answers those that are not let in, until one is. It
+// returns false when the connection is over.
+func (c *conn) nextRequest() bool {
 	for {
 		if err := c.readHead(); err != nil {
 			c.release()
@@ -32,13 +47,84 @@ func (c *conn) nextRequest() error {
 			if errors.As(err, &f) {
 				c.reject(f)
 			}
-			return io.EOF
+			return false
 		}
 		in, err := c.meetDoor()
 		if in || err != nil {
-			return err
+			return err == nil
 		}
 	}
+}
+
+// serveRequest serves the request in c.x, which was let in. It returns false when
+// the connection is over, or somebody else's.
+func (c *conn) serveRequest() bool {
+	x := c.x
+	a := &x.one
+	*a = answer1{c: c}
+	x.out = a
+	if err := x.standard(); err != nil {
+		c.s.count.disagreed.Add(1)
+		x.outcome.Status = http.StatusBadRequest
+		x.record()
+		c.reject(faultTarget)
+		return false
+	}
+	if x.head.body() {
+		x.req.one = body1{c: c, q: x.req, asks: x.head.expects}
+		x.req.reads(&x.req.one, c.wake)
+	}
+	c.since.Store(c.s.coarse())
+	c.life.Store(&x.req.life)
+	whole := x.serve()
+	c.life.Store(nil)
+	closes, minor, hijacked := a.closes || !whole, x.head.minor, x.hijacked
+	if hijacked {
+		c.x = nil // the room may still hold it
+		return false
+	}
+	a.free()
+	c.release()
+	switch {
+	case !whole:
+		if minor == 0 {
+			// There the connection's end is the answer's: a reset tells the
+			// client that it is not.
+			c.cut()
+		}
+		return false
+	case closes, !c.skipBody():
+		if c.part == partBody || c.r < c.w {
+			c.linger()
+		}
+		return false
+	}
+	c.part = partHead
+	return true
+}
+
+// wake has a read of the body that is under way return.
+func (c *conn) wake() { _ = c.SetReadDeadline(time.Unix(1, 0)) }
+
+// skipBody reads the rest of a body that no room wanted, if that is not much.
+func (c *conn) skipBody() bool {
+	if c.part == partHead || c.part == partHold {
+		return true
+	}
+	const most = 64 << 10
+	_ = c.SetReadDeadline(time.Time{})
+	var buf [1 << 10]byte
+	for total := 0; total < most; {
+		n, err := c.readBody(buf[:])
+		if err == io.EOF {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		total += n
+	}
+	return false
 }
 
 // readHead reads until c.x holds a complete head.
@@ -92,6 +178,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 		if x.visit.Clearance != traffic.ClearanceNone {
 			c.worth.Store(2)
 		}
+		c.r += h.size
 		c.beginBody(h)
 		return true, nil
 	}
@@ -165,6 +252,14 @@ func (c *conn) refuse(x *exchange, inHand int) error {
 		return io.EOF
 	}
 	return nil
+}
+
+// shutBuffer gives a borrowed buffer back at the end of a connection.
+func (c *conn) shutBuffer() {
+	if c.part != partRaw {
+		c.r, c.w = 0, 0
+		c.shrink()
+	}
 }
 
 // release gives the exchange back.

@@ -135,13 +135,13 @@ const challengePath = "/.well-known/acme-challenge/"
 
 // moves says whether the request is to be asked again by HTTPS.
 func (x *exchange) moves() bool {
-	return x.c.s.cfg.TLS.Redirect && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, challengePath)
+	return x.s.cfg.TLS.Redirect && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, challengePath)
 }
 
 // move sends the client to the same page by HTTPS. Nobody is sent to a name that
 // is not ours, whatever Host says.
-func (x *exchange) move(w http.ResponseWriter) {
-	s := x.c.s
+func (x *exchange) move() {
+	s := x.s
 	host := x.visit.Host
 	if !s.certs.has(host) {
 		host = s.certs.first()
@@ -158,7 +158,7 @@ func (x *exchange) move(w http.ResponseWriter) {
 		path = "/"
 	}
 	to := url.URL{Scheme: "https", Host: host, Opaque: "//" + host + path, RawQuery: x.visit.RawQuery}
-	h := w.Header()
+	h := x.Header()
 	h["Location"] = []string{to.String()}
 	h["Content-Length"] = []string{"0"}
 	// Asked again the same way, with the same body; not for ever, or it could not

@@ -49,10 +49,10 @@ type Server struct {
 	hsts       []string    // the field's value; nil: none
 	securePort string
 
-	http      *http.Server
 	mu        sync.Mutex         // guards listeners and state
 	listeners []*net.TCPListener // those of HTTPS are the last
 	serving   sync.WaitGroup     // accepting
+	running   sync.WaitGroup     // connections
 	sweeper   sync.WaitGroup
 	sweeping  bool
 	shut      bool
@@ -84,8 +84,6 @@ type Server struct {
 	count     counters
 }
 
-type connKey struct{}
-
 // New makes a server that does not yet listen. The configuration must be valid.
 func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Clock, log *slog.Logger) *Server {
 	s := &Server{
@@ -106,21 +104,6 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 	}
 	if cfg.TLS.HSTS > 0 {
 		s.hsts = []string{fmt.Sprintf("max-age=%d", int64(cfg.TLS.HSTS/time.Second))}
-	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	s.http = &http.Server{
-		Handler:                      http.HandlerFunc(s.serve),
-		DisableGeneralOptionsHandler: true,
-		Protocols:                    protocols,
-		// The conn holds both to cfg; these only must not be in its way.
-		MaxHeaderBytes:      cfg.MaxHead + 4<<10,
-		MaxHeaderValueCount: 1 << 20,
-		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, nc)
-		},
-		ConnState: s.connState,
 	}
 	return s
 }
@@ -221,35 +204,18 @@ func (s *Server) Serve(ctx context.Context) error {
 			s.sweeper.Go(func() { s.certs.follow(s.stop, s.log) })
 		}
 	}
-	errs := make(chan error, len(s.listeners))
 	for i, l := range s.listeners {
-		s.serving.Go(func() {
-			err := s.http.Serve(&acceptor{l, s, i >= len(s.cfg.Addresses)})
-			if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
-				err = nil
-			}
-			errs <- err
-		})
+		s.serving.Go(func() { s.accept(l, i >= len(s.cfg.Addresses)) })
 	}
-	n := len(s.listeners)
 	s.mu.Unlock()
-
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.closeListeners()
 	})
 	defer stop()
-	var err error
-	for range n {
-		if e := <-errs; e != nil && err == nil {
-			err = fmt.Errorf("accept connections: %w", e)
-			s.mu.Lock()
-			s.closeListeners()
-			s.mu.Unlock()
-		}
-	}
-	return err
+	s.serving.Wait()
+	return nil
 }
 
 // closeListeners needs mu. The list stays, so that Addrs still answers.
@@ -301,7 +267,7 @@ func (s *Server) Close() {
 	s.serving.Wait()
 	s.sweeper.Wait()
 	s.each(func(c *conn) { _ = c.abort() })
-	_ = s.http.Close()
+	s.running.Wait()
 }
 
 func (s *Server) each(do func(*conn)) {

@@ -40,3 +40,17 @@ func sendQueue(t *net.TCPConn) (n int) {
 	_ = rc.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
 	return n
 }
+
+// hungUp says whether the client has ended its side, or broken off.
+func hungUp(t *net.TCPConn) (gone bool) {
+	rc, err := t.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = rc.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(p, 0)
+		gone = err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone
+}

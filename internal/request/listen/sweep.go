@@ -99,6 +99,7 @@ func (s *Server) sweep() {
 			_ = c.abort()
 			continue
 		}
+		c.missed(now)
 		word := c.watch.Load()
 		if word&0xff == phaseEnded {
 			c.bury(now)
@@ -109,6 +110,23 @@ func (s *Server) sweep() {
 			continue
 		}
 		c.end(word, &s.count.timeouts[timeoutOf(word&0xff)])
+	}
+}
+
+// missed ends the request that is being served where the client has left. Nobody
+// reads meanwhile, so that would not be seen otherwise. What lasts is looked at
+// once a second.
+func (c *conn) missed(now int64) {
+	l := c.life.Load()
+	if l == nil {
+		return
+	}
+	lasted := now - c.since.Load()
+	if lasted < 50 || lasted > 2000 && (now/ms(c.s.tick)+int64(c.slot))%max(1, 1000/ms(c.s.tick)) != 0 {
+		return
+	}
+	if hungUp(c.tcp) {
+		l.end()
 	}
 }
 

@@ -120,7 +120,7 @@ func (h *house) handshake(t testing.TB, a *authority, name string, change ...fun
 	return c.(*tls.Conn)
 }
 
-func request(t testing.TB, c net.Conn, raw string) (*http.Response, string) {
+func fetch(t testing.TB, c net.Conn, raw string) (*http.Response, string) {
 	t.Helper()
 	if _, err := io.WriteString(c, raw); err != nil {
 		t.Fatal(err)
@@ -145,11 +145,11 @@ func TestHTTPS(t *testing.T) {
 			t.Errorf("%x: %q is spoken", version, st.NegotiatedProtocol)
 		}
 		for range 3 {
-			r, got := request(t, c, "POST / HTTP/1.1\r\nHost: example.org\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+			r, got := fetch(t, c, "POST / HTTP/1.1\r\nHost: example.org\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
 			if r.StatusCode != 200 || got != body || r.Header.Get("Strict-Transport-Security") != "max-age=86400" {
 				t.Errorf("%x: %d, %d bytes, %v", version, r.StatusCode, len(got), r.Header)
 			}
-			if r, got := request(t, c, "GET /refuse HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 429 || got != "too much\n" {
+			if r, got := fetch(t, c, "GET /refuse HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 429 || got != "too much\n" {
 				t.Errorf("%x: %d %q", version, r.StatusCode, got)
 			}
 		}
@@ -196,7 +196,7 @@ func TestResumption(t *testing.T) {
 	cache := tls.NewLRUClientSessionCache(4)
 	for i := range 2 {
 		c := h.handshake(t, a, "example.org", func(c *tls.Config) { c.ClientSessionCache = cache })
-		if r, _ := request(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 {
+		if r, _ := fetch(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 {
 			t.Errorf("%d", r.StatusCode)
 		}
 		if got := c.ConnectionState().DidResume; got != (i == 1) {
@@ -223,7 +223,7 @@ func TestRedirect(t *testing.T) {
 		{"GET / HTTP/1.0\r\n\r\n", "https://example.org:" + port + "/"},
 		{"GET /.well-known/acme-challenge/token HTTP/1.1\r\nHost: example.org\r\n\r\n", ""},
 	} {
-		r, body := request(t, h.dial(t), c.request)
+		r, body := fetch(t, h.dial(t), c.request)
 		if c.want == "" {
 			if r.StatusCode != 200 || body != "hello" {
 				t.Errorf("%q: %d %q", c.request, r.StatusCode, body)
@@ -234,10 +234,10 @@ func TestRedirect(t *testing.T) {
 			t.Errorf("%q: %d to %q, not %q", c.request, r.StatusCode, r.Header.Get("Location"), c.want)
 		}
 	}
-	if r, _ := request(t, h.dial(t), "GET /refuse HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 429 {
+	if r, _ := fetch(t, h.dial(t), "GET /refuse HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 429 {
 		t.Errorf("who is refused is answered %d", r.StatusCode)
 	}
-	if r, body := request(t, h.handshake(t, a, "example.org"), "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 || body != "hello" || r.Header.Get("Strict-Transport-Security") != "" {
+	if r, body := fetch(t, h.handshake(t, a, "example.org"), "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 || body != "hello" || r.Header.Get("Strict-Transport-Security") != "" {
 		t.Errorf("by HTTPS: %d %q %v", r.StatusCode, body, r.Header)
 	}
 }
@@ -258,7 +258,7 @@ func TestNoHandshake(t *testing.T) {
 		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 		return c
 	}
-	if r, body := request(t, dial(), "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 400 || !strings.Contains(body, "https://") {
+	if r, body := fetch(t, dial(), "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 400 || !strings.Contains(body, "https://") {
 		t.Errorf("%d %q", r.StatusCode, body)
 	}
 	for _, first := range []string{"", "\x16\x03\x01\x02\x00", "\x16\x03\x01\x00\x04\x01\xff\xff\xff", strings.Repeat("x", 100)} {
@@ -312,7 +312,7 @@ func TestProxyHeaderBeforeHTTPS(t *testing.T) {
 	_ = raw.SetDeadline(time.Now().Add(20 * time.Second))
 	// Header and handshake arrive together.
 	c := tls.Client(&prefixed{raw, []byte("PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n")}, &tls.Config{RootCAs: a.pool, ServerName: "example.org"})
-	if r, body := request(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 || body != "hello" {
+	if r, body := fetch(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 || body != "hello" {
 		t.Errorf("%d %q", r.StatusCode, body)
 	}
 	if v := h.watch.wait(t, 1)[0].visit; v.Client.String() != "203.0.113.9" || !v.Secure {
@@ -368,7 +368,7 @@ func TestClosingHTTPS(t *testing.T) {
 	a := newAuthority(t)
 	h := start(t, tlsConfig(a.issue(t, 2, soon(), "example.org")), testDoor{}, hello)
 	c := h.handshake(t, a, "example.org")
-	if r, _ := request(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 {
+	if r, _ := fetch(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"); r.StatusCode != 200 {
 		t.Fatal(r.StatusCode)
 	}
 	idle := h.handshake(t, a, "example.org")

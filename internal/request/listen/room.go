@@ -1,0 +1,232 @@
+package listen
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"seawall/internal/traffic"
+)
+
+// serve takes a request that was let in through the rooms, and sees to it that its
+// answer is whole or seen not to be. It says whether it was whole.
+func (x *exchange) serve() (whole bool) {
+	var thrown any
+	func() {
+		defer func() { thrown = recover() }()
+		if x.moves() {
+			x.move()
+			return
+		}
+		x.s.rooms.ServeHTTP(x, x.req.http)
+	}()
+	return x.finish(thrown)
+}
+
+// finish ends the answer and records the visit.
+func (x *exchange) finish(thrown any) (whole bool) {
+	q := x.req
+	isAbort := thrown == http.ErrAbortHandler
+	if thrown != nil && !isAbort {
+		x.s.panicked("room", thrown)
+	}
+	if x.hijacked {
+		if thrown != nil {
+			_ = x.c.Close()
+		}
+		q.life.end()
+		return false
+	}
+	f := x.out.fault()
+	switch {
+	case thrown == nil:
+		if !x.wrote {
+			x.WriteHeader(http.StatusOK)
+		}
+		whole = true
+	case x.wrote:
+	case f != faultNone:
+		x.replace(f)
+		whole = true
+	case isAbort:
+	default:
+		x.answerPlain(http.StatusInternalServerError, "something broke while this request was served\n")
+		whole = true
+	}
+	// What the client is still sending may be read by a room no more.
+	_ = q.body.Close()
+	failed := false
+	if whole {
+		failed = x.out.finish(x) != nil
+		whole = !failed
+	}
+	if !whole {
+		x.out.abandon(x)
+	}
+	o := &x.outcome
+	o.BytesIn = q.body.n.Load()
+	o.Took = x.s.clk.Now().Sub(x.visit.At)
+	gone := q.life.Err() != nil && (f == faultNone || f == faultTruncated) && !x.complete()
+	o.Left = gone || failed && x.c.writeFailed.Load()
+	q.life.end()
+	x.record()
+	return whole
+}
+
+// complete says whether the whole answer, as announced, was written.
+func (x *exchange) complete() bool {
+	if x.noBody {
+		return x.wrote
+	}
+	n, err := strconv.ParseInt(x.Header().Get("Content-Length"), 10, 64)
+	return x.wrote && err == nil && n == x.outcome.BytesOut
+}
+
+// panicked logs a panic, at most one a second, since a stranger may know how to
+// cause them.
+func (s *Server) panicked(where string, p any) {
+	n := s.count.panics.Add(1)
+	now := s.coarse()
+	if last := s.lastPanic.Load(); last != 0 && now-last < 1000 || !s.lastPanic.CompareAndSwap(last, now) {
+		return
+	}
+	s.log.Error("a panic was survived", "where", where, "panic", fmt.Sprint(p), "panics", n, "stack", string(debug.Stack()))
+}
+
+// Header returns the fields of the answer.
+func (x *exchange) Header() http.Header {
+	if x.header == nil {
+		x.header = make(http.Header, 12)
+	}
+	return x.header
+}
+
+// EnableFullDuplex is granted: a body may be read while its answer is written.
+func (x *exchange) EnableFullDuplex() error { return nil }
+
+// SetReadDeadline bounds the reading of the body.
+func (x *exchange) SetReadDeadline(t time.Time) error { return x.c.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds the writing of the answer.
+func (x *exchange) SetWriteDeadline(t time.Time) error { return x.c.SetWriteDeadline(t) }
+
+// WriteHeader passes the status on, unless the body turned out malformed
+// before any answer began: then the answer says that.
+func (x *exchange) WriteHeader(code int) {
+	if x.wrote || x.hijacked {
+		return
+	}
+	if 100 <= code && code < 200 && code != http.StatusSwitchingProtocols {
+		_ = x.out.interim(x, code)
+		return
+	}
+	if f := x.out.fault(); f != faultNone {
+		x.replace(f)
+		return
+	}
+	x.begin(code)
+}
+
+func (x *exchange) begin(code int) {
+	x.wrote = true
+	x.outcome.Status = code
+	x.noBody = x.visit.Method == "HEAD" || code == http.StatusNoContent || code == http.StatusNotModified
+	x.strict(x.Header())
+	x.unasked = x.req.said.Swap(2) == 0 && x.head.expects
+	x.out.begin(x, code)
+}
+
+// replace answers with what was wrong with the body.
+func (x *exchange) replace(f fault) {
+	x.answerPlain(f.about().status, f.about().text+"\n")
+	x.replaced = true
+}
+
+func (x *exchange) answerPlain(status int, text string) {
+	h := x.Header()
+	clear(h)
+	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
+	h["Cache-Control"] = []string{"no-store"}
+	h["Connection"] = []string{"close"}
+	x.begin(status)
+	n, _ := x.out.write(x, []byte(text))
+	x.counted(int64(n))
+}
+
+func (x *exchange) counted(n int64) {
+	if !x.noBody {
+		x.outcome.BytesOut += n
+	}
+}
+
+// ready begins the answer where the room did not, and says whether the room may
+// still write.
+func (x *exchange) ready() error {
+	if x.hijacked {
+		return http.ErrHijacked
+	}
+	if !x.wrote {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.replaced {
+		return x.out.fault()
+	}
+	return nil
+}
+
+// Write writes a part of the answer's body.
+func (x *exchange) Write(p []byte) (int, error) {
+	if err := x.ready(); err != nil {
+		return 0, err
+	}
+	n, err := x.out.write(x, p)
+	x.counted(int64(n))
+	return n, err
+}
+
+// WriteString is Write for text.
+func (x *exchange) WriteString(p string) (int, error) { return x.Write([]byte(p)) }
+
+// Flush sends what was written so far.
+func (x *exchange) Flush() { _ = x.FlushError() }
+
+// FlushError sends what was written so far, beginning the answer if need be.
+func (x *exchange) FlushError() error {
+	if err := x.ready(); err != nil {
+		return err
+	}
+	return x.out.flush(x)
+}
+
+var errNoUpgrade = errors.New("listen: the request did not ask to switch protocols")
+
+// Hijack hands the connection over to whoever serves the new protocol. What the
+// client sent after its request is read from it first. The visit is recorded
+// now, with status 101.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !x.head.upgrades {
+		return nil, nil, errNoUpgrade
+	}
+	if x.wrote {
+		return nil, nil, errors.New("listen: the answer has begun")
+	}
+	x.hijacked = true
+	c := x.c
+	c.takeOver()
+	x.outcome.Status = http.StatusSwitchingProtocols
+	x.outcome.Took = x.s.clk.Now().Sub(x.visit.At)
+	x.record()
+	br := bufio.NewReaderSize(c, max(c.w-c.r, 4<<10))
+	if c.r < c.w { // what was read ahead comes first
+		_, _ = br.Peek(c.w - c.r)
+	}
+	return c, bufio.NewReadWriter(br, bufio.NewWriter(c)), nil
+}
+
+var _ traffic.Headers = (*exchange)(nil)
