@@ -207,6 +207,7 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		p.door.admit.UnderAttack(time.Now())
 	}
 	p.listen = listen.New(cfg.Request.Listen, p.door, p.loop.Observer(), p.door, p.clk, p.log)
+	p.listen.Keep(cfg.Data, p.box)
 	p.bans.conns = p.listen
 	p.admin = dashboard.New(shield{p}, p.metrics(), cfg.Admin.Token, p.log)
 	return p, nil

@@ -46,7 +46,9 @@ type Server struct {
 
 	certs      *certs
 	tls        *tls.Config // nil: HTTPS is not served
-	hsts       []string    // the field's value; nil: none
+	store      store
+	tickets    *tickets
+	hsts       []string // the field's value; nil: none
 	securePort string
 
 	http      *http.Server
@@ -132,6 +134,7 @@ func (s *Server) Listen() error {
 	defer s.mu.Unlock()
 	var errs []error
 	if s.tls != nil {
+		errs = append(errs, s.prepareTLS()...)
 		switch l := s.certs.load(time.Now()); {
 		case !s.certs.usable():
 			errs = append(errs, l.Err())
@@ -218,7 +221,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.sweeping = true
 		s.sweeper.Go(s.sweepLoop)
 		if s.tls != nil {
-			s.sweeper.Go(func() { s.certs.follow(s.stop, s.log) })
+			s.tendTLS()
 		}
 	}
 	errs := make(chan error, len(s.listeners))
@@ -299,6 +302,7 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
+	s.endTLS()
 	s.sweeper.Wait()
 	s.each(func(c *conn) { _ = c.abort() })
 	_ = s.http.Close()
