@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mholt/acmez/v3/acme"
+	"github.com/miekg/dns"
 
 	"seawall/internal/request/listen/acme/catest"
 )
@@ -67,6 +68,21 @@ func TestCAA(t *testing.T) {
 	if _, _, err := r.allowed(t.Context(), "www.example.test", []string{"ca.test"}, nil); err == nil {
 		t.Error("a failure passes for no records")
 	}
+}
+
+// Whatever a record says, it allows us only if it names us.
+func FuzzCAA(f *testing.F) {
+	f.Add("issue", "ca.test; validationmethods=http-01", uint8(0))
+	f.Add("issue", ";", uint8(0))
+	f.Add("issue", "other.test;;=,=;accounturi", uint8(128))
+	f.Add("future", "", uint8(128))
+	f.Fuzz(func(t *testing.T, tag, value string, flag uint8) {
+		rr := &dns.CAA{Tag: tag, Value: value, Flag: flag}
+		_, ok, any := readCAA([]dns.RR{rr, &dns.A{}}, []string{"ca.test"}, []string{"http-01"})
+		if !any || ok && strings.EqualFold(tag, "issue") && !strings.Contains(strings.ToLower(value), "ca.test") {
+			t.Errorf("%d %q %q: %v", flag, tag, value, ok)
+		}
+	})
 }
 
 func addresses(list ...string) (out []netip.Addr) {
