@@ -351,14 +351,6 @@ func (s stance) Calm() {
 	}
 }
 
-func (p *program) where() []string {
-	var out []string
-	for _, a := range p.listen.Addrs() {
-		out = append(out, a.String())
-	}
-	return out
-}
-
 func (p *program) origins() []string {
 	var out []string
 	for _, o := range p.cfg.Load().Request.Proxy.Origins {
