@@ -153,7 +153,8 @@ func testMetrics(t *testing.T, program string) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(seawall_\\w+)`").FindAllStringSubmatch(page(t, "docs/metrics.md").prose, -1) {
 		documented[m[1]] = true
 	}
-	s := startLive(t, program, "packet: {interfaces: [lo], malformed: dry_run, pins: "+pins(t)+"}")
+	s := startLive(t, program, "packet: {interfaces: [lo], malformed: dry_run, pins: "+pins(t)+`}
+listen: {tls: {addresses: ["127.0.0.1:0"], acme: {domains: [www.example.test], directory: "https://127.0.0.1:1/", certbot: ""}}}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var there, missing []string

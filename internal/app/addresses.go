@@ -22,3 +22,12 @@ func Addresses() (func(country string, n int) []netip.Addr, error) {
 		return table.Addresses(c, n, 1)
 	}, nil
 }
+
+// where is served, as bound.
+func (p *program) where() []string {
+	var out []string
+	for _, a := range p.listen.Addrs() {
+		out = append(out, a.String())
+	}
+	return out
+}

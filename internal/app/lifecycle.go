@@ -207,6 +207,7 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 		p.door.admit.UnderAttack(time.Now())
 	}
 	p.listen = listen.New(cfg.Request.Listen, p.door, p.loop.Observer(), p.door, p.clk, p.log)
+	p.listen.Keep(cfg.Data, p.box)
 	p.bans.conns = p.listen
 	p.admin = dashboard.New(shield{p}, p.metrics(), cfg.Admin.Token, p.log)
 	return p, nil
@@ -348,14 +349,6 @@ func (s stance) Calm() {
 	if !s.always {
 		s.door.Calm()
 	}
-}
-
-func (p *program) where() []string {
-	var out []string
-	for _, a := range p.listen.Addrs() {
-		out = append(out, a.String())
-	}
-	return out
 }
 
 func (p *program) origins() []string {

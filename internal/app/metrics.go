@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -60,6 +61,14 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	count("connections_total", "Connections accepted.", conns.Accepted)
 	count("tls_handshakes_total", "TLS handshakes made.", conns.Handshakes)
 	count("tls_handshakes_failed_total", "TLS handshakes begun and not made: scanners, old clients, clear text, or too slow.", conns.HandshakesLost)
+	ends := desc("tls_certificate_expiry_seconds", "Until the certificate for a name ends; below 0 since it has, 0 where there is none yet.", "name")
+	for name, at := range g.listen.CertificateEnds() {
+		left := 0.0
+		if !at.IsZero() {
+			left = time.Until(at).Seconds()
+		}
+		out <- prometheus.MustNewConstMetric(ends, prometheus.GaugeValue, left, name)
+	}
 	count("connections_evicted_total", "Idle connections closed to make room.", conns.Evicted)
 	count("connections_banned_total", "Open connections closed because the packet filter stops their client's packets.", conns.Banned)
 	turned := desc("connections_refused_total", "Connections refused, by why.", "reason")

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/problem"
+	"seawall/internal/request/listen/acme"
 )
 
 // certsEvery is how often the files of certificates are looked at.
@@ -25,12 +26,15 @@ const certsEvery = 5 * time.Second
 // again when those change; while the new ones are not right the old ones stay.
 type certs struct {
 	list  []Certificate
+	auto  *acme.Keeper // nil: all are from files; set before anybody is served
 	names atomic.Pointer[byName]
 
 	mu    sync.Mutex
 	read  []stamp            // of the files that were read last, whether they were right or not
 	last  []*tls.Certificate // the last right one of each of list
 	wrong string             // what was wrong with them; "" nothing
+
+	staples map[[32]byte]*staple // by the certificate's SHA-256
 }
 
 // byName finds certificates by the name asked for. It is never changed.
@@ -100,15 +104,22 @@ func (c *certs) load(now time.Time) (l problem.List) {
 	if slices.Contains(c.last, nil) {
 		return l
 	}
-	next := &byName{exact: map[string][]*tls.Certificate{}, all: slices.Clone(c.last)}
-	for _, cert := range next.all {
+	c.publish(now)
+	return l
+}
+
+// publish has what was read served, with the staples there are. It needs mu.
+func (c *certs) publish(now time.Time) {
+	next := &byName{exact: map[string][]*tls.Certificate{}}
+	for _, cert := range c.last {
+		cert = c.stapled(cert, now)
+		next.all = append(next.all, cert)
 		for _, name := range cert.Leaf.DNSNames {
 			name = strings.ToLower(name)
 			next.exact[name] = append(next.exact[name], cert)
 		}
 	}
 	c.names.Store(next)
-	return l
 }
 
 // usable says that there is a certificate for each, be it one that has ended: then
@@ -150,7 +161,9 @@ func certAdvice(err error) string {
 // CheckCertificates says what is wrong with the files that a configuration names.
 func (c Config) CheckCertificates(now time.Time) problem.List {
 	store := certs{list: c.TLS.Certificates}
-	return store.load(now)
+	l := store.load(now)
+	l.Under("tls.acme", c.TLS.ACME.Check())
+	return l
 }
 
 // follow reads the files again when they have changed, until stop.
@@ -187,13 +200,21 @@ func (c *certs) refresh(now time.Time, log *slog.Logger) {
 	}
 }
 
-// get finds the certificate for a handshake: of those that have the name, the
-// first that the client can use.
+// get finds the certificate for a handshake: of those in files that have the name,
+// the first that the client can use, or else the one that was got for it.
 func (c *certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	n := c.names.Load()
-	list := n.with(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")))
+	if acme.Asks(hello) {
+		return c.auto.Proof(hello)
+	}
+	n, name := c.names.Load(), strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	list := n.with(name)
 	if len(list) == 0 {
-		list = n.all
+		if one := c.auto.Certificate(name); one != nil {
+			return one, nil
+		}
+		if list = n.all; len(list) == 0 {
+			return c.auto.First(), nil
+		}
 	}
 	for _, one := range list {
 		if hello.SupportsCertificate(one) == nil {

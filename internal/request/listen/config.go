@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/problem"
+	"seawall/internal/request/listen/acme"
 )
 
 // ProxyMode says what is done with a PROXY header (HAProxy's PROXY protocol,
@@ -59,7 +60,7 @@ func DefaultConfig() Config {
 	return Config{
 		Addresses:     []string{"127.0.0.1:8080"},
 		ProxyProtocol: ProxyOff,
-		TLS:           TLS{MinVersion: version12},
+		TLS:           TLS{MinVersion: version12, ACME: acme.DefaultConfig()},
 		HeadTimeout:   10 * time.Second,
 		IdleTimeout:   60 * time.Second,
 		MinRate:       1 << 10,

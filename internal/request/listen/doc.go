@@ -5,9 +5,10 @@
 // # What flows in and out
 //
 // In: TCP connections, HTTP/1.0 and 1.1 in clear text or by TLS 1.2 and 1.3, with
-// or without a PROXY header before that; certificates from files. Out: a Visit, a
-// Verdict and an Outcome for every request that was well formed (Watcher.Record,
-// exactly once each), and requests to the rooms' http.Handler.
+// or without a PROXY header before that; certificates from files and from
+// listen/acme. Out: a Visit, a Verdict and an Outcome for every request that was
+// well formed (Watcher.Record, exactly once each), and requests to the rooms'
+// http.Handler.
 //
 // # How it is built
 //
@@ -40,7 +41,15 @@
 // on what was deciphered. What TLS sends is held to the least rate as answers are,
 // and few bytes may come in that give nothing deciphered. Certificates are chosen
 // by name and read again when their files change; each is replaced only by one that
-// is right.
+// is right. Names without a file have those that listen/acme gets. A certificate
+// authority that asks for a proof of ours, by HTTP-01 or TLS-ALPN-01, is answered
+// before the door is asked; the visit is recorded as let in for that reason.
+//
+// Session tickets have keys of our own (tickets), sealed in a file of the data
+// folder: a new one each day, three in all. Each tls.Config that is handed to a
+// connection must be among tickets.configs, or be a clone of one made after their
+// keys were set. What authorities say of certificates in files (OCSP) is fetched in
+// the background; no handshake waits for it.
 //
 // # Time
 //

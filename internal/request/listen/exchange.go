@@ -21,6 +21,7 @@ type exchange struct {
 	visit   traffic.Visit
 	verdict mitigation.Verdict
 	outcome traffic.Outcome
+	proof   string // what a certificate authority asked for; "" nothing
 
 	// For those let in.
 	req      *request
@@ -99,12 +100,18 @@ func (x *exchange) decide() {
 		}
 	}()
 	s.door.Identify(&x.visit, x)
+	if x.proves() {
+		return
+	}
 	x.verdict = s.door.Decide(&x.visit)
 }
 
 // refusal asks the door for its answer, whose body may use buf.
 func (x *exchange) refusal(buf []byte) (a mitigation.Answer) {
 	s := x.s
+	if x.proof != "" {
+		return x.proved(buf)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked("door", p)

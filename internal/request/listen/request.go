@@ -173,7 +173,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 	c.served = true
 	x.decide()
 	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
-	if x.verdict.LetsIn() {
+	if x.verdict.LetsIn() && x.proof == "" {
 		c.worth.Store(1)
 		if x.visit.Clearance != traffic.ClearanceNone {
 			c.worth.Store(2)

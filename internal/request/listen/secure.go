@@ -10,11 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"seawall/internal/request/listen/acme"
 )
 
 // newTLS is how handshakes are made. The cipher suites, curves and their order
-// are Go's, which follow what is known to be safe; session tickets have a key for
-// each day, known to this process alone.
+// are Go's, which follow what is known to be safe; for session tickets see tickets.
 func newTLS(cfg TLS, store *certs) *tls.Config {
 	c := &tls.Config{
 		GetCertificate: store.get,
@@ -23,6 +24,10 @@ func newTLS(cfg TLS, store *certs) *tls.Config {
 	}
 	if cfg.MinVersion == version13 {
 		c.MinVersion = tls.VersionTLS13
+	}
+	if cfg.ACME.On() {
+		c.NextProtos = append(c.NextProtos, acme.Protocol)
+		store.endStandIns(c)
 	}
 	return c
 }
@@ -89,6 +94,9 @@ func (c *conn) handshake() error {
 		return err
 	}
 	c.s.count.handshakes.Add(1)
+	if c.s.certs.auto != nil && t.ConnectionState().NegotiatedProtocol == acme.Protocol {
+		return io.EOF // the handshake was the answer
+	}
 	w.taken, w.most = 0, mostUnread
 	c.wire = w
 	c.tls.Store(t)
@@ -129,13 +137,10 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.tcp.Read(p)
 }
 
-// challengePath is where certificate authorities ask in clear text (RFC 8555,
-// section 8.3).
-const challengePath = "/.well-known/acme-challenge/"
-
 // moves says whether the request is to be asked again by HTTPS.
 func (x *exchange) moves() bool {
-	return x.s.cfg.TLS.Redirect && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, challengePath)
+	s := x.s
+	return s.cfg.TLS.Redirect && !x.visit.Secure && !strings.HasPrefix(x.visit.Path, acme.Path) && s.certs.ready(x.visit.Host)
 }
 
 // move sends the client to the same page by HTTPS. Nobody is sent to a name that
@@ -172,20 +177,4 @@ func (x *exchange) strict(h http.Header) {
 	if s := x.c.s; x.c.https && s.hsts != nil && h["Strict-Transport-Security"] == nil {
 		h["Strict-Transport-Security"] = s.hsts
 	}
-}
-
-// has says whether there is a certificate with a name.
-func (c *certs) has(name string) bool { return len(c.names.Load().with(name)) > 0 }
-
-// first is the first name of the first certificate that has one which is no
-// pattern.
-func (c *certs) first() string {
-	for _, one := range c.names.Load().all {
-		for _, name := range one.Leaf.DNSNames {
-			if !strings.HasPrefix(name, "*") {
-				return strings.ToLower(name)
-			}
-		}
-	}
-	return ""
 }

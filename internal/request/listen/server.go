@@ -46,7 +46,9 @@ type Server struct {
 
 	certs      *certs
 	tls        *tls.Config // nil: HTTPS is not served
-	hsts       []string    // the field's value; nil: none
+	store      store
+	tickets    *tickets
+	hsts       []string // the field's value; nil: none
 	securePort string
 
 	mu        sync.Mutex         // guards listeners and state
@@ -115,6 +117,7 @@ func (s *Server) Listen() error {
 	defer s.mu.Unlock()
 	var errs []error
 	if s.tls != nil {
+		errs = append(errs, s.prepareTLS()...)
 		switch l := s.certs.load(time.Now()); {
 		case !s.certs.usable():
 			errs = append(errs, l.Err())
@@ -201,7 +204,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.sweeping = true
 		s.sweeper.Go(s.sweepLoop)
 		if s.tls != nil {
-			s.sweeper.Go(func() { s.certs.follow(s.stop, s.log) })
+			s.tendTLS()
 		}
 	}
 	for i, l := range s.listeners {
@@ -265,6 +268,7 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
+	s.endTLS()
 	s.sweeper.Wait()
 	s.each(func(c *conn) { _ = c.abort() })
 	s.running.Wait()

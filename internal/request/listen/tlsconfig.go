@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/problem"
+	"seawall/internal/request/listen/acme"
 )
 
 // TLS is how HTTPS is served.
@@ -13,6 +14,8 @@ type TLS struct {
 	Addresses []string `yaml:"addresses"`
 	// Certificates for the sites. Who asks for a name that none has gets the first.
 	Certificates []Certificate `yaml:"certificates"`
+	// ACME gets certificates for names that have no files.
+	ACME acme.Config `yaml:"acme"`
 	// MinVersion is the oldest version of TLS that is spoken, 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
 	// Redirect sends who comes in clear text to HTTPS, but for the questions of
@@ -39,9 +42,10 @@ func (c TLS) validate(l *problem.List) {
 			l.Add("tls.addresses["+strconv.Itoa(i)+"]", `write host:port, such as ":443"`, "%q %s", a, what)
 		}
 	}
-	if len(c.Addresses) > 0 && len(c.Certificates) == 0 {
-		l.Add("tls.certificates", "name at least one, with file and key", "HTTPS needs a certificate")
+	if len(c.Addresses) > 0 && len(c.Certificates) == 0 && !c.ACME.On() {
+		l.Add("tls.certificates", "name at least one, with file and key, or write acme: {domains: [www.example.org]} beside it", "HTTPS needs a certificate")
 	}
+	l.Under("tls.acme", c.ACME.Validate())
 	for i, one := range c.Certificates {
 		key := "tls.certificates[" + strconv.Itoa(i) + "]"
 		if one.File == "" || one.Key == "" {
@@ -59,6 +63,9 @@ func (c TLS) validate(l *problem.List) {
 	}
 	if len(c.Certificates) > 0 {
 		l.Add("tls.addresses", `write [":443"]`, "there are certificates and no address to use them at")
+	}
+	if c.ACME.On() {
+		l.Add("tls.addresses", `write [":443"]`, "certificates are to be had and there is no address to use them at")
 	}
 	if c.Redirect {
 		l.Add("tls.redirect", `write addresses: [":443"] beside it, or redirect: false`, "there is nowhere to send visitors to")
