@@ -160,6 +160,7 @@ func TestSamplesAreThoseOfKeep(t *testing.T) {
 	for _, long := range []string{"", "x", strings.Repeat("long", 1000)} {
 		v := visit()
 		v.Method, v.Host, v.Path, v.RawQuery, v.UserAgent = "M"+long, "h"+long, "/"+long, "q"+long, long
+		v.JA4, v.HTTP, v.OpeningHTTP2 = "t"+long, traffic.HTTP2, 7
 		o := New(SmallConfig(), clock.New())
 		o.Record(v, mitigation.Verdict{Action: mitigation.Refuse}, served)
 		got := o.Cut(traffic.Origin{}).Samples
