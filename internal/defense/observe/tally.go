@@ -116,6 +116,31 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	t.opening.Add(v.OpeningHTTP2, step)
 }
 
+// turnedAway counts what is known of a connection without a request.
+func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) {
+	if int(d.Reason) < len(t.reasons) {
+		t.reasons[d.Reason]++
+	}
+	if d.ID != 0 {
+		t.hits.Add(uint64(d.ID), 1)
+	}
+	place := placeOf(v.Country)
+	t.offeredIn[place]++
+	t.refusedIn[place]++
+	client, known := clientKey(v.Client)
+	if known {
+		t.clients.Add(client)
+	}
+	if step > 1 && t.toss()%step != 0 {
+		return
+	}
+	if known {
+		t.client.Add(client, step)
+	}
+	t.network.Add(uint64(v.Network), step)
+	t.ja4.Add(v.JA4, step)
+}
+
 // toss returns a random number (xorshift64: Marsaglia, J. Stat. Soft. 8(14),
 // 2003).
 func (t *tally) toss() uint64 {

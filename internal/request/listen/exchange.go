@@ -57,6 +57,7 @@ func (x *exchange) fill(b []byte) {
 		Host:        hostName(h.host.in(x.text)),
 		UserAgent:   h.agent.in(x.text),
 		Secure:      x.c.https,
+		HTTP:        httpOf(h.minor), JA4: x.c.ja4,
 	}
 	v.Path, v.RawQuery = splitTarget(h.target.in(x.text), int(h.pathFrom))
 }
