@@ -17,8 +17,8 @@ const (
 	// gateTurns is how many others pass, at most, before a stranger who waits.
 	gateTurns = 3
 	// gateWaits is how many strangers may wait for each that may compute: some
-	// tens of milliseconds.
-	gateWaits = 64
+	// tenths of a second. A thousand people who come at once find room.
+	gateWaits = 1024
 	// gatePressed is for how long there are said to be too many strangers after
 	// half of those who may wait did, in coarse milliseconds.
 	gatePressed = 2000

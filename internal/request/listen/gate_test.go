@@ -57,7 +57,7 @@ func TestGateIsBounded(t *testing.T) {
 		if c.now.Load() != 3 {
 			t.Error("somebody known waits behind strangers")
 		}
-		time.Sleep(time.Second)
+		time.Sleep(2 * gateWaits * time.Millisecond)
 		synctest.Wait()
 		if n := c.done[gateStranger].Load(); n != 2*gateWaits+2 || c.most.Load() != 3 || c.g.free != 3 || c.g.strangers != 0 || c.g.waiting != 0 {
 			t.Errorf("%d done, at most %d at a time, left: %+v", n, c.most.Load(), c.g)
