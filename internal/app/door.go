@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 
 	"seawall/internal/mitigation"
@@ -16,8 +17,9 @@ import (
 // a request meets them in admit.Decide. What a reload replaces is read through
 // one pointer, so that a visit meets either the old settings or the new ones.
 type door struct {
-	now   atomic.Pointer[generation]
-	admit *admit.Admit
+	now    atomic.Pointer[generation]
+	admit  *admit.Admit
+	spares func(netip.Addr) bool // whom the packet filter always lets pass: the operator
 }
 
 // generation is what a reload replaces as one.
@@ -28,6 +30,18 @@ type generation struct {
 }
 
 func (d *door) Identify(v *traffic.Visit, h traffic.Headers) { d.now.Load().identify.Identify(v, h) }
+
+// Greet is asked before a TLS handshake.
+func (d *door) Greet(v *traffic.Visit) mitigation.Verdict {
+	d.now.Load().identify.Locate(v)
+	verdict := d.admit.Greet(v)
+	if !verdict.LetsIn() && d.spares(v.Client) {
+		return mitigation.Verdict{Reason: mitigation.ReasonAllowList, Rank: mitigation.RankKnown}
+	}
+	return verdict
+}
+
+func (d *door) TurnedAway(v *traffic.Visit) { d.admit.TurnedAway(v) }
 
 func (d *door) Decide(v *traffic.Visit) mitigation.Verdict { return d.admit.Decide(v) }
 

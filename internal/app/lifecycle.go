@@ -175,7 +175,7 @@ func build(cfg *config.Config, o Options) (_ *program, err error) {
 	if p.box, err = sealed.LoadOrCreate(filepath.Join(cfg.Data, keyFile)); err != nil {
 		return nil, err
 	}
-	p.door = &door{}
+	p.door = &door{spares: func(a netip.Addr) bool { return p.packet.Spares(a) }}
 	if p.door.admit, err = admit.New(cfg.Request.Admit, p.clk, p.prefixHash); err != nil {
 		return nil, err
 	}

@@ -323,7 +323,7 @@ func example(f traffic.Field) string {
 		return `method == "GET"`
 	case traffic.FieldHost:
 		return `host == "example.org"`
-	case traffic.FieldQueryShape, traffic.FieldHeaderOrder:
+	case traffic.FieldQueryShape, traffic.FieldHeaderOrder, traffic.FieldOpeningHTTP2:
 		return f.String() + ` == "0123456789abcdef"`
 	case traffic.FieldUserAgent:
 		return `user_agent.contains("bot")`
@@ -333,6 +333,10 @@ func example(f traffic.Field) string {
 		return `clearance == "none"`
 	case traffic.FieldStanding:
 		return `standing == "shy"`
+	case traffic.FieldJA4:
+		return `ja4.startsWith("t13d1516h2_")`
+	case traffic.FieldHTTP:
+		return `http == "1.1"`
 	}
 	return f.String() + ` == "/"`
 }

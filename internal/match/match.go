@@ -70,6 +70,36 @@ func (m *Match) HitsPacket(p *traffic.Packet) bool {
 // OnPackets says whether the match is about packets: it has tests, and all are.
 func (m *Match) OnPackets() bool { return m != nil && m.packets > 0 && m.packets == len(m.tests) }
 
+// OfConnection says whether the match can be judged before a connection's first
+// request: it is about visits, and all its tests are of fields that a connection
+// has.
+func (m *Match) OfConnection() bool {
+	if m == nil || m.packets > 0 {
+		return false
+	}
+	for i := range m.tests {
+		if !m.tests[i].field.OfConnection() {
+			return false
+		}
+	}
+	return true
+}
+
+// MayHit says whether m can hit a visit of a connection that shows what v does:
+// whether every test of a field that a connection has passes. Hits of such a visit
+// implies it.
+func (m *Match) MayHit(v *traffic.Visit) bool {
+	if m == nil || m.packets > 0 {
+		return false
+	}
+	for i := range m.tests {
+		if t := &m.tests[i]; t.field.OfConnection() && !t.hits(v) {
+			return false
+		}
+	}
+	return true
+}
+
 // Tests returns a copy of the tests.
 func (m *Match) Tests() []Test { return slices.Clone(m.tests) }
 

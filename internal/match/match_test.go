@@ -23,6 +23,10 @@ func someone() *traffic.Visit {
 		Kind:        traffic.KindAPI,
 		Clearance:   traffic.ClearanceProven,
 		Standing:    traffic.StandingShy,
+
+		JA4:          "t13d1516h2_8daaf6152771_e5627efa2ab1",
+		HTTP:         traffic.HTTP2,
+		OpeningHTTP2: 0x1111222233334444,
 	}
 }
 
@@ -53,6 +57,16 @@ func TestHits(t *testing.T) {
 		{`clearance == "none"`, false, true},
 		{`standing in ["shy", "greedy"]`, true, false},
 		{`standing == "new"`, false, true},
+		{`ja4 == "t13d1516h2_8daaf6152771_e5627efa2ab1"`, true, false},
+		{`ja4 in ["", "t13d131100_f57a46bbacb6_f50d94e863eb"]`, false, true},
+		{`ja4.startsWith("t13d1516h2_8daaf6152771_")`, true, false},
+		{`!ja4.startsWith("t13")`, false, true},
+		{`ja4.endsWith("_e5627efa2ab1")`, true, false},
+		{`http == "2"`, true, false},
+		{`http in ["1.0", "1.1"]`, false, false},
+		{`http != "unknown"`, true, false},
+		{`http2_opening == "1111222233334444"`, true, false},
+		{`http2_opening == ""`, false, true},
 		{`method == "POST"`, true, false},
 		{`host == "example.org"`, true, false},
 		{`host == ""`, false, true},
@@ -288,5 +302,38 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse(`path == "/news/today" && kind == "api"`); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestOfConnection(t *testing.T) {
+	before := &traffic.Visit{Client: someone().Client, Network: 64496, Country: traffic.Country{'R', 'U'}, JA4: someone().JA4}
+	for _, c := range []struct {
+		text     string
+		of, hits bool // of a connection alone; may hit what someone's shows
+	}{
+		{`true`, true, true},
+		{`ja4.startsWith("t13d1516h2_") && country == "RU" && network == 64496 && client.within("198.51.100.0/24")`, true, true},
+		{`ja4 != ""`, true, true},
+		{`ja4 == ""`, true, false},
+		{`ja4.startsWith("t13d1516h2_") && path == "/"`, false, true},
+		{`ja4 == "" && path == "/"`, false, false},
+		{`path == "/elsewhere"`, false, true},
+		{`http == "2" && country == "GB"`, false, false},
+		{`http2_opening == ""`, false, true},
+		{`packet.protocol == "udp"`, false, false},
+	} {
+		m, err := Parse(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.OfConnection() != c.of || m.MayHit(before) != c.hits {
+			t.Errorf("%s: of a connection %v, may hit %v", c.text, m.OfConnection(), m.MayHit(before))
+		}
+		if c.of && m.Hits(before) != c.hits {
+			t.Errorf("%s hits the connection: %v", c.text, m.Hits(before))
+		}
+	}
+	if none := (*Match)(nil); none.OfConnection() || none.MayHit(before) {
+		t.Error("no match")
 	}
 }

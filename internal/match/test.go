@@ -125,7 +125,7 @@ func errNotUTF8(f traffic.Field) error {
 // the machine, however they are written.
 func isText(f traffic.Field) bool {
 	switch f {
-	case traffic.FieldMethod, traffic.FieldHost, traffic.FieldPath, traffic.FieldUserAgent:
+	case traffic.FieldMethod, traffic.FieldHost, traffic.FieldPath, traffic.FieldUserAgent, traffic.FieldJA4:
 		return true
 	}
 	return false
@@ -150,7 +150,7 @@ func number(f traffic.Field, key string) (uint64, error) {
 			c, ok = traffic.ParseCountry(key)
 		}
 		n, hint = countryNumber(c), `two letters such as "GB", or "??" for unknown`
-	case traffic.FieldQueryShape, traffic.FieldHeaderOrder:
+	case traffic.FieldQueryShape, traffic.FieldHeaderOrder, traffic.FieldOpeningHTTP2:
 		n, ok = traffic.ParseFingerprint(key)
 		hint = `16 hexadecimal digits, or "" for none`
 	case traffic.FieldKind:
@@ -165,6 +165,10 @@ func number(f traffic.Field, key string) (uint64, error) {
 		var s traffic.Standing
 		s, ok = traffic.ParseStanding(key)
 		n, hint = uint64(s), "new, good, shy or greedy"
+	case traffic.FieldHTTP:
+		var v traffic.HTTPVersion
+		v, ok = traffic.ParseHTTPVersion(key)
+		n, hint = uint64(v), "1.0, 1.1, 2, 3 or unknown"
 	}
 	if !ok {
 		return 0, fmt.Errorf("%s cannot be %q: it is %s", f, key, hint)
@@ -210,6 +214,10 @@ func (t *Test) numberOf(v *traffic.Visit) uint64 {
 		return uint64(v.Clearance)
 	case traffic.FieldStanding:
 		return uint64(v.Standing)
+	case traffic.FieldHTTP:
+		return uint64(v.HTTP)
+	case traffic.FieldOpeningHTTP2:
+		return v.OpeningHTTP2
 	}
 	return 0
 }
@@ -224,6 +232,8 @@ func (t *Test) textOf(v *traffic.Visit) string {
 		return v.Path
 	case traffic.FieldUserAgent:
 		return v.UserAgent
+	case traffic.FieldJA4:
+		return v.JA4
 	}
 	return ""
 }
@@ -248,6 +258,10 @@ func (t *Test) key(n uint64) string {
 		v.Clearance = traffic.Clearance(n)
 	case traffic.FieldStanding:
 		v.Standing = traffic.Standing(n)
+	case traffic.FieldHTTP:
+		v.HTTP = traffic.HTTPVersion(n)
+	case traffic.FieldOpeningHTTP2:
+		v.OpeningHTTP2 = n
 	}
 	return strconv.Quote(v.Key(t.field))
 }

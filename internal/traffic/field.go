@@ -8,24 +8,38 @@ type Field uint8
 
 // The fields, in the order in which they stand in Window.Top.
 const (
-	FieldClient      Field = iota // the client's own prefix: /32 or /64
-	FieldNetwork                  // autonomous system number
-	FieldCountry                  // two letters, where the address is registered
-	FieldMethod                   // GET, POST, ...
-	FieldHost                     // the Host asked for, without port
-	FieldPath                     // the path, without the query
-	FieldQueryShape               // names of the query's parameters, without values
-	FieldUserAgent                // the User-Agent header as sent
-	FieldHeaderOrder              // fingerprint of the order of header names
-	FieldKind                     // page, asset, feed, api
-	FieldClearance                // none, proven, known
-	FieldStanding                 // how this client has behaved so far
-	Fields                        // how many there are
+	FieldClient       Field = iota // the client's own prefix: /32 or /64
+	FieldNetwork                   // autonomous system number
+	FieldCountry                   // two letters, where the address is registered
+	FieldMethod                    // GET, POST, ...
+	FieldHost                      // the Host asked for, without port
+	FieldPath                      // the path, without the query
+	FieldQueryShape                // names of the query's parameters, without values
+	FieldUserAgent                 // the User-Agent header as sent
+	FieldHeaderOrder               // fingerprint of the order of header names
+	FieldKind                      // page, asset, feed, api
+	FieldClearance                 // none, proven, known
+	FieldStanding                  // how this client has behaved so far
+	FieldJA4                       // fingerprint of the connection's ClientHello
+	FieldHTTP                      // version of HTTP: 1.0, 1.1, 2, 3
+	FieldOpeningHTTP2              // fingerprint of how the connection opened HTTP/2
+	Fields                         // how many there are
 )
 
 var fieldNames = [Fields]string{
 	"client", "network", "country", "method", "host", "path", "query_shape",
 	"user_agent", "header_order", "kind", "clearance", "standing",
+	"ja4", "http", "http2_opening",
+}
+
+// OfConnection says whether a field is known of a connection before its first
+// request: it is the same for all visits of it.
+func (f Field) OfConnection() bool {
+	switch f {
+	case FieldClient, FieldNetwork, FieldCountry, FieldJA4:
+		return true
+	}
+	return false
 }
 
 // String returns the field's name in match expressions.

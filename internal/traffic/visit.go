@@ -153,6 +153,12 @@ func (v *Visit) Key(f Field) string {
 		return v.Clearance.String()
 	case FieldStanding:
 		return v.Standing.String()
+	case FieldJA4:
+		return v.JA4
+	case FieldHTTP:
+		return v.HTTP.String()
+	case FieldOpeningHTTP2:
+		return Fingerprint(v.OpeningHTTP2)
 	}
 	return ""
 }
@@ -203,6 +209,7 @@ const (
 	keepHost  = 80
 	keepQuery = 160
 	keepAgent = 160
+	keepJA4   = 36
 )
 
 // Sample is a visit kept for study, with the bytes that it needs and no more.
@@ -221,6 +228,7 @@ func (v *Visit) Keep(o Outcome, refused bool) Sample {
 	s.Visit.Path = clip(v.Path, keepPath)
 	s.Visit.RawQuery = clip(v.RawQuery, keepQuery)
 	s.Visit.UserAgent = clip(v.UserAgent, keepAgent)
+	s.Visit.JA4 = clip(v.JA4, keepJA4)
 	return s
 }
 

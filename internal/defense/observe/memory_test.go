@@ -43,6 +43,7 @@ func TestMemoryIsFixed(t *testing.T) {
 				v.Client = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 				v.Method, v.Host, v.Path, v.RawQuery, v.UserAgent = id, id+long, "/"+id+long, id+long, id+long
 				v.HeaderOrder, v.QueryShape, v.Network = uint64(i), uint64(i), uint32(i)
+				v.JA4, v.OpeningHTTP2 = id+long, uint64(i)
 				d := letIn
 				d.ID = 1 + 3
 				o.Record(v, d, served)

@@ -91,6 +91,25 @@ func (o *Observer) Record(v *traffic.Visit, d mitigation.Verdict, out traffic.Ou
 	o.lanes[first].lost.Add(1)
 }
 
+// TurnedAway counts a connection that was not let begin its handshake as one
+// request that was turned away, by all that is known of it: what it would have
+// asked for is not. As Record, it never waits.
+func (o *Observer) TurnedAway(v *traffic.Visit, d mitigation.Verdict) {
+	mask := len(o.shards) - 1
+	first := int(rand.Uint32()) & mask
+	var out traffic.Outcome
+	o.lanes[first].add(refused, v, &out)
+	for i := range o.shards {
+		s := &o.shards[(first+i)&mask]
+		if s.mu.TryLock() {
+			s.now.turnedAway(v, d, o.step.Load())
+			s.mu.Unlock()
+			return
+		}
+	}
+	o.lanes[first].lost.Add(1)
+}
+
 // Peek returns what the exact counters saw since the last Peek (the first time:
 // since New). It takes no lock. For the control loop's goroutine only.
 func (o *Observer) Peek() Glance {

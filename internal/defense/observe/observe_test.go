@@ -160,6 +160,7 @@ func TestSamplesAreThoseOfKeep(t *testing.T) {
 	for _, long := range []string{"", "x", strings.Repeat("long", 1000)} {
 		v := visit()
 		v.Method, v.Host, v.Path, v.RawQuery, v.UserAgent = "M"+long, "h"+long, "/"+long, "q"+long, long
+		v.JA4, v.HTTP, v.OpeningHTTP2 = "t"+long, traffic.HTTP2, 7
 		o := New(SmallConfig(), clock.New())
 		o.Record(v, mitigation.Verdict{Action: mitigation.Refuse}, served)
 		got := o.Cut(traffic.Origin{}).Samples
@@ -301,5 +302,35 @@ func TestConfig(t *testing.T) {
 	}
 	if l := (Config{Shards: 3}).Validate(); len(l) != 5 {
 		t.Errorf("%d problems, want 5: %v", len(l), l)
+	}
+}
+
+// TestTurnedAway: a connection without a request counts as one that was refused,
+// and as nothing that it never said.
+func TestTurnedAway(t *testing.T) {
+	o := New(SmallConfig(), clock.New())
+	for range 30 {
+		v := traffic.Visit{Client: visit().Client, Network: 64496, Country: traffic.Country{'D', 'E'}, JA4: "t13d"}
+		o.TurnedAway(&v, mitigation.Verdict{Action: mitigation.Refuse, Reason: mitigation.ReasonMitigation, ID: 7})
+	}
+	if g := o.Peek(); g.Offered != 30 || g.Refused != 30 {
+		t.Errorf("a glance: %+v", g)
+	}
+	w := o.Cut(traffic.Origin{})
+	if w.Offered != 30 || w.Refused != 30 || w.Hits[7] != 30 || w.Reasons["mitigation"] != 30 || w.RefusedIn["DE"] != 30 || w.Clients != 1 {
+		t.Errorf("the window: %+v", w)
+	}
+	for f := range traffic.Fields {
+		want := f.OfConnection() || f == traffic.FieldKind || f == traffic.FieldClearance
+		if (len(w.Top[f]) > 0) != want {
+			t.Errorf("%s: %v", f, w.Top[f])
+		}
+	}
+	if len(w.Samples) != 0 || w.Status != [6]uint64{} {
+		t.Error("there is more than came")
+	}
+	v := visit()
+	if n := testing.AllocsPerRun(100, func() { o.TurnedAway(v, letIn) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

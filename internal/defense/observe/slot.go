@@ -10,14 +10,15 @@ const (
 	keepPath   = 160
 	keepQuery  = 160
 	keepAgent  = 160
-	keepAll    = keepMethod + keepHost + keepPath + keepQuery + keepAgent
+	keepJA4    = 36
+	keepAll    = keepMethod + keepHost + keepPath + keepQuery + keepAgent + keepJA4
 )
 
 // slot is a place for one sampled request with room for its strings, so that
 // keeping one allocates nothing.
 type slot struct {
 	sample traffic.Sample // its strings are empty; they are in text
-	length [5]uint8       // of method, host, path, query, user agent in text
+	length [6]uint8       // of method, host, path, query, user agent, JA4 in text
 	text   [keepAll]byte
 }
 
@@ -27,7 +28,7 @@ func (s *slot) keep(v *traffic.Visit, o *traffic.Outcome, refused bool) {
 	s.sample.Refused = refused
 	kept := &s.sample.Visit
 	// The request's own memory must not stay reachable.
-	kept.Method, kept.Host, kept.Path, kept.RawQuery, kept.UserAgent = "", "", "", "", ""
+	kept.Method, kept.Host, kept.Path, kept.RawQuery, kept.UserAgent, kept.JA4 = "", "", "", "", "", ""
 	at := 0
 	put := func(i int, text string, most int) {
 		n := copy(s.text[at:at+most], text)
@@ -39,6 +40,7 @@ func (s *slot) keep(v *traffic.Visit, o *traffic.Outcome, refused bool) {
 	put(2, v.Path, keepPath)
 	put(3, v.RawQuery, keepQuery)
 	put(4, v.UserAgent, keepAgent)
+	put(5, v.JA4, keepJA4)
 }
 
 // release writes the slot's request to a sample of its own. Its strings share
@@ -51,7 +53,7 @@ func (s *slot) release(to *traffic.Sample) {
 	}
 	text := string(s.text[:all])
 	v := &to.Visit
-	for i, field := range [5]*string{&v.Method, &v.Host, &v.Path, &v.RawQuery, &v.UserAgent} {
+	for i, field := range [6]*string{&v.Method, &v.Host, &v.Path, &v.RawQuery, &v.UserAgent, &v.JA4} {
 		n := s.length[i]
 		*field, text = text[:n], text[n:]
 	}

@@ -21,6 +21,7 @@ type tally struct {
 	bytesIn   uint64
 	bytesOut  uint64
 	standing  [traffic.Standings]uint64
+	http      [traffic.HTTPVersions]uint64
 	offeredIn [places]uint64
 	refusedIn [places]uint64
 	hits      *sketch.Numbers // by mitigation ID
@@ -32,10 +33,12 @@ type tally struct {
 	network *sketch.Numbers
 	query   *sketch.Numbers
 	header  *sketch.Numbers
+	opening *sketch.Numbers // of HTTP/2
 	method  *sketch.Strings
 	host    *sketch.Strings
 	path    *sketch.Strings
 	agent   *sketch.Strings
+	ja4     *sketch.Strings
 
 	kept *sketch.Reservoir[slot] // nil in the sum
 	coin uint64                  // state of a xorshift generator, never 0
@@ -51,10 +54,12 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 		network: sketch.NewNumbers(c.Keys, seed),
 		query:   sketch.NewNumbers(c.Keys/2, seed),
 		header:  sketch.NewNumbers(c.Keys, seed),
+		opening: sketch.NewNumbers(few, seed),
 		method:  sketch.NewStrings(16, keepMethod, seed),
 		host:    sketch.NewStrings(few, keepHost, seed),
 		path:    sketch.NewStrings(c.Keys, keepPath, seed),
 		agent:   sketch.NewStrings(c.Keys, keepAgent, seed),
+		ja4:     sketch.NewStrings(c.Keys, keepJA4, seed),
 		coin:    draw | 1,
 	}
 	if samples > 0 {
@@ -75,6 +80,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	t.bytesIn += uint64(max(o.BytesIn, 0))
 	t.bytesOut += uint64(max(o.BytesOut, 0))
 	t.standing[min(v.Standing, traffic.Standings-1)]++
+	t.http[min(v.HTTP, traffic.HTTPVersions-1)]++
 	place := placeOf(v.Country)
 	t.offeredIn[place]++
 	if !d.LetsIn() {
@@ -106,6 +112,33 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	t.host.Add(v.Host, step)
 	t.path.Add(v.Path, step)
 	t.agent.Add(v.UserAgent, step)
+	t.ja4.Add(v.JA4, step)
+	t.opening.Add(v.OpeningHTTP2, step)
+}
+
+// turnedAway counts what is known of a connection without a request.
+func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) {
+	if int(d.Reason) < len(t.reasons) {
+		t.reasons[d.Reason]++
+	}
+	if d.ID != 0 {
+		t.hits.Add(uint64(d.ID), 1)
+	}
+	place := placeOf(v.Country)
+	t.offeredIn[place]++
+	t.refusedIn[place]++
+	client, known := clientKey(v.Client)
+	if known {
+		t.clients.Add(client)
+	}
+	if step > 1 && t.toss()%step != 0 {
+		return
+	}
+	if known {
+		t.client.Add(client, step)
+	}
+	t.network.Add(uint64(v.Network), step)
+	t.ja4.Add(v.JA4, step)
 }
 
 // toss returns a random number (xorshift64: Marsaglia, J. Stat. Soft. 8(14),
@@ -124,6 +157,7 @@ func (t *tally) merge(o *tally) {
 	sum(t.reasons[:], o.reasons[:])
 	sum(t.status[:], o.status[:])
 	sum(t.standing[:], o.standing[:])
+	sum(t.http[:], o.http[:])
 	sum(t.offeredIn[:], o.offeredIn[:])
 	sum(t.refusedIn[:], o.refusedIn[:])
 	t.bytesIn += o.bytesIn
@@ -141,18 +175,19 @@ func (t *tally) merge(o *tally) {
 	}
 }
 
-func (t *tally) numbers() [5]*sketch.Numbers {
-	return [5]*sketch.Numbers{t.hits, t.client, t.network, t.query, t.header}
+func (t *tally) numbers() [6]*sketch.Numbers {
+	return [6]*sketch.Numbers{t.hits, t.client, t.network, t.query, t.header, t.opening}
 }
 
-func (t *tally) strings() [4]*sketch.Strings {
-	return [4]*sketch.Strings{t.method, t.host, t.path, t.agent}
+func (t *tally) strings() [5]*sketch.Strings {
+	return [5]*sketch.Strings{t.method, t.host, t.path, t.agent, t.ja4}
 }
 
 func (t *tally) reset() {
 	clear(t.reasons[:])
 	clear(t.status[:])
 	clear(t.standing[:])
+	clear(t.http[:])
 	clear(t.offeredIn[:])
 	clear(t.refusedIn[:])
 	t.bytesIn, t.bytesOut = 0, 0

@@ -65,6 +65,9 @@ func (t *tally) tops(g *Glance, n int) (top [traffic.Fields][]traffic.Heavy) {
 	top[traffic.FieldKind] = exact(g.ByKind[:], n, func(i int) string { return traffic.Kind(i).String() })
 	top[traffic.FieldClearance] = exact(g.ByClearance[:], n, func(i int) string { return traffic.Clearance(i).String() })
 	top[traffic.FieldStanding] = exact(t.standing[:], n, func(i int) string { return traffic.Standing(i).String() })
+	top[traffic.FieldJA4] = texts(t.ja4, n)
+	top[traffic.FieldHTTP] = exact(t.http[:], n, func(i int) string { return traffic.HTTPVersion(i).String() })
+	top[traffic.FieldOpeningHTTP2] = numbers(t.opening, n, traffic.Fingerprint)
 	return top
 }
 

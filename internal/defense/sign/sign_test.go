@@ -298,3 +298,51 @@ func BenchmarkMine(b *testing.B) {
 		Mine(f, s, n)
 	}
 }
+
+// TestMinesJA4: programs that say that they are browsers, each time another one,
+// are told by what they offer to TLS. Ordinary visitors who come back resume a
+// session and show another fingerprint than the first time.
+func TestMinesJA4(t *testing.T) {
+	const (
+		goProgram = "t13d1312h2_f57a46bbacb6_ab7e3b40a677"
+		chrome    = "t13d1516h2_8daaf6152771_d8a2da3f94cd"
+		resumed   = "t13d1517h2_8daaf6152771_b6f405a00624"
+	)
+	for _, c := range []struct {
+		name  string
+		flood string
+		want  string // in the first signature
+		clear bool   // it may refuse
+	}{
+		{"a program", goProgram, `ja4 == "` + goProgram + `"`, true},
+		{"what first visits of a browser show", chrome, "", false},
+	} {
+		r := dice()
+		n := normal(r, 3000, 0.05)
+		for i := range n.Ordinary {
+			v := &n.Ordinary[i].Visit
+			v.JA4, v.HTTP = resumed, traffic.HTTP2
+		}
+		samples, f := mix(r, 2000, 4080, func() traffic.Sample {
+			s := bot(r, 0)
+			s.Visit.HeaderOrder = uint64(1 + r.IntN(1e6))
+			s.Visit.JA4, s.Visit.HTTP = c.flood, traffic.HTTP2
+			return s
+		})
+		for i := range samples {
+			if v := &samples[i].Visit; v.JA4 == "" {
+				v.JA4, v.HTTP = resumed, traffic.HTTP2
+			}
+		}
+		sigs := Mine(f, samples, n)
+		if len(sigs) == 0 {
+			if c.clear {
+				t.Errorf("%s: not described", c.name)
+			}
+			continue
+		}
+		if !strings.Contains(sigs[0].Match.String(), c.want) || clear(sigs[0]) != c.clear {
+			t.Errorf("%s: %s (collateral %.4f, newcomers %.3f)", c.name, sigs[0].Match, sigs[0].Collateral, sigs[0].Newcomers)
+		}
+	}
+}

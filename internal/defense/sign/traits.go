@@ -13,8 +13,9 @@ import (
 // go to the earlier one.
 var fields = [...]traffic.Field{
 	traffic.FieldPath, traffic.FieldKind, traffic.FieldClearance, traffic.FieldStanding,
-	traffic.FieldHeaderOrder, traffic.FieldQueryShape, traffic.FieldUserAgent,
-	traffic.FieldMethod, traffic.FieldHost, traffic.FieldCountry, traffic.FieldNetwork,
+	traffic.FieldHeaderOrder, traffic.FieldJA4, traffic.FieldOpeningHTTP2,
+	traffic.FieldQueryShape, traffic.FieldUserAgent, traffic.FieldMethod, traffic.FieldHTTP,
+	traffic.FieldHost, traffic.FieldCountry, traffic.FieldNetwork,
 }
 
 const (
@@ -146,7 +147,7 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 		return cmp.Or(cmp.Compare(b.flood.count(), a.flood.count()), slices.Compare(a.keys, b.keys))
 	})
 	for _, tr := range found[:min(len(found), traitsAField)] {
-		tr.first = asFirstVisit(tr, t.ordinary)
+		tr.first = asFirstVisit(tr, ordinary)
 		tr.common = t.ordinary >= enoughToJudge && float64(tr.usual.count()) >= commonplace*float64(t.ordinary)
 		t.traits = append(t.traits, tr)
 	}
@@ -154,7 +155,8 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 
 // asFirstVisit tells which ordinary samples would show the trait if nothing
 // were known of their senders.
-func asFirstVisit(tr *trait, n int) bitset {
+func asFirstVisit(tr *trait, ordinary []traffic.Sample) bitset {
+	n := len(ordinary)
 	switch traffic.Field(tr.field) {
 	case traffic.FieldClearance:
 		if slices.Contains(tr.keys, traffic.ClearanceNone.String()) {
@@ -168,6 +170,16 @@ func asFirstVisit(tr *trait, n int) bitset {
 		return newBits(n)
 	case traffic.FieldCountry, traffic.FieldNetwork:
 		return allBits(n) // somebody new can come from anywhere
+	case traffic.FieldJA4:
+		// Who comes back resumes a session of TLS and shows another fingerprint than
+		// the first time: another number of extensions, and another hash of them.
+		like := newBits(n)
+		for i := range ordinary {
+			if sameProgram(ordinary[i].Visit.JA4, tr.keys[0]) {
+				like.set(i)
+			}
+		}
+		return like
 	case traffic.FieldUserAgent:
 		// and with any browser: every one of them begins like this.
 		if strings.HasPrefix(tr.keys[0], "Mozilla/5.0 (") {
@@ -175,6 +187,18 @@ func asFirstVisit(tr *trait, n int) bitset {
 		}
 	}
 	return tr.usual
+}
+
+// sameProgram says whether two fingerprints may be one program's: whatever
+// extensions it sends this time, its version of TLS, cipher suites and protocol
+// are the same (t13d1516h2_8daaf6152771_e5627efa2ab1: the number of extensions is
+// the second 16, and the last part tells which).
+func sameProgram(a, b string) bool {
+	const whole = 36
+	if len(a) != whole || len(b) != whole {
+		return a == b
+	}
+	return a[:6] == b[:6] && a[8:23] == b[8:23]
 }
 
 // ill stands for both poor standings: a client that is shy now is greedy soon,
@@ -203,8 +227,10 @@ func unknown(f traffic.Field, key string) bool {
 		return key == "??"
 	case traffic.FieldNetwork:
 		return key == "0"
-	case traffic.FieldHeaderOrder, traffic.FieldPath:
+	case traffic.FieldHeaderOrder, traffic.FieldPath, traffic.FieldJA4, traffic.FieldOpeningHTTP2:
 		return key == ""
+	case traffic.FieldHTTP:
+		return key == traffic.HTTPUnknown.String()
 	}
 	return false
 }

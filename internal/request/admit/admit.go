@@ -21,9 +21,10 @@ type Admit struct {
 	wall wallClock
 	seed seeds
 
-	off    atomic.Bool
-	acme   atomic.Int64                // Instant: state of the budget of certificate validation
-	attack atomic.Pointer[attackState] // nil in peace
+	off     atomic.Bool
+	acme    atomic.Int64                // Instant: state of the budget of certificate validation
+	greeted atomic.Int64                // Instant: state of the budget of tries before a handshake
+	attack  atomic.Pointer[attackState] // nil in peace
 
 	// Lists of prefixes, see lists.go.
 	allow   *prefixset.Set[pass]

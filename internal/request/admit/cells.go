@@ -20,7 +20,7 @@ type prefixCell struct {
 	recordedAt uint16 // when it was last put on the list of Recent
 	grownAt    uint16 // when crowd last gained a bit
 	prints     uint8  // header orders that behave well, three hash bits each
-	_          uint8
+	triedAt    uint8  // second modulo 2^8 in which one that was not wanted last went through, see greet.go
 }
 
 // newPrefixCell starts a cell whose budget stands at carry and whose waits are
@@ -33,6 +33,7 @@ func newPrefixCell(carry clock.Instant, sec uint32) prefixCell {
 		reportedAt: s - reportEvery,
 		recordedAt: s - recordEvery,
 		grownAt:    s - growCalm,
+		triedAt:    uint8(s) - tryEvery,
 	}
 }
 

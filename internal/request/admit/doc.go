@@ -12,6 +12,12 @@
 // clearances, goes behind everybody else (Slow) before it is refused: there may
 // be many people behind it.
 //
+// Greet is asked before all that, about connections that begin a TLS handshake,
+// and knows only what they show. It turns away who is banned, and those whom a
+// mitigation describes by that alone and whom the door has just refused several
+// times; by the machine's word nobody behind whose prefix people are known to be.
+// One now and then goes through to the door, to be told why.
+//
 // The neighbours' budget comes after the mitigations, so that a flood that a
 // mitigation refuses does not use up what its honest neighbours share with it.
 // Each visit is charged at most once to each budget that it belongs to.

@@ -20,6 +20,8 @@ const (
 	byQueryShape
 	byPath
 	byAgent
+	byJA4
+	byOpening
 	facets
 )
 
@@ -29,6 +31,7 @@ type facetSet [facets]facet
 var facetFields = [facets]traffic.Field{
 	traffic.FieldHeaderOrder, traffic.FieldNetwork, traffic.FieldCountry,
 	traffic.FieldQueryShape, traffic.FieldPath, traffic.FieldUserAgent,
+	traffic.FieldJA4, traffic.FieldOpeningHTTP2,
 }
 
 func bucket(n uint64) uint64 { return n * 0x9E3779B97F4A7C15 >> 58 } // Fibonacci hashing
@@ -42,6 +45,16 @@ func textBucket(s string) uint64 {
 	return bucket(uint64(len(s))<<8 | uint64(s[len(s)-1]))
 }
 
+// printBucket looks at the last digits of both hashes of a fingerprint JA4: all of
+// them are of the same length.
+func printBucket(s string) uint64 {
+	const first, second = 22, 35
+	if len(s) <= second {
+		return textBucket(s)
+	}
+	return bucket(uint64(s[first-1])<<24 | uint64(s[first])<<16 | uint64(s[second-1])<<8 | uint64(s[second]))
+}
+
 func countryBucket(c traffic.Country) uint64 { return bucket(uint64(c[0])<<8 | uint64(c[1])) }
 
 // candidates are the orders that may hit v, by these fields.
@@ -51,7 +64,15 @@ func (f *facetSet) candidates(v *traffic.Visit) uint64 {
 		f[byCountry][countryBucket(v.Country)] &
 		f[byQueryShape][bucket(v.QueryShape)] &
 		f[byPath][textBucket(v.Path)] &
-		f[byAgent][textBucket(v.UserAgent)]
+		f[byAgent][textBucket(v.UserAgent)] &
+		f[byJA4][printBucket(v.JA4)] &
+		f[byOpening][bucket(v.OpeningHTTP2)]
+}
+
+// ofConnection are the orders that may hit what comes by a connection that shows
+// what v does.
+func (f *facetSet) ofConnection(v *traffic.Visit) uint64 {
+	return f[byNetwork][bucket(uint64(v.Network))] & f[byCountry][countryBucket(v.Country)] & f[byJA4][printBucket(v.JA4)]
 }
 
 // add enters the order that bit stands for.
@@ -78,7 +99,7 @@ func bucketsOf(facet int, keys []string) (set uint64) {
 		var b uint64
 		ok := true
 		switch facet {
-		case byHeaderOrder, byQueryShape:
+		case byHeaderOrder, byQueryShape, byOpening:
 			b, ok = traffic.ParseFingerprint(key)
 			b = bucket(b)
 		case byNetwork:
@@ -87,6 +108,8 @@ func bucketsOf(facet int, keys []string) (set uint64) {
 		case byCountry:
 			c, known := traffic.ParseCountry(key)
 			b, ok = countryBucket(c), known || key == "??"
+		case byJA4:
+			b = printBucket(key)
 		default:
 			b = textBucket(key)
 		}

@@ -40,6 +40,7 @@ type orders struct {
 	clearance [traffic.Clearances]uint64
 	standing  [traffic.Standings]uint64
 	facets    facetSet
+	greet     uint64 // bit i: order i is one for Greet
 }
 
 func compile(list []order) *orders {
@@ -53,6 +54,9 @@ func compile(list []order) *orders {
 	for i, e := range o.list {
 		bit := uint64(1) << i
 		o.facets.add(e.match, bit)
+		if e.action == mitigation.Admit || e.action >= mitigation.Refuse && e.match.OfConnection() {
+			o.greet |= bit
+		}
 		for k := range o.kind {
 			if mayHit(e.match, traffic.FieldKind, traffic.Visit{Kind: traffic.Kind(k)}) {
 				o.kind[k] |= bit

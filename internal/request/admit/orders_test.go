@@ -18,9 +18,10 @@ func TestOrdersAgainstAList(t *testing.T) {
 	paths := []string{"/", "/a", "/b", "/news/"}
 	lands := []string{"GB", "RU", "BR", "??"}
 	fps := []string{"", "0000000000000001", "0000000000000002", "ffffffffffffffff"}
+	prints := []string{"", botJA4, browserJA4, "t13"}
 	test := func() match.Test {
 		var x match.Test
-		switch r.IntN(12) {
+		switch r.IntN(14) {
 		case 0:
 			x = is(traffic.FieldPath, pick(paths...), pick(paths...))
 		case 1:
@@ -42,6 +43,10 @@ func TestOrdersAgainstAList(t *testing.T) {
 		case 9:
 			x = within(pick("192.0.2.0/24", "192.0.2.0/28"))
 		case 10:
+			x = is(traffic.FieldJA4, pick(prints...))
+		case 11:
+			x = is(traffic.FieldOpeningHTTP2, pick(fps...))
+		case 12:
 			x = must(match.StartsWith(traffic.FieldPath, pick(paths...)))
 		default:
 			x = must(match.Contains(traffic.FieldUserAgent, pick("o", "/")))
@@ -65,6 +70,7 @@ func TestOrdersAgainstAList(t *testing.T) {
 			fp2, _ := traffic.ParseFingerprint(pick(fps...))
 			land, _ := traffic.ParseCountry(pick(lands...))
 			v.Path, v.UserAgent, v.HeaderOrder, v.QueryShape, v.Country = pick(paths...), pick(agents...), fp1, fp2, land
+			v.JA4, v.OpeningHTTP2 = pick(prints...), fp1
 			v.Network = []uint32{0, 1, 64496}[r.IntN(3)]
 			v.Kind, v.Clearance, v.Standing = traffic.Kind(r.IntN(4)), traffic.Clearance(r.IntN(3)), traffic.Standing(r.IntN(4))
 			var want mitigation.ID

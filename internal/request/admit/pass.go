@@ -2,6 +2,7 @@ package admit
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/gcra"
@@ -47,17 +48,20 @@ func (a *Admit) isACME(m *meeting) bool {
 			return false
 		}
 	}
-	limit := gcra.New(acmeRate, acmeBurst)
-	for {
-		tat := a.acme.Load()
-		next, ok, _ := limit.Take(clock.Instant(tat), m.now, 1)
-		if !ok {
-			return false
-		}
-		if a.acme.CompareAndSwap(tat, int64(next)) {
-			break
-		}
+	if !take(&a.acme, gcra.New(acmeRate, acmeBurst), m.now) {
+		return false
 	}
 	m.verdict = mitigation.Verdict{Reason: mitigation.ReasonACME, Rank: mitigation.RankNewcomer}
 	return true
+}
+
+// take charges one to a budget that all share.
+func take(state *atomic.Int64, l gcra.Limit, now clock.Instant) bool {
+	for {
+		tat := state.Load()
+		next, ok, _ := l.Take(clock.Instant(tat), now, 1)
+		if !ok || state.CompareAndSwap(tat, int64(next)) {
+			return ok
+		}
+	}
 }

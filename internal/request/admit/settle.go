@@ -46,7 +46,12 @@ func (a *Admit) noteRefusal(m *meeting) {
 		}
 		s.release()
 	}
+	a.noteAtPrefix(m)
+}
 
+// noteAtPrefix counts a refusal at the client's prefix, and reports that where it
+// is due. Of m it needs no more than the time and the prefix.
+func (a *Admit) noteAtPrefix(m *meeting) {
 	s := a.clients.at(m.client)
 	s.acquire()
 	c := a.prefix(s, m.client, m, inClients)

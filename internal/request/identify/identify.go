@@ -59,6 +59,13 @@ func New(cfg Config, box *sealed.Box, places *geo.Places, clk *clock.Clock, log 
 	}, nil
 }
 
+// Locate fills in where v.Client is, which is all that can be told of a connection
+// before its first request.
+func (id *Identify) Locate(v *traffic.Visit) {
+	v.Client = v.Client.Unmap()
+	v.Country, v.Network = id.places.Lookup(v.Client)
+}
+
 // Identify fills v from what listen has put there and from h. v.Client must be
 // the address that the connection vouches for: the peer's, or the one that a
 // trusted proxy gave in a PROXY header.

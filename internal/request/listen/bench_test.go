@@ -28,6 +28,7 @@ const benchHead = " HTTP/1.1\r\nHost: example.org\r\nConnection: keep-alive\r\n"
 type noWatcher struct{}
 
 func (noWatcher) Record(*traffic.Visit, mitigation.Verdict, traffic.Outcome) {}
+func (noWatcher) TurnedAway(*traffic.Visit, mitigation.Verdict)              {}
 
 // benchDoor refuses with a page of a usual size.
 func benchDoor() testDoor {

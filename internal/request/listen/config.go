@@ -60,7 +60,7 @@ func DefaultConfig() Config {
 	return Config{
 		Addresses:     []string{"127.0.0.1:8080"},
 		ProxyProtocol: ProxyOff,
-		TLS:           TLS{MinVersion: version12, ACME: acme.DefaultConfig()},
+		TLS:           TLS{MinVersion: version12, ACME: acme.DefaultConfig(), Handshakes: defaultHandshakes()},
 		HeadTimeout:   10 * time.Second,
 		IdleTimeout:   60 * time.Second,
 		MinRate:       1 << 10,

@@ -66,6 +66,7 @@ type conn struct {
 	from       netip.Addr // who the client is: peer, or what the PROXY header says
 	greeted    bool       // the PROXY header, if any, was read
 	wire       *wire      // under TLS
+	ja4        string     // of the ClientHello
 	served     bool       // a request was read before
 	part       part
 	mark       uint64 // what the reader last stored in watch

@@ -51,6 +51,20 @@
 // keys were set. What authorities say of certificates in files (OCSP) is fetched in
 // the background; no handshake waits for it.
 //
+// # Before a handshake
+//
+// When a ClientHello was read, and before any key is touched, its fingerprint is
+// computed (JA4; all visits of the connection have it), the door is asked whether
+// it is wanted (Greeter), and it is charged to the budgets of its client and of the
+// network around it (Handshakes, pace.go). Who is turned away gets a reset and no
+// answer. Then it waits at a gate that bounds how many handshakes compute at a time
+// (gate.go): those that go on before those whom the door knows, and strangers last,
+// one of them at least for three others; more strangers than can wait are turned
+// away. A place is given back before each wait for the client, so that half-open
+// handshakes hold none. Certificate validation by TLS and trusted proxies go first.
+// What finds certificates (tls.Config.GetCertificate) runs while it holds a place,
+// and must not wait for anybody.
+//
 // # Time
 //
 // No deadline is set per read or write. A sweeper looks at all connections a
@@ -80,7 +94,7 @@
 // Sizes are bytes, rates bytes a second. Visits belong to listen and are used
 // again after Record returns; the strings in them are ordinary Go strings, but
 // one of them kept keeps the whole head alive (use Visit.Keep).
-// A door that panics fails open: the visit is let in, and that is logged and
+// A door that panics fails open: the visit, or the handshake, is let in, and that is logged and
 // counted. A room that panics costs that request (500, or the connection where
 // the answer had begun) and no other.
 //

@@ -80,7 +80,7 @@ func (x *exchange) fill(b []byte) {
 	v := &x.visit
 	*v = traffic.Visit{
 		At: x.c.s.clk.Now(), Peer: x.c.peer, Client: x.c.from,
-		HTTP: h.http(), HeaderOrder: h.order,
+		HTTP: h.http(), JA4: x.c.ja4, HeaderOrder: h.order,
 		Method:    h.method.in(x.text),
 		Host:      hostName(h.host.in(x.text)),
 		UserAgent: h.agent.in(x.text),

@@ -19,6 +19,7 @@ import (
 
 // testDoor lets in everybody but those whose path says otherwise.
 type testDoor struct {
+	greet  func(*traffic.Visit) mitigation.Verdict
 	decide func(*traffic.Visit) mitigation.Verdict
 	answer func(buf []byte, v *traffic.Visit) mitigation.Answer
 }
@@ -28,6 +29,15 @@ func (d testDoor) Identify(v *traffic.Visit, h traffic.Headers) {
 		v.Clearance = traffic.ClearanceProven
 	}
 }
+
+func (d testDoor) Greet(v *traffic.Visit) mitigation.Verdict {
+	if d.greet != nil {
+		return d.greet(v)
+	}
+	return mitigation.Verdict{Rank: mitigation.RankNewcomer}
+}
+
+func (d testDoor) TurnedAway(*traffic.Visit) {}
 
 func (d testDoor) Decide(v *traffic.Visit) mitigation.Verdict {
 	if d.decide != nil {
@@ -61,8 +71,15 @@ type seen struct {
 }
 
 type testWatcher struct {
-	mu   sync.Mutex
-	list []seen
+	mu     sync.Mutex
+	list   []seen
+	turned []seen
+}
+
+func (w *testWatcher) TurnedAway(v *traffic.Visit, d mitigation.Verdict) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turned = append(w.turned, seen{visit: *v, verdict: d})
 }
 
 func (w *testWatcher) Record(v *traffic.Visit, d mitigation.Verdict, o traffic.Outcome) {

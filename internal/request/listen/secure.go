@@ -50,6 +50,12 @@ type wire struct {
 	first []byte
 	taken int // bytes since something was deciphered last; the reader's own
 	most  int
+
+	// While the handshake lasts; its goroutine's own.
+	greeted   bool // its hello was accepted
+	computing bool // it holds a place at the gate
+	line      int  // by which it came to that
+	mute      bool // nothing is to be sent
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -63,14 +69,37 @@ func (w *wire) Read(p []byte) (int, error) {
 		n = copy(p, w.first)
 		w.first = w.first[n:]
 	} else {
+		w.rest()
 		n, err = w.TCPConn.Read(p)
+		w.goOn()
 	}
 	w.taken += n
 	return n, err
 }
 
 // Write is called by TLS under a lock of its own.
-func (w *wire) Write(p []byte) (int, error) { return w.c.send(p) }
+func (w *wire) Write(p []byte) (int, error) {
+	if w.mute {
+		return len(p), nil
+	}
+	w.rest()
+	return w.c.send(p)
+}
+
+// rest gives back the place at the gate, before the handshake waits for the client.
+func (w *wire) rest() {
+	if w.computing {
+		w.computing = false
+		w.c.s.greeter.gate.leave(w.line)
+	}
+}
+
+// goOn takes a place again for what the client answered.
+func (w *wire) goOn() {
+	if w.greeted {
+		w.computing, w.line = w.c.s.greeter.gate.enter(gateBegun, 0), gateBegun
+	}
+}
 
 // handshake makes the connection one of TLS, on the connection's own goroutine
 // and within the time of a first head.
@@ -83,7 +112,9 @@ func (c *conn) handshake() error {
 		return io.EOF
 	}
 	err := t.Handshake()
-	if err != nil {
+	w.rest()
+	w.greeted = false
+	if err != nil && !w.mute {
 		c.s.count.handshakesFailed.Add(1)
 	}
 	if !c.enter(phaseBusy, 0) {

@@ -28,11 +28,15 @@ type Door interface {
 	// Refuse makes the answer for whoever is not let in. The body is written to
 	// buf, which belongs to the connection and may be replaced by a larger one.
 	Refuse(buf []byte, v *traffic.Visit, d mitigation.Verdict, h traffic.Headers) mitigation.Answer
+
+	Greeter
 }
 
-// Watcher is told of every visit when it is over. It must not keep v.
+// Watcher is told of every visit when it is over, and of connections that were
+// turned away before their handshake. It must not keep v.
 type Watcher interface {
 	Record(v *traffic.Visit, d mitigation.Verdict, o traffic.Outcome)
+	TurnedAway(v *traffic.Visit, d mitigation.Verdict)
 }
 
 // Server is the room. Make it with New, then Listen, Serve, Drain.
@@ -50,6 +54,8 @@ type Server struct {
 	tickets    *tickets
 	hsts       []string // the field's value; nil: none
 	securePort string
+	greeter    *greeter  // as tls
+	greetings  sync.Pool // of *traffic.Visit
 
 	mu        sync.Mutex         // guards listeners and state
 	listeners []*net.TCPListener // those of HTTPS are the last
@@ -103,6 +109,7 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 	if len(cfg.TLS.Addresses) > 0 {
 		s.certs = &certs{list: cfg.TLS.Certificates}
 		s.tls = newTLS(cfg.TLS, s.certs)
+		s.greeter, s.tls.GetConfigForClient = newGreeter(cfg.TLS.Handshakes), s.hello
 	}
 	if cfg.TLS.HSTS > 0 {
 		s.hsts = []string{fmt.Sprintf("max-age=%d", int64(cfg.TLS.HSTS/time.Second))}

@@ -18,6 +18,8 @@ type Stats struct {
 	HandshakesLost uint64 // of TLS, begun and not made
 	AcceptFailed   uint64 // the kernel had no connection to give: descriptors, memory
 
+	HellosRefused map[string]uint64 // handshakes refused before they cost much, by why
+
 	Malformed map[string]uint64 // messages not accepted, by what was wrong
 	Timeouts  map[string]uint64 // connections that took too long: new, idle, head, body, write, linger
 	Panics    uint64            // of rooms and door, survived
@@ -29,6 +31,7 @@ type counters struct {
 	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed atomic.Uint64
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
+	hellos    [helloReasons]atomic.Uint64
 }
 
 // Stats returns the counts of this moment.
@@ -42,7 +45,8 @@ func (s *Server) Stats() Stats {
 		Evicted: n.evicted.Load(), Banned: n.banned.Load(), AcceptFailed: n.acceptFailed.Load(),
 		Handshakes: n.handshakes.Load(), HandshakesLost: n.handshakesFailed.Load(),
 		Panics: n.panics.Load(), Disagreed: n.disagreed.Load(),
-		Malformed: map[string]uint64{}, Timeouts: map[string]uint64{},
+		HellosRefused: n.refusedHellos(),
+		Malformed:     map[string]uint64{}, Timeouts: map[string]uint64{},
 	}
 	for f := faultNone + 1; f < faults; f++ {
 		if k := n.malformed[f].Load(); k > 0 {

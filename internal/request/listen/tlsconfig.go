@@ -23,6 +23,8 @@ type TLS struct {
 	Redirect bool `yaml:"redirect"`
 	// HSTS is how long browsers are told to come by HTTPS only; 0: they are not.
 	HSTS time.Duration `yaml:"hsts"`
+	// Handshakes is how many of them there can be.
+	Handshakes Handshakes `yaml:"handshakes"`
 }
 
 // Certificate names the files of one, in PEM. They are read again when they change.
@@ -58,6 +60,7 @@ func (c TLS) validate(l *problem.List) {
 	if c.HSTS != 0 && c.HSTS < time.Second || c.HSTS > 10*365*24*time.Hour {
 		l.Add("tls.hsts", "write a time such as 4320h (180 days), or 0 for none", "%v is out of range", c.HSTS)
 	}
+	c.Handshakes.validate(l)
 	if len(c.Addresses) > 0 {
 		return
 	}
