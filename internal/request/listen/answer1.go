@@ -1,11 +1,13 @@
 package listen
 
 import (
+	"bufio"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ending is how the end of an HTTP/1 answer's body is told.
@@ -240,6 +242,19 @@ func (a *answer1) abandon(x *exchange) {
 }
 
 func (a *answer1) fault() fault { return a.c.fault() }
+
+func (a *answer1) readBy(t time.Time) error  { return a.c.SetReadDeadline(t) }
+func (a *answer1) writeBy(t time.Time) error { return a.c.SetWriteDeadline(t) }
+
+func (a *answer1) take(*exchange) (net.Conn, *bufio.ReadWriter, error) {
+	c := a.c
+	c.takeOver()
+	br := bufio.NewReaderSize(c, max(c.w-c.r, 4<<10))
+	if c.r < c.w { // what was read ahead comes first
+		_, _ = br.Peek(c.w - c.r)
+	}
+	return c, bufio.NewReadWriter(br, bufio.NewWriter(c)), nil
+}
 
 // free gives the buffer back.
 func (a *answer1) free() {

@@ -36,6 +36,10 @@ type Config struct {
 	ProxyProtocol  ProxyMode      `yaml:"proxy_protocol"`
 	TLS            TLS            `yaml:"tls"`
 
+	// H2C says that HTTP/2 is spoken in clear text as well, with who begins with
+	// it (prior knowledge): relays do that.
+	H2C bool `yaml:"h2c"`
+
 	// HeadTimeout is for a head to arrive, counted from the connection's start
 	// or from the head's first byte; also for a PROXY header.
 	HeadTimeout time.Duration `yaml:"head_timeout"`
@@ -60,7 +64,7 @@ func DefaultConfig() Config {
 	return Config{
 		Addresses:     []string{"127.0.0.1:8080"},
 		ProxyProtocol: ProxyOff,
-		TLS:           TLS{MinVersion: version12, ACME: acme.DefaultConfig(), Handshakes: defaultHandshakes()},
+		TLS:           TLS{MinVersion: version12, HTTP2: true, ACME: acme.DefaultConfig(), Handshakes: defaultHandshakes()},
 		HeadTimeout:   10 * time.Second,
 		IdleTimeout:   60 * time.Second,
 		MinRate:       1 << 10,

@@ -45,6 +45,7 @@ type conn struct {
 	since   atomic.Int64         // when its serving began, coarse ms
 	evicted atomic.Bool
 	rude    atomic.Bool              // closed without a word
+	h2      atomic.Pointer[http2]    // nil: HTTP/1
 	tls     atomic.Pointer[tls.Conn] // nil: clear text, or no handshake yet
 	over    int64                    // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
 	large   atomic.Bool              // holds a borrowed buffer

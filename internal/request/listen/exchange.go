@@ -1,11 +1,14 @@
 package listen
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -55,6 +58,11 @@ type answerer interface {
 	abandon(x *exchange)
 	// fault is what was wrong with the request's body.
 	fault() fault
+	// readBy and writeBy bound the reading of the body and the writing of the answer.
+	readBy(time.Time) error
+	writeBy(time.Time) error
+	// take hands the connection, or what stands for one, to another protocol.
+	take(x *exchange) (net.Conn, *bufio.ReadWriter, error)
 }
 
 func (s *Server) newExchange(c *conn) *exchange {

@@ -35,6 +35,8 @@ const (
 	faultTooLarge
 	faultSlowHead
 	faultSlowBody
+	faultFields
+	faultBusy
 	faults
 )
 
@@ -106,6 +108,10 @@ func (f fault) about() faultText {
 		return faultText{413, "body-size", "the body is larger than this site accepts"}
 	case faultSlowHead:
 		return faultText{408, "head", "the head of the request took too long to arrive"}
+	case faultFields:
+		return faultText{400, "fields", "the fields of the request are not valid in HTTP/2"}
+	case faultBusy:
+		return faultText{503, "unread", "there are more bodies under way than can be held"}
 	case faultSlowBody:
 		return faultText{408, "body", "the body of the request arrives too slowly"}
 	}

@@ -30,11 +30,12 @@ type head struct {
 	target        span
 	host          span // as sent in Host, with port; empty where there is none
 	agent         span
-	minor         byte  // 0 or 1: HTTP/1.0 or HTTP/1.1
-	length        int64 // of the body; -1 chunked
-	expects       bool  // 100-continue
-	upgrades      bool  // asks to switch protocols, and has no body
-	closes        bool  // the client wants no further request on this connection
+	version       traffic.HTTPVersion // where it is no line that says so
+	minor         byte                // 0 or 1: HTTP/1.0 or HTTP/1.1
+	length        int64               // of the body; -1 chunked
+	expects       bool                // 100-continue
+	upgrades      bool                // asks to switch protocols, and has no body
+	closes        bool                // the client wants no further request on this connection
 	order         uint64
 	fields        []field
 	originForm    bool // the target begins with a path, no scheme and host before it
@@ -62,6 +63,9 @@ func (h *head) reset(maxSize, maxFields int) {
 
 // http is the version that the client speaks.
 func (h *head) http() traffic.HTTPVersion {
+	if h.version != traffic.HTTPUnknown {
+		return h.version
+	}
 	if h.minor == 0 {
 		return traffic.HTTP10
 	}

@@ -46,6 +46,9 @@ func (x *exchange) standard() error {
 	case traffic.HTTP10:
 		r.Proto = "HTTP/1.0"
 	case traffic.HTTP2:
+		if h.upgrades {
+			break // made to look like one of HTTP/1.1
+		}
 		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
 	case traffic.HTTP3:
 		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/3.0", 3, 0

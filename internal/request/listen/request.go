@@ -33,6 +33,10 @@ func (c *conn) serve() {
 			return
 		}
 	}
+	if c.speaks2() || c.s.cfg.H2C && !c.https && c.begins2() {
+		c.serve2()
+		return
+	}
 	for c.nextRequest() && c.serveRequest() {
 	}
 }

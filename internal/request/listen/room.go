@@ -110,10 +110,10 @@ func (x *exchange) Header() http.Header {
 func (x *exchange) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline bounds the reading of the body.
-func (x *exchange) SetReadDeadline(t time.Time) error { return x.c.SetReadDeadline(t) }
+func (x *exchange) SetReadDeadline(t time.Time) error { return x.out.readBy(t) }
 
 // SetWriteDeadline bounds the writing of the answer.
-func (x *exchange) SetWriteDeadline(t time.Time) error { return x.c.SetWriteDeadline(t) }
+func (x *exchange) SetWriteDeadline(t time.Time) error { return x.out.writeBy(t) }
 
 // WriteHeader passes the status on, unless the body turned out malformed
 // before any answer began: then the answer says that.
@@ -217,16 +217,10 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, errors.New("listen: the answer has begun")
 	}
 	x.hijacked = true
-	c := x.c
-	c.takeOver()
 	x.outcome.Status = http.StatusSwitchingProtocols
 	x.outcome.Took = x.s.clk.Now().Sub(x.visit.At)
 	x.record()
-	br := bufio.NewReaderSize(c, max(c.w-c.r, 4<<10))
-	if c.r < c.w { // what was read ahead comes first
-		_, _ = br.Peek(c.w - c.r)
-	}
-	return c, bufio.NewReadWriter(br, bufio.NewWriter(c)), nil
+	return x.out.take(x)
 }
 
 var _ traffic.Headers = (*exchange)(nil)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"seawall/internal/request/listen/acme"
+	"seawall/internal/request/listen/h2"
 )
 
 // newTLS is how handshakes are made. The cipher suites, curves and their order
@@ -21,6 +22,9 @@ func newTLS(cfg TLS, store *certs) *tls.Config {
 		GetCertificate: store.get,
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
+	}
+	if cfg.HTTP2 {
+		c.NextProtos = []string{protocol2, "http/1.1"}
 	}
 	if cfg.MinVersion == version13 {
 		c.MinVersion = tls.VersionTLS13
@@ -155,6 +159,28 @@ func looksLikeHTTP(b [5]byte) bool {
 	}
 	return false
 }
+
+// speaks2 says whether the handshake agreed on HTTP/2.
+func (c *conn) speaks2() bool {
+	t := c.tls.Load()
+	return t != nil && t.ConnectionState().NegotiatedProtocol == protocol2
+}
+
+// begins2 says whether a connection in clear text begins with HTTP/2.
+func (c *conn) begins2() bool {
+	for c.w-c.r < 4 {
+		if c.otherwise() || c.fill() != nil {
+			return false
+		}
+	}
+	return string(c.buf[c.r:c.r+4]) == h2.Preface[:4]
+}
+
+// otherwise says that what has come so far is the beginning of something else.
+func (c *conn) otherwise() bool { return !strings.HasPrefix(h2.Preface, string(c.buf[c.r:c.w])) }
+
+// protocol2 is HTTP/2 in ALPN.
+const protocol2 = "h2"
 
 // read reads what the client sent, deciphered.
 func (c *conn) read(p []byte) (int, error) {

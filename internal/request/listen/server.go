@@ -65,13 +65,16 @@ type Server struct {
 	sweeping  bool
 	shut      bool
 
-	conns     *registry
-	clients   *tally
-	networks  *tally
-	exchanges sync.Pool
-	scratches sync.Pool
-	buffers   sync.Pool    // of *[]byte: for large heads
-	large     atomic.Int64 // how many of them are lent
+	conns      *registry
+	clients    *tally
+	networks   *tally
+	exchanges  sync.Pool
+	scratches  sync.Pool
+	outs       sync.Pool    // of *[]byte: what HTTP/2 is to send
+	unread     atomic.Int64 // bytes of bodies of HTTP/2 that no room has read yet
+	mostUnread int64
+	buffers    sync.Pool    // of *[]byte: for large heads
+	large      atomic.Int64 // how many of them are lent
 
 	tick       time.Duration // between two sweeps
 	mostLarge  int           // buffers lent for large heads before slow ones are given up
@@ -100,6 +103,7 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 		stop: make(chan struct{}),
 	}
 	s.batch = max(1, cfg.MaxConns/64)
+	s.mostUnread = max(4<<20, int64(cfg.MaxConns)*2<<10)
 	s.mostLarge = max(16, cfg.MaxConns/16)
 	s.conns = newRegistry(cfg.MaxConns + 2*s.batch)
 	// A sweep comes at most an eighth of the shortest time late.
@@ -249,6 +253,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	defer t.Stop()
 	for s.conns.open() > 0 {
 		s.each(func(c *conn) {
+			if h := c.h2.Load(); h != nil {
+				h.goAway()
+			}
 			if word := c.watch.Load(); word&0xff == phaseNew || word&0xff == phaseIdle {
 				c.end(word, nil)
 			}

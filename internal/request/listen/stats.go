@@ -20,15 +20,17 @@ type Stats struct {
 
 	HellosRefused map[string]uint64 // handshakes refused before they cost much, by why
 
-	Malformed map[string]uint64 // messages not accepted, by what was wrong
-	Timeouts  map[string]uint64 // connections that took too long: new, idle, head, body, write, linger
-	Panics    uint64            // of rooms and door, survived
-	Disagreed uint64            // heads that we took and net/http did not; should stay 0
+	Malformed  map[string]uint64 // messages not accepted, by what was wrong
+	Timeouts   map[string]uint64 // connections that took too long: new, idle, head, body, write, linger
+	Glitched   uint64            // connections of HTTP/2 closed for behaving oddly
+	ConnErrors uint64            // those closed over any fault, the odd ones among them
+	Panics     uint64            // of rooms and door, survived
+	Disagreed  uint64            // heads that we took and net/http did not; should stay 0
 }
 
 type counters struct {
 	accepted, overAll, overClient, overNetwork, proxyMissing, proxyMalformed,
-	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed atomic.Uint64
+	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed, glitched, connErrors atomic.Uint64
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
 	hellos    [helloReasons]atomic.Uint64
@@ -44,6 +46,7 @@ func (s *Server) Stats() Stats {
 		ProxyMissing: n.proxyMissing.Load(), ProxyMalformed: n.proxyMalformed.Load(),
 		Evicted: n.evicted.Load(), Banned: n.banned.Load(), AcceptFailed: n.acceptFailed.Load(),
 		Handshakes: n.handshakes.Load(), HandshakesLost: n.handshakesFailed.Load(),
+		Glitched: n.glitched.Load(), ConnErrors: n.connErrors.Load(),
 		Panics: n.panics.Load(), Disagreed: n.disagreed.Load(),
 		HellosRefused: n.refusedHellos(),
 		Malformed:     map[string]uint64{}, Timeouts: map[string]uint64{},

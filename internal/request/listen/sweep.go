@@ -20,6 +20,7 @@ const (
 	phaseIdle                 // between two requests
 	phaseHead                 // a head has begun
 	phaseBody                 // a read of a body waits
+	phaseOpen                 // HTTP/2: requests are being served, others may come
 	phaseLinger               // answered for the last time
 	phaseEnded
 	phases
@@ -100,6 +101,9 @@ func (s *Server) sweep() {
 			continue
 		}
 		c.missed(now)
+		if h := c.h2.Load(); h != nil {
+			h.tooSlow(now)
+		}
 		word := c.watch.Load()
 		if word&0xff == phaseEnded {
 			c.bury(now)

@@ -139,7 +139,7 @@ func TestHTTPS(t *testing.T) {
 	body := strings.Repeat("seawall ", 40_000)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		c := h.handshake(t, a, "example.org", func(c *tls.Config) {
-			c.MinVersion, c.MaxVersion, c.NextProtos = version, version, []string{"h2", "http/1.1"}
+			c.MinVersion, c.MaxVersion, c.NextProtos = version, version, []string{"spdy/3", "http/1.1"}
 		})
 		if st := c.ConnectionState(); st.NegotiatedProtocol != "http/1.1" {
 			t.Errorf("%x: %q is spoken", version, st.NegotiatedProtocol)

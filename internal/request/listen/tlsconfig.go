@@ -18,6 +18,8 @@ type TLS struct {
 	ACME acme.Config `yaml:"acme"`
 	// MinVersion is the oldest version of TLS that is spoken, 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
+	// HTTP2 says that HTTP/2 is spoken with who offers it.
+	HTTP2 bool `yaml:"http2"`
 	// Redirect sends who comes in clear text to HTTPS, but for the questions of
 	// certificate authorities.
 	Redirect bool `yaml:"redirect"`

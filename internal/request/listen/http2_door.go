@@ -1,0 +1,151 @@
+package listen
+
+import (
+	"strconv"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/request/listen/h2"
+	"seawall/internal/traffic"
+)
+
+// meetDoor takes a request to the door: it is served on a goroutine of its own, or
+// refused at once, together with its neighbours.
+func (h *http2) meetDoor(b blockState) error {
+	g, c := h.gather, h.c
+	x := g.x
+	x.fill(g.buf.body)
+	if !h.opened.done {
+		h.opened.add('O', g.order)
+		h.opened.done = true
+	}
+	x.visit.OpeningHTTP2 = h.opened.hash
+	x.decide()
+	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
+	if x.verdict.LetsIn() && x.proof == "" {
+		c.worth.Store(1)
+		if x.visit.Clearance != traffic.ClearanceNone {
+			c.worth.Store(2)
+		}
+		g.x = nil // the stream's
+		h.open(b, x)
+		return nil
+	}
+	c.worth.Store(0)
+	if x.verdict.Action == mitigation.Drop && x.proof == "" {
+		x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
+		x.record()
+		c.cut()
+		return connError{h2.RefusedStream}
+	}
+	return h.refuse(b, x)
+}
+
+// refuse collects the door's answer. Where the client's window has no room for the
+// body, it gets none.
+func (h *http2) refuse(b blockState, x *exchange) error {
+	s := h.s.scratch()
+	defer h.s.scratches.Put(s)
+	a := x.refusal(s.body[:0])
+	block := appendRefusal(s.out[:0], *h.s.date.Load(), &a)
+	s.out = block[:0]
+	h.mu.Lock()
+	n := len(a.Body)
+	bare := x.visit.Method == "HEAD" || n == 0 || int64(n) > min(h.window, h.first) || n > h2.MaxFrame
+	h.out = h2.AppendHeaders(h.buffer(), b.stream, block, bare)
+	if !bare {
+		h.window -= int64(n)
+		h.out = h2.AppendFrame(h.out, h2.Frame{Length: n, Type: h2.Data, Flags: h2.EndStream, Stream: b.stream})
+		h.out = append(h.out, a.Body...)
+		x.outcome.BytesOut = int64(n)
+	}
+	if !b.ends {
+		h.out = h2.AppendReset(h.out, b.stream, h2.NoError)
+		h.remember(b.stream)
+	}
+	full := len(h.out) > mostControl
+	h.idleAt = h.s.coarse()
+	h.mu.Unlock()
+	if cap(a.Body) > cap(s.body) && cap(a.Body) <= keepBuffer {
+		s.body = a.Body[:0]
+	}
+	x.outcome.Status = a.Status
+	x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
+	x.record()
+	if full {
+		h.send() // or many refusals in one packet would take memory
+	}
+	if a.Close {
+		h.over = true
+	}
+	return nil
+}
+
+// appendRefusal appends the fields of an answer of the door.
+func appendRefusal(b, date []byte, a *mitigation.Answer) []byte {
+	b = h2.AppendStatus(b, a.Status)
+	b = h2.AppendFieldBytes(b, "Date", date)
+	for _, f := range [...][2]string{
+		{"Content-Type", a.ContentType}, {"Content-Language", a.Language},
+		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie},
+	} {
+		if f[1] != "" {
+			b = h2.AppendField(b, f[0], f[1])
+		}
+	}
+	b = h2.AppendField(b, "Cache-Control", "no-store")
+	b = h2.AppendField(b, "X-Content-Type-Options", "nosniff")
+	if a.RetryAfter > 0 {
+		b = h2.AppendField(b, "Retry-After", strconv.Itoa(a.RetryAfter))
+	}
+	return b
+}
+
+// open serves a request that was let in.
+func (h *http2) open(b blockState, x *exchange) {
+	st := newStream(h, b.stream, x)
+	if b.ends || x.head.length == 0 && !x.head.upgrades {
+		st.ended = b.ends
+	}
+	h.mu.Lock()
+	st.window = h.first
+	h.streams[b.stream] = st
+	h.mu.Unlock()
+	h.s.running.Go(st.serve)
+}
+
+// close takes a stream that is over out of the connection. It needs mu.
+func (h *http2) close(st *stream) {
+	delete(h.streams, st.id)
+	if len(h.streams) > 0 {
+		h.gone.Broadcast()
+		return
+	}
+	h.idleAt = h.s.coarse()
+	h.gone.Broadcast()
+	c := h.c
+	if word := c.watch.Load(); word&0xff == phaseOpen {
+		idle := uint64(h.idleAt+ms(h.s.cfg.IdleTimeout))<<8 | phaseIdle
+		if c.watch.CompareAndSwap(word, idle) && h.away {
+			c.end(idle, nil) // there is nothing to wait for
+		}
+	}
+}
+
+// tooSlow ends the streams whose clients have kept us waiting for too long.
+func (h *http2) tooSlow(now int64) {
+	h.mu.Lock()
+	for _, st := range h.streams {
+		switch {
+		case st.writeUntil != 0 && now > st.writeUntil:
+			h.s.count.timeouts[timeoutWrite].Add(1)
+			st.lose()
+			h.out = h2.AppendReset(h.buffer(), st.id, h2.Cancel)
+			h.remember(st.id)
+		case st.readUntil != 0 && now > st.readUntil && st.fault == faultNone:
+			h.s.count.timeouts[timeoutBody].Add(1)
+			st.fault = faultSlowBody
+			st.cond.Broadcast()
+		}
+	}
+	h.mu.Unlock()
+}

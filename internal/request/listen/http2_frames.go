@@ -1,0 +1,264 @@
+package listen
+
+import (
+	"encoding/binary"
+
+	"seawall/internal/request/listen/h2"
+)
+
+// frame reads the payload of a frame whose header was read, and does what it says.
+func (h *http2) frame(f h2.Frame) error {
+	switch {
+	case f.Length > h2.MaxFrame:
+		return connError{h2.FrameSizeError}
+	case h.block.stream != 0 && (f.Type != h2.Continuation || f.Stream != h.block.stream):
+		return connError{h2.ProtocolError}
+	}
+	if f.Type == h2.Data {
+		return h.data(f)
+	}
+	p, err := h.peek(f.Length, false)
+	if err != nil {
+		return err
+	}
+	h.c.r += f.Length
+	switch f.Type {
+	case h2.Headers:
+		return h.headers(f, p)
+	case h2.Continuation:
+		return h.continuation(f, p)
+	case h2.Settings:
+		return h.settings(f, p)
+	case h2.Ping:
+		return h.ping(f, p)
+	case h2.WindowUpdate:
+		return h.windowUpdate(f, p)
+	case h2.Reset:
+		return h.reset(f, p)
+	case h2.Priority:
+		return h.priority(f, p)
+	case h2.GoAway:
+		switch {
+		case f.Stream != 0:
+			return connError{h2.ProtocolError}
+		case f.Length < 8:
+			return connError{h2.FrameSizeError}
+		}
+		return h.glitch(glitchFrame)
+	case h2.PushPromise:
+		return connError{h2.ProtocolError}
+	}
+	return h.glitch(glitchFrame) // of a kind we do not know: ignored
+}
+
+func (h *http2) settings(f h2.Frame, p []byte) error {
+	switch {
+	case f.Stream != 0:
+		return connError{h2.ProtocolError}
+	case f.Has(h2.Ack) && f.Length != 0, f.Length%h2.SettingSize != 0:
+		return connError{h2.FrameSizeError}
+	case f.Has(h2.Ack):
+		return h.glitch(glitchAck)
+	case f.Length > 32*h2.SettingSize:
+		return connError{h2.EnhanceYourCalm}
+	}
+	h.opened.settings(p)
+	for ; len(p) > 0; p = p[h2.SettingSize:] {
+		name, v := h2.SettingAt(p)
+		switch name {
+		case h2.EnablePush:
+			if v > 1 {
+				return connError{h2.ProtocolError}
+			}
+		case h2.InitialWindowSize:
+			if v > h2.MaxWindow {
+				return connError{h2.FlowControlError}
+			}
+			if err := h.resize(int64(v)); err != nil {
+				return err
+			}
+		case h2.MaxFrameSize: // we send no larger frames than all must take
+			if v < h2.MaxFrame || v > 1<<24-1 {
+				return connError{h2.ProtocolError}
+			}
+		case h2.EnableConnect:
+			if v > 1 {
+				return connError{h2.ProtocolError}
+			}
+		}
+	}
+	h.queue(h2.AppendSettingsAck)
+	return h.glitch(glitchSettings)
+}
+
+// resize changes the windows of all streams (RFC 9113, section 6.9.2).
+func (h *http2) resize(first int64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	more := first - h.first
+	h.first = first
+	for _, st := range h.streams {
+		if st.window += more; st.window > h2.MaxWindow {
+			return connError{h2.FlowControlError}
+		}
+		st.cond.Broadcast()
+	}
+	return nil
+}
+
+func (h *http2) ping(f h2.Frame, p []byte) error {
+	switch {
+	case f.Stream != 0:
+		return connError{h2.ProtocolError}
+	case f.Length != 8:
+		return connError{h2.FrameSizeError}
+	case f.Has(h2.Ack):
+		return h.glitch(glitchFrame)
+	}
+	h.queue(func(b []byte) []byte { return h2.AppendPingAck(b, p) })
+	return h.glitch(glitchPing)
+}
+
+func (h *http2) windowUpdate(f h2.Frame, p []byte) error {
+	if f.Length != 4 {
+		return connError{h2.FrameSizeError}
+	}
+	n := int64(binary.BigEndian.Uint32(p) & h2.MaxWindow)
+	h.mu.Lock()
+	st, idle := h.streams[f.Stream], f.Stream > h.last
+	var err error
+	switch {
+	case f.Stream == 0 && n == 0:
+		err = connError{h2.ProtocolError}
+	case f.Stream == 0:
+		if h.window += n; h.window > h2.MaxWindow {
+			err = connError{h2.FlowControlError}
+		}
+		for _, st := range h.streams {
+			st.cond.Broadcast()
+		}
+	case idle:
+		err = connError{h2.ProtocolError}
+	case st == nil: // it is over
+	case n == 0:
+		err = streamError{f.Stream, h2.ProtocolError}
+	default:
+		if st.window += n; st.window > h2.MaxWindow {
+			err = streamError{f.Stream, h2.FlowControlError}
+		}
+		st.cond.Broadcast()
+	}
+	h.opened.window(f.Stream, uint32(n), h.last == 0)
+	h.mu.Unlock()
+	if err == nil && n < 1<<10 {
+		return h.glitch(glitchCrumb)
+	}
+	return err
+}
+
+func (h *http2) reset(f h2.Frame, p []byte) error {
+	if f.Length != 4 {
+		return connError{h2.FrameSizeError}
+	}
+	h.mu.Lock()
+	st, idle := h.streams[f.Stream], f.Stream == 0 || f.Stream > h.last
+	if st != nil {
+		st.lose()
+	}
+	h.mu.Unlock()
+	if idle {
+		return connError{h2.ProtocolError}
+	}
+	return h.glitch(glitchReset)
+}
+
+// priority reads what RFC 9113 has done away with; its form counts still.
+func (h *http2) priority(f h2.Frame, p []byte) error {
+	switch {
+	case f.Stream == 0:
+		return connError{h2.ProtocolError}
+	case f.Length != h2.PrioritySize:
+		return streamError{f.Stream, h2.FrameSizeError}
+	case binary.BigEndian.Uint32(p)&h2.MaxWindow == f.Stream:
+		return streamError{f.Stream, h2.ProtocolError}
+	}
+	h.opened.priority(f.Stream, p)
+	return h.glitch(glitchCrumb)
+}
+
+// data takes a piece of a body, as it comes.
+func (h *http2) data(f h2.Frame) error {
+	if f.Stream == 0 {
+		return connError{h2.ProtocolError}
+	}
+	left, pad := f.Length, 0
+	if f.Has(h2.Padded) {
+		p, err := h.peek(min(1, left), false)
+		if err != nil {
+			return err
+		}
+		if left == 0 || int(p[0]) > left-1 {
+			return connError{h2.ProtocolError}
+		}
+		pad = int(p[0])
+		h.c.r++
+		left--
+	}
+	h.mu.Lock()
+	st := h.streams[f.Stream]
+	idle, ours := f.Stream > h.last, h.endedByUs(f.Stream)
+	h.credit -= int64(f.Length)
+	var err error
+	switch {
+	case idle:
+		err = connError{h2.ProtocolError}
+	case h.credit < 0:
+		err = connError{h2.FlowControlError}
+	case st == nil && !ours:
+		err = connError{h2.StreamClosed}
+	case st != nil && st.ended && !st.lost:
+		err = streamError{f.Stream, h2.StreamClosed}
+	case st != nil:
+		if st.credit -= int64(f.Length); st.credit < 0 {
+			err = streamError{f.Stream, h2.FlowControlError}
+		}
+	}
+	h.giveCredit(f.Length - (left - pad)) // padding is read at once
+	if err != nil {
+		st = nil
+	}
+	h.mu.Unlock()
+	if _, fatal := err.(connError); fatal {
+		return err
+	}
+	if e := h.payload(st, left-pad, pad); e != nil {
+		return e
+	}
+	if st != nil && f.Has(h2.EndStream) {
+		err = st.endBody()
+	}
+	if err == nil && f.Length == 0 && !f.Has(h2.EndStream) {
+		return h.glitch(glitchFrame)
+	}
+	return err
+}
+
+// payload hands size bytes to st, where there is one, and skips the padding.
+func (h *http2) payload(st *stream, size, pad int) error {
+	c := h.c
+	for left := size + pad; left > 0; {
+		if c.r == c.w {
+			h.began = h.s.coarse() // slow, but not standing still
+			if err := h.fill(false); err != nil {
+				return err
+			}
+		}
+		b := c.buf[c.r:min(c.w, c.r+left)]
+		c.r += len(b)
+		left -= len(b)
+		b = b[:min(len(b), max(0, size))]
+		size -= len(b)
+		h.take(st, b)
+	}
+	return nil
+}

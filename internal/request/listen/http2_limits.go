@@ -1,0 +1,114 @@
+package listen
+
+import "seawall/internal/request/listen/h2"
+
+// A connection may behave oddly now and then: a page that is left resets its
+// streams, and links are tested by pings. Each oddity costs points; glitchRate of
+// them are forgotten a second, and who has more than glitchBurst is sent away.
+const (
+	glitchRate  = 50
+	glitchBurst = 1000
+)
+
+// What oddities cost.
+const (
+	glitchCrumb    = 1 // frames that say next to nothing, in great numbers
+	glitchAck      = 2
+	glitchFrame    = 4 // frames without any use
+	glitchPing     = 4
+	glitchReset    = 5 // a request was taken back
+	glitchRefused  = 5 // more requests at once than are allowed
+	glitchMore     = 5 // a field block in pieces
+	glitchSettings = 10
+	glitchStream   = 20 // a fault for which a stream was ended
+)
+
+// glitches counts points, in thousandths.
+type glitches struct {
+	points int64
+	at     int64 // coarse ms
+}
+
+// add says whether there are too many now.
+func (g *glitches) add(points, now int64) bool {
+	g.points = max(0, g.points-(now-g.at)*glitchRate) + points*1000
+	g.at = now
+	return g.points > glitchBurst*1000
+}
+
+// glitch takes note of an oddity. It fails when there were too many.
+func (h *http2) glitch(points int64) error {
+	if h.glitches.add(points, h.s.coarse()) {
+		h.s.count.glitched.Add(1)
+		return connError{h2.EnhanceYourCalm}
+	}
+	h.mu.Lock()
+	full := len(h.out) > mostControl
+	h.mu.Unlock()
+	if full { // the client does not read what we answer
+		h.s.count.glitched.Add(1)
+		return connError{h2.EnhanceYourCalm}
+	}
+	return nil
+}
+
+// failStream ends a stream over a fault of the client's.
+func (h *http2) failStream(e streamError) error {
+	h.mu.Lock()
+	if st := h.streams[e.stream]; st != nil {
+		st.lose()
+	}
+	h.out = h2.AppendReset(h.buffer(), e.stream, e.code)
+	h.remember(e.stream)
+	h.mu.Unlock()
+	return h.glitch(glitchStream)
+}
+
+// remember keeps in mind that we ended a stream. It needs mu.
+func (h *http2) remember(stream uint32) {
+	h.closed[h.nclosed%len(h.closed)] = stream
+	h.nclosed++
+}
+
+// endedByUs says whether we ended a stream lately. It needs mu.
+func (h *http2) endedByUs(stream uint32) bool {
+	for _, s := range h.closed {
+		if s == stream {
+			return true
+		}
+	}
+	return false
+}
+
+// opening is the fingerprint of how a connection began: settings, the first window,
+// priorities, and the order of the first request's pseudo-header fields.
+type opening struct {
+	hash uint64
+	done bool
+}
+
+func (o *opening) add(kind byte, b []byte) {
+	if o.done {
+		return
+	}
+	if o.hash == 0 {
+		o.hash = fnvOffset
+	}
+	o.hash = mix(o.hash, kind)
+	for _, c := range b {
+		o.hash = mix(o.hash, c)
+	}
+}
+
+func (o *opening) settings(p []byte) { o.add('S', p) }
+
+func (o *opening) window(stream, n uint32, before bool) {
+	if before && stream == 0 {
+		o.add('W', []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	}
+}
+
+func (o *opening) priority(stream uint32, p []byte) {
+	o.add('P', []byte{byte(stream)})
+	o.add(':', p)
+}
