@@ -63,6 +63,7 @@ func newTown(t *testing.T, lifetime time.Duration) *town {
 	}
 	w.cfg = DefaultConfig()
 	w.cfg.Addresses, w.cfg.TLS.Addresses = at[:1], at[1:]
+	w.cfg.TLS.Handshakes.Burst = 1e6 // what waits for a certificate here asks all the time
 	o := catest.Options{Plain: portOf(t, at[0]), Secure: portOf(t, at[1]), DNS: w.dns, Lifetime: lifetime}
 	w.production, w.staging = catest.New(t, o), catest.New(t, o)
 	a := &w.cfg.TLS.ACME
