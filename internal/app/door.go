@@ -18,6 +18,7 @@ import (
 type door struct {
 	now   atomic.Pointer[generation]
 	admit *admit.Admit
+	last  atomic.Bool // each answer is its connection's last: another process serves
 }
 
 // generation is what a reload replaces as one.
@@ -33,9 +34,14 @@ func (d *door) Decide(v *traffic.Visit) mitigation.Verdict { return d.admit.Deci
 
 // ServeHTTP takes who was let in through the rooms.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.last.Load() && r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Connection", "close")
+	}
 	d.now.Load().rooms.first.ServeHTTP(w, r)
 }
 
 func (d *door) Refuse(buf []byte, v *traffic.Visit, verdict mitigation.Verdict, h traffic.Headers) mitigation.Answer {
-	return d.now.Load().refuse.Refuse(buf, v, verdict, h)
+	a := d.now.Load().refuse.Refuse(buf, v, verdict, h)
+	a.Close = a.Close || d.last.Load()
+	return a
 }
