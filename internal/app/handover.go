@@ -34,6 +34,7 @@ type upgrade struct{ answer func(pid int, err error) }
 func (p *program) handOver(ctx context.Context, answer func(pid int, err error)) (*handover.Successor, error) {
 	p.log.Info("starting the program anew, to take over", "program", p.o.Program.Path)
 	p.tell(systemd.Reloading()...)
+	p.failure.Store(nil)
 	begun := time.Now()
 	heir, err := p.rear(ctx)
 	if err != nil {
@@ -172,8 +173,9 @@ func (p *program) takeBack() error {
 	return nil
 }
 
-// retire finishes what is in flight here while another process serves. It returns
-// true when that has died meanwhile and this one serves again.
+// retire finishes what is in flight here while another process serves, and looks for
+// quietTime at least whether that one lives. It returns true when it has died
+// meanwhile and this one serves again.
 func (p *program) retire(ctx context.Context, heir *handover.Successor) (back bool, err error) {
 	p.retired.Store(true)
 	p.draining.Store(true)
@@ -182,38 +184,46 @@ func (p *program) retire(ctx context.Context, heir *handover.Successor) (back bo
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	leaving, hurry := context.WithCancel(patience)
-	defer hurry()
-	left := make(chan error, 1)
-	go func() { left <- p.listen.Retire(leaving, quietTime) }() // its end is waited for below
+	left := make(chan struct{})
+	go func() { // ends before retire does
+		defer close(left)
+		_ = p.listen.Retire(leaving, quietTime) // Drain says what is left
+	}()
+	defer func() { hurry(); <-left }()
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
-	for gone := heir.Gone(); ; {
+	finished, trial := left, time.After(quietTime)
+	for gone := heir.Gone(); finished != nil || trial != nil; {
 		select {
+		case <-finished:
+			finished = nil
+		case <-trial:
+			trial = nil
 		case <-look.C:
 			p.door.admit.SetOff(readOff(p.cfg.Load().Data))
-			continue
 		case <-gone:
-			if heir.Ended() == nil {
-				gone = nil // somebody has stopped it, or it has handed over as well
-				continue
+			if gone = nil; heir.Ended() == nil {
+				continue // somebody has stopped it, or it has handed over as well
 			}
-			hurry()
-			<-left
 			p.log.Error("the new process has died; taking everything back", "err", heir.Ended())
-			if err := p.serveAgain(); err != nil {
-				p.drain(patience)
-				return false, fmt.Errorf("take everything back from a new process that has died: %w", err)
-			}
-			return true, nil
-		case <-ctx.Done():
 			hurry()
 			<-left
-		case <-left:
+			why := heir.Ended()
+			if err = p.serveAgain(); err == nil {
+				p.stay(fmt.Errorf("the new process died soon after it had taken over, and this one has taken everything back: %w", why))
+				return true, nil
+			}
+			err = fmt.Errorf("take everything back from a new process that has died: %w", err)
+			finished, trial = nil, nil
+		case <-ctx.Done():
+			finished, trial = nil, nil
 		}
-		p.drain(patience)
-		p.log.Info("stopped: another process serves", "pid", heir.PID())
-		return false, nil
 	}
+	hurry()
+	<-left
+	p.drain(patience)
+	p.log.Info("stopped: another process serves", "pid", heir.PID())
+	return false, err
 }
 
 // serveAgain is takeBack for a process that does not accept any more.
@@ -232,7 +242,7 @@ func (p *program) serveAgain() error {
 		return err
 	}
 	p.accept()
-	p.tell("READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid()))
+	p.tell(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	return nil
 }
 
