@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,12 +90,17 @@ func (p *program) act() error {
 		p.turnOff(true)
 		p.log.Warn("switched off: everything passes; `seawall on` defends again")
 	}
+	p.crew = &crew{failed: make(chan error, 6)} // one for each part
+	p.crew.enlist(part{"control loop", p.loop.Run})
+	// The loop answers once it has applied what stands: then the filter begins with
+	// it, and takes nothing off that an earlier one has on its lists.
+	p.loop.Mitigations()
 	p.packet.Start(p.ports())
 	if err := p.sayRunning(); err != nil {
 		return err
 	}
-	p.crew = p.muster()
-	p.loop.Mitigations() // which the loop answers once it has applied them
+	p.crew.enlist(part{"switch", p.watch}, part{"packet filter", p.packet.Run}, part{"bans", p.bans.Run}, part{"captures", p.keepCaptures})
+	p.crew.enlist(part{"admin address", p.admin.Serve})
 	return nil
 }
 
@@ -111,52 +117,54 @@ func (p *program) resign() {
 	p.lock = nil
 }
 
-// crew are the parts that work on what takeCharge has made.
+// crew are the parts that work on what takeCharge has made, in watches that end one
+// after the other: whoever gives orders first, and last the loop that carries them
+// out.
 type crew struct {
-	failed chan error
-	watches
+	failed  chan error
+	watches []*watch // the last to end first
 }
 
-// watches are those that end together, in the order in which they do: whoever gives
-// orders first, and last the loop that carries them out.
-type watches []*watch
+type part struct {
+	name string
+	run  func(context.Context) error
+}
 
+// watch are parts that end together.
 type watch struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-// stop returns when all have ended. It may be called again.
-func (w watches) stop() {
-	for _, one := range w {
-		one.stop()
-		one.running.Wait()
+// enlist starts parts, which end before those that were started earlier.
+func (c *crew) enlist(parts ...part) {
+	ctx, stop := context.WithCancel(context.Background())
+	w := &watch{stop: stop}
+	for _, one := range parts {
+		w.running.Go(func() {
+			if err := one.run(ctx); err != nil && ctx.Err() == nil {
+				c.failed <- fmt.Errorf("%s: %w", one.name, err)
+			}
+		})
+	}
+	c.watches = append(c.watches, w)
+}
+
+// stopOrders returns when nobody gives orders any more.
+func (c *crew) stopOrders() {
+	if n := len(c.watches); n > 0 {
+		c.watches[n-1].end()
 	}
 }
 
-// muster starts the crew.
-func (p *program) muster() *crew {
-	type part struct {
-		name string
-		run  func(context.Context) error
+// stop returns when all have ended. It may be called again.
+func (c *crew) stop() {
+	for _, w := range slices.Backward(c.watches) {
+		w.end()
 	}
-	parts := [][]part{
-		{{"admin address", p.admin.Serve}},
-		{{"switch", p.watch}, {"packet filter", p.packet.Run}, {"bans", p.bans.Run}, {"captures", p.keepCaptures}},
-		{{"control loop", p.loop.Run}},
-	}
-	c := &crew{failed: make(chan error, 6)} // one for each part
-	for _, list := range parts {
-		ctx, stop := context.WithCancel(context.Background())
-		w := &watch{stop: stop}
-		for _, one := range list {
-			w.running.Go(func() {
-				if err := one.run(ctx); err != nil && ctx.Err() == nil {
-					c.failed <- fmt.Errorf("%s: %w", one.name, err)
-				}
-			})
-		}
-		c.watches = append(c.watches, w)
-	}
-	return c
+}
+
+func (w *watch) end() {
+	w.stop()
+	w.running.Wait()
 }

@@ -116,7 +116,7 @@ func (p *program) rear(ctx context.Context) (*handover.Successor, error) {
 // letGo gives up what there can be only one of, orders first. Requests are decided
 // as before, and nobody watches them until the new process does.
 func (p *program) letGo() {
-	p.crew.watches[:1].stop()
+	p.crew.stopOrders()
 	p.stood = nil
 	for _, m := range p.loop.Mitigations() {
 		p.stood = append(p.stood, m.ID)
