@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,9 +20,16 @@ import (
 func own(t *testing.T, settings config, origins ...string) *wall {
 	t.Helper()
 	dir := t.TempDir()
+	settings = maps.Clone(settings)
+	maps.Copy(settings, calm())
 	w := &wall{t: t, file: filepath.Join(dir, "seawall.yaml"), data: filepath.Join(dir, "data"), path: filepath.Join(dir, "seawall")}
 	w.write(settings, origins...)
 	return w
+}
+
+// calm has what these tests pull taken for no flood.
+func calm() config {
+	return config{"defense": config{"http_flood": config{"floor": 50_000, "blatant_floor": 50_000}}}
 }
 
 // install puts a program where the wall's lies, as a package manager does.
@@ -162,11 +170,13 @@ func (l *pullers) tunnel() (end func() error) {
 // A reload under load, and the end under load, lose nothing that had begun.
 func TestReloadAndDrainUnderLoad(t *testing.T) {
 	o := newOrigin(t)
-	w := start(t, nil, o.url)
+	w := start(t, calm(), o.url)
 	l := pull(t, w)
 	for i := range 5 {
 		time.Sleep(200 * time.Millisecond)
-		w.write(config{"refuse": config{"site": fmt.Sprint("site ", i)}}, o.url)
+		settings := calm()
+		settings["refuse"] = config{"site": fmt.Sprint("site ", i)}
+		w.write(settings, o.url)
 		w.signal(syscall.SIGHUP)
 		until(t, 5*time.Second, "the reload", func() bool {
 			return strings.Count(w.log.String(), "the new configuration is in force") == i+1
