@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,9 @@ func pullWith(t *testing.T, w *wall, quiet time.Duration) *pullers {
 	for range 4 {
 		l.running.Go(func() { l.keep(2 * time.Millisecond) })
 		l.running.Go(func() { l.anew(4 * time.Millisecond) })
+	}
+	if w.secure != "" {
+		l.running.Go(func() { l.keepBy(l.dialSecure, 5*time.Millisecond) })
 	}
 	l.running.Go(func() { l.keep(1500 * time.Millisecond) }) // mostly idle
 	l.running.Go(func() { l.keep(400 * time.Millisecond) })
@@ -83,8 +87,12 @@ func (l *pullers) lose(what string, err error) {
 func (l *pullers) over(d time.Duration) bool {
 	select {
 	case <-l.end:
-		return true
 	case <-time.After(d):
+	}
+	select {
+	case <-l.end: // both may have been so
+		return true
+	default:
 		return false
 	}
 }
@@ -112,6 +120,23 @@ func (l *pullers) dial() net.Conn {
 	return c
 }
 
+// dialSecure is dial by HTTPS.
+func (l *pullers) dialSecure() net.Conn {
+	c, err := net.DialTimeout("tcp", l.w.secure, 10*time.Second)
+	if err != nil {
+		l.lose("connect", err)
+		return nil
+	}
+	t := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // whose it is, TestHTTPS looks at
+	_ = t.SetDeadline(time.Now().Add(30 * time.Second))
+	if err := t.Handshake(); err != nil {
+		l.lose("a handshake", err)
+		c.Close()
+		return nil
+	}
+	return t
+}
+
 // ask sends one request and reads the answer. gone says that not a byte of an answer
 // came.
 func ask(c net.Conn, r *bufio.Reader, head string) (closes, gone bool, err error) {
@@ -137,9 +162,11 @@ func ask(c net.Conn, r *bufio.Reader, head string) (closes, gone bool, err error
 
 // keep asks on a connection for as long as that lasts. POSTs, which no client
 // repeats.
-func (l *pullers) keep(pause time.Duration) {
+func (l *pullers) keep(pause time.Duration) { l.keepBy(l.dial, pause) }
+
+func (l *pullers) keepBy(dial func() net.Conn, pause time.Duration) {
 	for {
-		c := l.dial()
+		c := dial()
 		if c == nil {
 			if l.over(50 * time.Millisecond) {
 				return
@@ -204,7 +231,7 @@ func (l *pullers) download() {
 		if c == nil {
 			return
 		}
-		_ = c.(*net.TCPConn).SetReadBuffer(16 << 10)
+		_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
 		err := func() error {
 			if _, err := fmt.Fprintf(c, "GET /zeros?n=%d HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n", longSize); err != nil {
 				return err

@@ -83,7 +83,10 @@ func (w *wall) figures() (all []time.Duration) {
 // bodies on their way, nor what was upgraded; bans stand, and the old processes end.
 func TestUpgrade(t *testing.T) {
 	o := newOrigin(t)
-	w := own(t, config{"trusted_proxies": []string{"loopback"}}, o.url)
+	file, key := certify(t, t.TempDir(), "example.org")
+	w := own(t, config{"trusted_proxies": []string{"loopback"}, "listen": config{"tls": config{
+		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}},
+	}}}, o.url)
 	w.install(program)
 	w.run()
 	w.order("ban", "192.0.2.66", "--for", "1h")
