@@ -36,23 +36,27 @@ func TestPackageVersions(t *testing.T) {
 	}
 }
 
-// The unit is one that systemd takes.
-func TestUnit(t *testing.T) {
+// The units are such as systemd takes.
+func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}
-	text, err := os.ReadFile("seawall.service")
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	for _, name := range []string{"seawall.service", "seawall.socket"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The program need not be installed here.
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(string(text), "/usr/bin/seawall", "/bin/true")), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	// The program need not be installed here.
-	unit := filepath.Join(t.TempDir(), "seawall.service")
-	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), "/usr/bin/seawall", "/bin/true")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(analyze, "verify", unit).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
+	for _, name := range []string{"seawall.service", "seawall.socket"} {
+		if out, err := exec.Command(analyze, "verify", filepath.Join(dir, name)).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
 

@@ -124,7 +124,11 @@ func refusal(resp *http.Response) error {
 
 // call sends one request to the admin API; body and into may be nil.
 func (t *target) call(ctx context.Context, method, path string, body, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	return t.callWithin(ctx, 15*time.Second, method, path, body, into)
+}
+
+func (t *target) callWithin(ctx context.Context, patience time.Duration, method, path string, body, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var payload io.Reader
 	if body != nil {

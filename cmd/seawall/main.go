@@ -96,7 +96,7 @@ func commands() *cobra.Command {
 		return usagef("%w; `%s --help` lists what there is", err, c.CommandPath())
 	})
 	root.AddCommand(
-		runCommand(), checkCommand(), reloadCommand(),
+		runCommand(), checkCommand(), reloadCommand(), upgradeCommand(),
 		statusCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
 		undoCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),

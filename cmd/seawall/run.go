@@ -12,6 +12,8 @@ import (
 
 	"seawall/internal/app"
 	"seawall/internal/config"
+	"seawall/internal/kit/handover"
+	"seawall/internal/kit/systemd"
 )
 
 // settings are the flags that stand above the configuration file.
@@ -51,13 +53,28 @@ func runCommand() *cobra.Command {
 	}
 	s.flags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, err := s.load()
+		// Before anything else is done with descriptors and signals: this process may
+		// have been started in the place of another one.
+		reload, upgrade := make(chan os.Signal, 1), make(chan os.Signal, 1)
+		signal.Notify(reload, syscall.SIGHUP)
+		defer signal.Stop(reload)
+		signal.Notify(upgrade, syscall.SIGUSR2)
+		defer signal.Stop(upgrade)
+		from, err := handover.Inherit()
 		if err != nil {
 			return err
 		}
-		reload := make(chan os.Signal, 1)
-		signal.Notify(reload, syscall.SIGHUP)
-		defer signal.Stop(reload)
+		sockets, err := systemd.Sockets()
+		if err != nil {
+			return err
+		}
+		cfg, err := s.load()
+		if err != nil {
+			if from != nil {
+				from.Refuse(err)
+			}
+			return err
+		}
 		session := ""
 		if term.IsTerminal(int(os.Stdin.Fd())) {
 			session = os.Getenv("SSH_CONNECTION")
@@ -71,9 +88,24 @@ func runCommand() *cobra.Command {
 			Ready: func(where string) {
 				fmt.Fprintln(c.OutOrStdout(), "seawall: ready", where)
 			},
+			Program: again(),
+			Upgrade: upgrade,
+			From:    from,
+			Sockets: sockets,
+			Manager: systemd.Find(),
 		})
 	}
 	return c
+}
+
+// again is the program that lies at this one's path when it is started, with the
+// same arguments.
+func again() handover.Program {
+	path, err := os.Executable()
+	if err != nil {
+		return handover.Program{} // an upgrade will say that there is none
+	}
+	return handover.Program{Path: path, Args: os.Args[1:]}
 }
 
 func checkCommand() *cobra.Command {

@@ -2,10 +2,10 @@ package app
 
 import (
 	"net/http"
-	"net/netip"
 	"sync/atomic"
 
 	"seawall/internal/mitigation"
+	"seawall/internal/packet"
 	"seawall/internal/request/admit"
 	"seawall/internal/request/identify"
 	"seawall/internal/request/refuse"
@@ -19,7 +19,8 @@ import (
 type door struct {
 	now    atomic.Pointer[generation]
 	admit  *admit.Admit
-	spares func(netip.Addr) bool // whom the packet filter always lets pass: the operator
+	filter atomic.Pointer[packet.Packet] // nil: there is none yet
+	last   atomic.Bool                   // each answer is its connection's last: another process serves
 }
 
 // generation is what a reload replaces as one.
@@ -35,7 +36,8 @@ func (d *door) Identify(v *traffic.Visit, h traffic.Headers) { d.now.Load().iden
 func (d *door) Greet(v *traffic.Visit) mitigation.Verdict {
 	d.now.Load().identify.Locate(v)
 	verdict := d.admit.Greet(v)
-	if !verdict.LetsIn() && d.spares(v.Client) {
+	// Whom the packet filter always lets pass: the operator.
+	if f := d.filter.Load(); !verdict.LetsIn() && f != nil && f.Spares(v.Client) {
 		return mitigation.Verdict{Reason: mitigation.ReasonAllowList, Rank: mitigation.RankKnown}
 	}
 	return verdict
@@ -47,9 +49,14 @@ func (d *door) Decide(v *traffic.Visit) mitigation.Verdict { return d.admit.Deci
 
 // ServeHTTP takes who was let in through the rooms.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.last.Load() && r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Connection", "close")
+	}
 	d.now.Load().rooms.first.ServeHTTP(w, r)
 }
 
 func (d *door) Refuse(buf []byte, v *traffic.Visit, verdict mitigation.Verdict, h traffic.Headers) mitigation.Answer {
-	return d.now.Load().refuse.Refuse(buf, v, verdict, h)
+	a := d.now.Load().refuse.Refuse(buf, v, verdict, h)
+	a.Close = a.Close || d.last.Load()
+	return a
 }

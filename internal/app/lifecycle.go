@@ -2,10 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,22 +14,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"seawall/internal/config"
 	"seawall/internal/dashboard"
 	"seawall/internal/defense"
-	"seawall/internal/defense/decide"
 	"seawall/internal/kit/clock"
-	"seawall/internal/kit/problem"
+	"seawall/internal/kit/handover"
 	"seawall/internal/kit/sealed"
+	"seawall/internal/kit/systemd"
+	"seawall/internal/mitigation"
 	"seawall/internal/packet"
 	"seawall/internal/request/admit"
-	"seawall/internal/request/identify"
-	"seawall/internal/request/identify/geo"
 	"seawall/internal/request/listen"
 	"seawall/internal/request/refuse"
-	"seawall/internal/traffic"
 )
 
 // Options are what main knows and the configuration does not.
@@ -40,28 +36,57 @@ type Options struct {
 	Log     io.Writer
 	Ready   func(where string) // called once, when requests are served
 	Session string             // SSH_CONNECTION of the person who starts it at a terminal
+
+	// Program is what takes over when Upgrade asks for it; without a Path there is
+	// nothing to upgrade to.
+	Program handover.Program
+	Upgrade <-chan os.Signal
+	From    *handover.Predecessor // whom this process takes over from; nil: nobody
+	Sockets []*os.File            // that the service manager has passed; Run's own
+	Manager systemd.Manager
 }
 
-// drainTime is how long requests in flight may take to finish at the end.
-const drainTime = 30 * time.Second
+// drainTime is how long requests in flight may take to finish at the end, and
+// quietTime how long a connection waits for one more where another process serves
+// meanwhile, or will.
+const (
+	drainTime = 30 * time.Second
+	quietTime = 5 * time.Second
+)
 
-// program is everything that runs. It is made by build and ended by stop.
+// program is everything that runs. It is made by build, or by takeOver in the place
+// of another process, and ended by close.
 type program struct {
-	version string
-	load    func() (*config.Config, error)
-	log     *slog.Logger
-	level   *slog.LevelVar
-	cfg     atomic.Pointer[config.Config]
+	o     Options
+	log   *slog.Logger
+	level *slog.LevelVar
+	cfg   atomic.Pointer[config.Config]
 
-	clk    *clock.Clock
-	box    *sealed.Box
+	clk     *clock.Clock
+	box     *sealed.Box
+	door    *door
+	watcher *watcher
+	sockets *sockets
+	listen  *listen.Server
+	admin   *dashboard.Server
+
+	// What one process at a time may have, see charge.go. It changes only while
+	// nobody uses it.
 	lock   *os.File
-	door   *door
 	packet *packet.Packet
 	bans   *bans
-	listen *listen.Server
 	loop   *defense.Loop
-	admin  *dashboard.Server
+	crew   *crew
+
+	serving  chan error      // how accepting ended
+	accepts  context.Context // ends with close
+	stop     context.CancelFunc
+	running  sync.WaitGroup         // what ends with accepts
+	upgrades chan upgrade           // orders of people
+	failure  atomic.Pointer[string] // why the last upgrade came to nothing
+	retired  atomic.Bool            // another process serves
+	copies   []*os.File             // of the sockets, while another process may fail
+	stood    []mitigation.ID        // what was in force when this process let go
 
 	operator  []netip.Prefix // the client of the person who started this from afar
 	reloading sync.Mutex     // guards written
@@ -73,161 +98,189 @@ type program struct {
 	draining  atomic.Bool
 }
 
-// Run serves until ctx ends, then lets requests in flight finish. All that is
-// wrong at the start comes back as config.Errors, at once.
+// Run serves until ctx ends, then lets requests in flight finish. It returns nil as
+// well when another process has taken over and all that was in flight here is
+// finished. All that is wrong at the start comes back as config.Errors, at once.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
-	p, err := build(cfg, o)
+	p, err := begin(ctx, cfg, o)
 	if err != nil {
+		if o.From != nil {
+			o.From.Refuse(err)
+		}
 		return err
 	}
 	defer p.close()
-	if err := p.bind(); err != nil {
-		return err
-	}
-	if readOff(cfg.Data) {
-		p.off.Store(true)
-		p.followed.Store(true)
-		p.turnOff(true)
-		p.log.Warn("switched off: everything passes; `seawall on` defends again")
-	}
-
-	p.packet.Start(p.ports())
-	if p.packet.Table() != "" {
-		if err := p.sayRunning(); err != nil {
+	for {
+		heir, err := p.tend(ctx)
+		if heir == nil {
+			return p.finish(ctx, err)
+		}
+		if back, err := p.retire(ctx, heir); !back {
 			return err
 		}
 	}
+}
 
-	// The loop and the admin address outlive the listeners, so that the drain
-	// itself is defended and can be watched.
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	failed := make(chan error, 7) // one for each part below
-	start := func(name string, f func(context.Context) error) {
-		running.Go(func() {
-			if err := f(background); err != nil && background.Err() == nil {
-				failed <- fmt.Errorf("%s: %w", name, err)
-			}
-		})
+// begin returns a program that serves.
+func begin(ctx context.Context, cfg *config.Config, o Options) (p *program, err error) {
+	if o.From == nil {
+		if p, err = build(cfg, o); err == nil {
+			err = p.bind()
+		}
+	} else {
+		p, err = takeOver(ctx, cfg, o)
 	}
-	start("control loop", p.loop.Run)
-	start("admin address", p.admin.Serve)
-	start("door", func(ctx context.Context) error { p.door.admit.Run(ctx); return nil })
-	start("switch", p.watch)
-	start("packet filter", p.packet.Run)
-	start("bans", p.bans.Run)
-	start("captures", p.keepCaptures)
-	serving := make(chan error, 1)
-	go func() { serving <- p.listen.Serve(background) }()
-	p.log.Info("ready", "listen", p.where(), "admin", p.admin.Addr().String(), "origins", p.origins(), "version", p.version)
+	if err == nil {
+		err = p.act()
+	}
+	if err != nil {
+		if p != nil {
+			p.close()
+		}
+		return nil, err
+	}
+	p.accepts, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	p.running.Go(func() { p.door.admit.Run(p.accepts) })
+	p.accept()
+	if o.From != nil {
+		o.From.Serving()
+	} else {
+		p.tell("READY=1")
+	}
+	p.running.Go(func() { p.watchdog(p.accepts) })
+	p.log.Info("ready", "listen", p.where(), "admin", p.admin.Addr().String(), "origins", p.origins(), "version", o.Version)
 	if o.Ready != nil {
 		o.Ready(fmt.Sprintf("%s admin http://%s", strings.Join(p.listen.URLs(), " "), p.admin.Addr()))
 	}
+	return p, nil
+}
 
-	for going := true; going; {
+// accept begins to accept connections.
+func (p *program) accept() {
+	p.serving = make(chan error, 1)
+	serving := p.serving
+	p.running.Go(func() { serving <- p.listen.Serve(p.accepts) })
+}
+
+// tend does what is asked for from outside until ctx ends, accepting fails, or
+// another process has taken over.
+func (p *program) tend(ctx context.Context) (*handover.Successor, error) {
+	for {
+		var heir *handover.Successor
+		var err error
 		select {
 		case <-ctx.Done():
-			going = false
-		case err = <-serving:
-			going = false
-		case err = <-failed:
+			return nil, nil
+		case err := <-p.serving:
+			return nil, err
+		case err := <-p.crew.failed:
 			// A part broke, and traffic goes on: requests pass, the operator is told.
 			p.log.Error("a part of Seawall stopped working; requests pass undefended", "err", err)
 			p.setOff(true)
-			err = nil
-		case <-o.Reload:
+		case <-p.o.Reload:
 			if err := p.reload(); err != nil {
 				p.log.Error("the new configuration is not used; the old one stays in force", "err", err)
 			}
+		case <-p.o.Upgrade:
+			heir, err = p.handOver(ctx, func(int, error) {})
+		case u := <-p.upgrades:
+			heir, err = p.handOver(ctx, u.answer)
+		}
+		if heir != nil || err != nil {
+			return heir, err
 		}
 	}
+}
+
+// finish lets requests in flight finish and stops everything; why it has come to
+// that is passed on. The control loop and the admin address outlive the listeners,
+// so that the drain itself is defended and can be watched.
+func (p *program) finish(ctx context.Context, why error) error {
 	p.draining.Store(true)
+	p.tell("STOPPING=1")
 	p.log.Info("stopping: finishing the requests in flight", "connections", p.listen.Stats().Open)
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	if e := p.listen.Drain(patience); e != nil {
-		p.log.Warn("some requests did not finish in time and were cut", "err", e)
+	if len(p.o.Sockets) > 0 {
+		// The service manager keeps the sockets for the next process.
+		p.door.last.Store(true)
+		_ = p.listen.Retire(patience, quietTime/5) // Drain says what is left
 	}
-	stop()
-	running.Wait()
+	p.drain(patience)
+	p.crew.stop()
 	p.log.Info("stopped")
-	return err
+	return why
+}
+
+// drain ends the connections, those that have nothing in flight at once.
+func (p *program) drain(patience context.Context) {
+	if err := p.listen.Drain(patience); err != nil {
+		p.log.Warn("some requests did not finish in time and were cut", "err", err)
+	}
 }
 
 // build makes all rooms and starts none.
 func build(cfg *config.Config, o Options) (_ *program, err error) {
-	p := &program{version: o.Version, load: o.Load, clk: clock.New(), level: new(slog.LevelVar), written: *cfg, ending: make(chan struct{})}
-	fit(cfg)
-	limitHeap(cfg)
-	p.log = logger(cfg.Log, o.Log, p.level)
-	p.cfg.Store(cfg)
+	p := newProgram(cfg, o)
 	defer func() {
 		if err != nil {
 			p.close()
 		}
 	}()
-	if err := os.MkdirAll(cfg.Data, 0o750); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	if err := p.lockData(cfg.Data); err != nil {
+	if err := p.lockData(); err != nil {
 		return nil, err
 	}
-	if p.box, err = sealed.LoadOrCreate(filepath.Join(cfg.Data, keyFile)); err != nil {
+	if err := p.furnish(); err != nil {
 		return nil, err
 	}
-	p.door = &door{spares: func(a netip.Addr) bool { return p.packet.Spares(a) }}
-	if p.door.admit, err = admit.New(cfg.Request.Admit, p.clk, p.prefixHash); err != nil {
+	if err := p.takeCharge(); err != nil {
 		return nil, err
 	}
-	g, err := p.generation(cfg)
-	if err != nil {
-		return nil, err
-	}
-	p.door.now.Store(g)
-	p.packet = packet.New(cfg.Packet, p.log)
-	p.packet.OnTrial(filepath.Join(cfg.Data, confirmedFile))
-	p.operator = operator(o.Session)
-	p.packet.Always(append(alwaysAllowed(cfg), p.operator...))
-	p.bans = &bans{filter: p.packet, door: p.door.admit}
-	p.bans.init(p.log)
-	p.loop, err = defense.New(cfg.Defense, defense.Deps{
-		Clock: p.clk, Log: p.log, DataDir: cfg.Data,
-		Applier: appliers{p.door.admit, p.bans}, Stance: stance{p.door.admit, cfg.UnderAttack},
-		Detectors:  detectors(cfg),
-		Origin:     func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
-		Packets:    func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },
-		PacketsYet: p.packet.Yet,
-		Offences:   p.door.admit.Offences(),
-		SetOff:     p.turnOff,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if cfg.UnderAttack {
-		p.door.admit.UnderAttack(time.Now())
-	}
-	p.listen = listen.New(cfg.Request.Listen, p.door, p.loop.Observer(), p.door, p.clk, p.log)
-	p.listen.Keep(cfg.Data, p.box)
-	p.bans.conns = p.listen
-	p.admin = dashboard.New(shield{p}, p.metrics(), cfg.Admin.Token, p.log)
 	return p, nil
 }
 
-// generation makes what a reload replaces.
-func (p *program) generation(cfg *config.Config) (*generation, error) {
-	places, err := geo.Open(cfg.Request.Identify.CountryFile, cfg.Request.Identify.NetworkFile)
+func newProgram(cfg *config.Config, o Options) *program {
+	p := &program{
+		o: o, clk: clock.New(), level: new(slog.LevelVar), written: *cfg, operator: operator(o.Session),
+		sockets: &sockets{}, crew: &crew{}, upgrades: make(chan upgrade), ending: make(chan struct{}),
+	}
+	fit(cfg)
+	limitHeap(cfg)
+	p.log = logger(cfg.Log, o.Log, p.level)
+	p.cfg.Store(cfg)
+	return p
+}
+
+// furnish makes what a process may have beside another one that serves.
+func (p *program) furnish() (err error) {
+	cfg := p.cfg.Load()
+	if p.sockets, err = passed(p.o); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o750); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if p.box, err = sealed.LoadOrCreate(filepath.Join(cfg.Data, keyFile)); err != nil {
+		return err
+	}
+	p.door, p.watcher = &door{}, &watcher{}
+	if p.door.admit, err = admit.New(cfg.Request.Admit, p.clk, p.prefixHash); err != nil {
+		return err
+	}
+	g, err := p.generation(cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	g := &generation{}
-	if g.identify, err = identify.New(cfg.Request.Identify, p.box, places, p.clk, p.log); err != nil {
-		return nil, err
+	p.door.now.Store(g)
+	if cfg.UnderAttack {
+		p.door.admit.UnderAttack(time.Now())
 	}
-	if g.refuse, err = refuse.New(cfg.Request.Refuse, p.box); err != nil {
-		return nil, err
-	}
-	g.rooms, err = newRooms(cfg.Request.Proxy, g.identify, g.refuse, p.clk, p.log)
-	return g, err
+	p.listen = listen.New(cfg.Request.Listen, p.door, p.watcher, p.door, p.clk, p.log)
+	p.listen.Keep(cfg.Data, p.box)
+	p.listen.Inherit(func(address string) *net.TCPListener { return p.sockets.take(forVisitors, address) })
+	p.admin = dashboard.New(shield{p}, p.metrics(), cfg.Admin.Token, p.log)
+	p.admin.Inherit(func(address string) *net.TCPListener { return p.sockets.take(forOperators, address) })
+	return nil
 }
 
 // prefixHash is the short keyed hash by which reference codes name a prefix.
@@ -235,47 +288,16 @@ func (p *program) prefixHash(prefix netip.Prefix) uint64 {
 	return uint64(refuse.PrefixHash(p.box, prefix))
 }
 
-// bind takes the addresses; all that cannot be had are named at once.
-func (p *program) bind() error {
-	cfg := p.cfg.Load()
-	served, steered := p.listen.Listen(), p.admin.Listen(cfg.Admin.Listen)
-	if err := errors.Join(served, steered); err != nil {
-		var l problem.List
-		if served != nil {
-			tryServe(&l, cfg, Running{})
-		}
-		if steered != nil {
-			tryListen(&l, "admin.listen", cfg.Admin.Listen, Running{})
-		}
-		if len(l) > 0 {
-			return cfg.Locate(l)
-		}
-		return err
-	}
-	if left, err := ReadRunning(cfg.Data); err == nil && left.Pins != "" && (len(cfg.Packet.Interfaces) == 0 || left.Pins != cfg.Packet.Pins) {
-		// One that crashed filtered what this one shall not.
-		if err := left.removeFilter(); err != nil {
-			p.log.Error("an earlier Seawall's packet filter is still there", "err", err)
-		}
-	}
-	return p.sayRunning()
-}
-
-// sayRunning tells commands where this one is.
-func (p *program) sayRunning() error {
-	cfg := p.cfg.Load()
-	r := Running{PID: os.Getpid(), Admin: p.admin.Addr().String(), Serve: p.where(), Table: p.packet.Table()}
-	if len(cfg.Packet.Interfaces) > 0 {
-		r.Pins = cfg.Packet.Pins
-	}
-	return writeRunning(cfg.Data, r)
-}
-
-// close gives back what build took. It may be called on half a program.
+// close gives back what was taken. It may be called on half a program.
 func (p *program) close() {
+	if p.stop != nil {
+		p.stop()
+	}
 	if p.listen != nil {
 		p.listen.Close()
 	}
+	p.running.Wait()
+	p.crew.stop()
 	if p.packet != nil {
 		if err := p.packet.Close(); err != nil {
 			p.log.Error("stop", "err", err)
@@ -288,67 +310,9 @@ func (p *program) close() {
 			g.rooms.close()
 		}
 	}
-	if p.loop != nil {
-		if err := p.loop.Close(); err != nil {
-			p.log.Error("close the journal", "err", err)
-		}
-	}
-	if p.lock != nil {
-		p.lock.Close()
-	}
-}
-
-// lockData keeps two Seawalls from writing the same journal.
-func (p *program) lockData(data string) error {
-	f, err := os.OpenFile(filepath.Join(data, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("lock the data folder: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return fmt.Errorf("another Seawall already uses the data folder %s: stop it, or name another folder with --data", data)
-	}
-	p.lock = f
-	return nil
-}
-
-func logger(cfg config.Log, to io.Writer, level *slog.LevelVar) *slog.Logger {
-	if to == nil {
-		to = io.Discard
-	}
-	setLevel(level, cfg.Level)
-	opt := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(to, opt))
-	}
-	return slog.New(slog.NewTextHandler(to, opt))
-}
-
-func setLevel(v *slog.LevelVar, name string) {
-	// The name was validated; an unknown one leaves the level as it is.
-	_ = v.UnmarshalText([]byte(name))
-}
-
-// stance passes on what the loop says of the times, unless a person has said
-// that an attack runs.
-type stance struct {
-	door   *admit.Admit
-	always bool
-}
-
-func (s stance) UnderAttack(since time.Time) { s.door.UnderAttack(since) }
-
-// Crowded is less than an attack: whoever said that one runs has said more.
-func (s stance) Crowded(since time.Time) {
-	if !s.always {
-		s.door.Crowded(since)
-	}
-}
-
-func (s stance) Calm() {
-	if !s.always {
-		s.door.Calm()
-	}
+	p.resign()
+	p.sockets.close()
+	p.dropCopies()
 }
 
 func (p *program) origins() []string {
@@ -357,37 +321,4 @@ func (p *program) origins() []string {
 		out = append(out, o.URL)
 	}
 	return out
-}
-
-// setOff lets everything through, or defends again.
-func (p *program) setOff(off bool) {
-	p.off.Store(off)
-	p.turnOff(off)
-	verb := decide.On
-	if off {
-		verb = decide.Off
-	}
-	// The loop may be the part that broke; the door has been turned already.
-	if _, err := p.loop.Order(decide.Order{Verb: verb}); err != nil {
-		p.log.Error("tell the control loop of the switch", "err", err)
-	}
-}
-
-// watch follows the switch in the data folder.
-func (p *program) watch(ctx context.Context) error {
-	t := time.NewTicker(200 * time.Millisecond)
-	defer t.Stop()
-	if p.followed.Load() {
-		p.setOff(true) // the loop knows nothing of it yet
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			if off := readOff(p.cfg.Load().Data); p.followed.Swap(off) != off {
-				p.setOff(off)
-			}
-		}
-	}
 }

@@ -5,6 +5,10 @@ import (
 
 	"seawall/internal/config"
 	"seawall/internal/kit/problem"
+	"seawall/internal/kit/systemd"
+	"seawall/internal/request/identify"
+	"seawall/internal/request/identify/geo"
+	"seawall/internal/request/refuse"
 )
 
 // reload reads the configuration again and puts the whole of it in force, or,
@@ -12,7 +16,9 @@ import (
 func (p *program) reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
-	next, err := p.load()
+	p.tell(systemd.Reloading()...)
+	defer p.tell("READY=1")
+	next, err := p.o.Load()
 	if err != nil {
 		return err
 	}
@@ -68,4 +74,21 @@ func needsRestart(old, next *config.Config) problem.List {
 		}
 	}
 	return l
+}
+
+// generation makes what a reload replaces.
+func (p *program) generation(cfg *config.Config) (*generation, error) {
+	places, err := geo.Open(cfg.Request.Identify.CountryFile, cfg.Request.Identify.NetworkFile)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{}
+	if g.identify, err = identify.New(cfg.Request.Identify, p.box, places, p.clk, p.log); err != nil {
+		return nil, err
+	}
+	if g.refuse, err = refuse.New(cfg.Request.Refuse, p.box); err != nil {
+		return nil, err
+	}
+	g.rooms, err = newRooms(cfg.Request.Proxy, g.identify, g.refuse, p.clk, p.log)
+	return g, err
 }

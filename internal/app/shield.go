@@ -31,13 +31,18 @@ type status struct {
 		Ceiling  int64 `json:"ceiling"`
 	} `json:"memory"`
 	Connections int `json:"connections"`
+	// Upgrade is why the last one came to nothing.
+	Upgrade string `json:"upgrade,omitempty"`
 	defense.Status
 }
 
 func (s shield) Status() any {
-	st := status{Version: s.version, Listen: s.where(), Admin: s.admin.Addr().String(), PID: os.Getpid(), Status: s.loop.Status()}
+	st := status{Version: s.o.Version, Listen: s.where(), Admin: s.admin.Addr().String(), PID: os.Getpid(), Status: s.loop.Status()}
 	st.Memory.Resident, st.Memory.Ceiling = resident(), int64(s.cfg.Load().Ceiling())
 	st.Connections = s.listen.Stats().Open
+	if why := s.failure.Load(); why != nil {
+		st.Upgrade = *why
+	}
 	return st
 }
 
@@ -161,6 +166,26 @@ func (s shield) Reload() error {
 		err = dashboard.Kind(dashboard.ErrConfiguration, err)
 	}
 	return err
+}
+
+// Upgrade has whoever tends the program hand over. What comes of it after the checks
+// is seen from outside only: this process no longer answers then.
+func (s shield) Upgrade() (pid int, err error) {
+	type answer struct {
+		pid int
+		err error
+	}
+	c := make(chan answer, 1)
+	select {
+	case s.upgrades <- upgrade{func(pid int, err error) { c <- answer{pid, err} }}:
+	case <-time.After(time.Second):
+		return 0, dashboard.Kind(dashboard.ErrNotNow, errors.New("busy with a reload or another upgrade, or stopping"))
+	}
+	a := <-c // within checkTime
+	if a.err != nil {
+		a.err = dashboard.Kind(dashboard.ErrNotNow, a.err)
+	}
+	return a.pid, a.err
 }
 
 // order hands an order to the loop, which answers within seconds.

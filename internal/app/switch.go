@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"seawall/internal/defense/decide"
 	"seawall/internal/packet"
 )
 
@@ -144,4 +146,37 @@ func writeRunning(data string, r Running) error {
 		return err
 	}
 	return os.Rename(tmp, filepath.Join(data, runningFile))
+}
+
+// setOff lets everything through, or defends again.
+func (p *program) setOff(off bool) {
+	p.off.Store(off)
+	p.turnOff(off)
+	verb := decide.On
+	if off {
+		verb = decide.Off
+	}
+	// The loop may be the part that broke; the door has been turned already.
+	if _, err := p.loop.Order(decide.Order{Verb: verb}); err != nil {
+		p.log.Error("tell the control loop of the switch", "err", err)
+	}
+}
+
+// watch follows the switch in the data folder.
+func (p *program) watch(ctx context.Context) error {
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	if p.followed.Load() {
+		p.setOff(true) // the loop knows nothing of it yet
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			if off := readOff(p.cfg.Load().Data); p.followed.Swap(off) != off {
+				p.setOff(off)
+			}
+		}
+	}
 }

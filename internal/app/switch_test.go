@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"seawall/internal/config"
 	"seawall/internal/packet/filter"
 )
 
@@ -44,7 +45,8 @@ func TestOffRemovesWhatTheDeadLeft(t *testing.T) {
 	off("another folder's Seawall uses the pins", true)
 	f.Close() // killed
 	var p program
-	if err := p.lockData(data); err != nil {
+	p.cfg.Store(&config.Config{Data: data})
+	if err := p.lockData(); err != nil {
 		t.Fatal(err)
 	}
 	off("a Seawall lives whose filter failed to load", true)

@@ -90,7 +90,7 @@ func (c *captor) Capture(ctx context.Context, _ CaptureOrder) (io.WriterTo, erro
 func TestCaptureStreams(t *testing.T) {
 	shield := &captor{ended: make(chan error, 1)}
 	s := New(shield, http.NotFoundHandler(), "", slog.New(slog.DiscardHandler))
-	s.http.ReadTimeout = 100 * time.Millisecond // a stream lives longer
+	s.patience = 100 * time.Millisecond // a stream lives longer
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,8 @@ func (f *fake) Ready() error     { return f.err }
 func (f *fake) Reload() error    { return f.err }
 func (f *fake) Confirm() error   { return f.err }
 
+func (f *fake) Upgrade() (int, error) { return 4711, f.err }
+
 func (f *fake) Why(code string) (Why, error) {
 	f.asked = code
 	return Why{Code: code}, f.err
@@ -97,7 +99,7 @@ func (a ask) do(s *Server) *httptest.ResponseRecorder {
 		r.Header.Set(k, v)
 	}
 	w := httptest.NewRecorder()
-	s.http.Handler.ServeHTTP(recorder{w}, r)
+	s.handler.ServeHTTP(recorder{w}, r)
 	return w
 }
 
@@ -253,7 +255,7 @@ func TestPage(t *testing.T) {
 func TestEvents(t *testing.T) {
 	f := &fake{events: make(chan any, 2)}
 	s := server(f, "")
-	s.http.ReadTimeout = 100 * time.Millisecond // a stream lives longer
+	s.patience = 100 * time.Millisecond // a stream lives longer
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +274,7 @@ func TestEvents(t *testing.T) {
 	r := bufio.NewReader(resp.Body)
 	for i := range 2 {
 		if i == 1 {
-			time.Sleep(3 * s.http.ReadTimeout)
+			time.Sleep(3 * s.patience)
 		}
 		f.events <- map[string]int{"n": i}
 		line, err := r.ReadString('\n')

@@ -48,6 +48,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.HandleFunc("POST /api/v1/on", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.SetOff(false)) })
 	m.HandleFunc("POST /api/v1/confirm", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.Confirm()) })
 	m.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.Reload()) })
+	m.HandleFunc("POST /api/v1/upgrade", s.upgrade)
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no "+r.URL.Path+" here")
 	})
@@ -161,6 +162,11 @@ func (s *Server) undo(w http.ResponseWriter, r *http.Request) {
 	}
 	gone, err := s.shield.Undo(since)
 	answer(w, gone, err)
+}
+
+func (s *Server) upgrade(w http.ResponseWriter, _ *http.Request) {
+	pid, err := s.shield.Upgrade()
+	answer(w, map[string]int{"pid": pid}, err)
 }
 
 // events streams what happens as server-sent events, with a comment each 15 s

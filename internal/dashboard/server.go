@@ -10,18 +10,28 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
+	"sync"
 	"time"
+
+	"seawall/internal/kit/handover"
 )
 
 // Server serves the admin address.
 type Server struct {
-	shield Shield
-	token  string
-	log    *slog.Logger
-	http   *http.Server
-	ln     net.Listener
+	shield    Shield
+	token     string
+	log       *slog.Logger
+	handler   http.Handler
+	inherited func(address string) *net.TCPListener
+	ln        *net.TCPListener
+	asking    sync.WaitGroup // requests
+	patience  time.Duration  // for a request to arrive
 }
+
+// farewell is how long requests may take to finish at the end.
+const farewell = time.Second
 
 // The kinds of errors of a Shield that are told apart; see Kind.
 var (
@@ -45,37 +55,64 @@ func (e kindError) Unwrap() []error { return []error{e.error, e.kind} }
 
 // New prepares the server. metrics serves /metrics. token may be "" on loopback.
 func New(shield Shield, metrics http.Handler, token string, log *slog.Logger) *Server {
-	s := &Server{shield: shield, token: token, log: log}
-	s.http = &http.Server{
-		Handler:           s.guard(s.routes(metrics)),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	s := &Server{shield: shield, token: token, log: log, patience: 10 * time.Second}
+	s.handler = s.guard(s.routes(metrics))
 	return s
 }
 
+// Inherit has Listen ask take for a socket that listens already before it binds one;
+// nil: there is none. What take returns belongs to the Server.
+func (s *Server) Inherit(take func(address string) *net.TCPListener) { s.inherited = take }
+
 // Listen binds the admin address.
 func (s *Server) Listen(addr string) error {
+	if s.inherited != nil {
+		if s.ln = s.inherited(addr); s.ln != nil {
+			return nil
+		}
+	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("admin address %s: %w", addr, err)
 	}
-	s.ln = ln
+	s.ln = ln.(*net.TCPListener)
 	return nil
 }
+
+// Copy makes another descriptor of the listening socket, which belongs to the
+// caller. Valid after Listen and before Serve has ended.
+func (s *Server) Copy(name string) (*os.File, error) { return handover.Copy(s.ln, name) }
 
 // Addr is where it listens. Valid after Listen.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
-// Serve answers until ctx ends. Open event streams are cut at the end.
+// Serve answers until ctx ends. Event streams end with ctx, and other requests are
+// finished, within a moment; none is being served when it returns. After Listen it
+// may be called again.
 func (s *Server) Serve(ctx context.Context) error {
-	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
-	stop := context.AfterFunc(ctx, func() { s.http.Close() })
-	defer stop()
-	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+	h := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       s.patience,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		defer cancel()
+		_ = h.Shutdown(patience)
+		_ = h.Close() // whoever does not take an answer
+		s.asking.Wait()
+	})
+	err := h.Serve(s.ln)
+	if !stop() {
+		<-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve admin address: %w", err)
 	}
 	return nil
@@ -84,6 +121,8 @@ func (s *Server) Serve(ctx context.Context) error {
 // guard turns away what no operator would send.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asking.Add(1)
+		defer s.asking.Done()
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")

@@ -45,6 +45,10 @@ type Shield interface {
 	// Confirm says that the machine can be reached with its packets filtered.
 	Confirm() error
 	Reload() error
+	// Upgrade starts the program anew, which takes over, and returns the new
+	// process's number once it has checked itself and the configuration. An error
+	// says why it will not take over.
+	Upgrade() (pid int, err error)
 }
 
 // PrefixOrder is a person's order about one prefix. For 0 means until lifted.

@@ -20,12 +20,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"seawall/internal/kit/handover"
 )
 
 // program is what is under test, built once.
 var program string
 
 func TestMain(m *testing.M) {
+	if how := os.Getenv(envHeir); how != "" && os.Getenv(handover.Variable) != "" {
+		os.Exit(badHeir(how))
+	}
 	if program = os.Getenv(envProgram); program != "" {
 		os.Exit(m.Run())
 	}
@@ -62,6 +67,9 @@ type wall struct {
 	log    *lines
 	ended  chan error
 	under  []string // the command that runs it, if any
+	path   string   // of the program; "" for the one built
+	env    []string // more of the environment
+	files  []*os.File
 }
 
 // lines is a buffer that several goroutines may use.
@@ -135,33 +143,55 @@ func (w *wall) write(settings config, origins ...string) {
 func (w *wall) run() {
 	w.t.Helper()
 	w.log, w.ended = &lines{}, make(chan error, 1)
-	line := append(slices.Clone(w.under), program, "run", "-c", w.file)
+	path := w.path
+	if path == "" {
+		path = program
+	}
+	line := append(slices.Clone(w.under), path, "run", "-c", w.file)
 	w.cmd = exec.Command(line[0], line[1:]...)
-	w.cmd.Stderr = w.log
-	out, err := w.cmd.StdoutPipe()
+	w.cmd.Env = append(os.Environ(), w.env...)
+	w.cmd.ExtraFiles = w.files
+	// Whoever takes over writes to the same pipes, so that their end is not the
+	// process's.
+	out, toOut, err := os.Pipe()
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	errs, toErrs, err := os.Pipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.cmd.Stdout, w.cmd.Stderr = toOut, toErrs
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := w.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	cmd, ended := w.cmd, w.ended
+	toOut.Close()
+	toErrs.Close()
+	cmd, ended, log := w.cmd, w.ended, w.log
 	ready := make(chan string, 1)
-	go func() {
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer out.Close()
 		r := bufio.NewReader(out)
 		line, _ := r.ReadString('\n')
 		ready <- line
 		_, _ = io.Copy(io.Discard, r)
-		ended <- cmd.Wait()
-	}()
+	})
+	reading.Go(func() {
+		defer errs.Close()
+		_, _ = io.Copy(log, errs)
+	})
+	go func() { ended <- cmd.Wait() }()
 	w.t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it has ended as a rule
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // as a rule all have ended
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
 		}
+		reading.Wait()
 		if w.t.Failed() && cmd == w.cmd {
-			w.t.Logf("Seawall said:\n%s", tail(w.log.String()))
+			w.t.Logf("Seawall said:\n%s", tail(log.String()))
 		}
 	})
 	said := <-ready

@@ -73,6 +73,9 @@ func (a *answer2) begin(x *exchange, status int) {
 	a.names = trailerNames(x.header["Trailer"])
 	a.over = x.noBody || a.left == 0 && len(a.names) == 0
 	a.headers(block, a.over)
+	if hasElement(x.header["Connection"], "close") {
+		a.st.h.goAway()
+	}
 }
 
 // headers collects a field block.

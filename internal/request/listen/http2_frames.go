@@ -163,6 +163,7 @@ func (h *http2) reset(f h2.Frame, p []byte) error {
 	h.mu.Lock()
 	st, idle := h.streams[f.Stream], f.Stream == 0 || f.Stream > h.last
 	if st != nil {
+		st.taken = true
 		st.lose()
 	}
 	h.mu.Unlock()
@@ -216,7 +217,7 @@ func (h *http2) data(f h2.Frame) error {
 		err = connError{h2.FlowControlError}
 	case st == nil && !ours:
 		err = connError{h2.StreamClosed}
-	case st != nil && st.ended && !st.lost:
+	case st != nil && (st.taken || st.ended && !st.lost):
 		err = streamError{f.Stream, h2.StreamClosed}
 	case st != nil:
 		if st.credit -= int64(f.Length); st.credit < 0 {

@@ -250,7 +250,7 @@ func (h *http2) headers(f h2.Frame, p []byte) error {
 	h.mu.Lock()
 	st := h.streams[f.Stream]
 	switch {
-	case st != nil && st.ended && !st.lost:
+	case st != nil && (st.taken || st.ended && !st.lost):
 		b.refuse = h2.StreamClosed
 	case st != nil && st.lost:
 		b.ignore = true

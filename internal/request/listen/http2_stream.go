@@ -28,7 +28,8 @@ type stream struct {
 	got        int64 // of the body, in all
 	ended      bool  // the client sends no more
 	trails     http.Header
-	lost       bool          // taken back, or the connection is over
+	lost       bool          // it is over, or the connection is
+	taken      bool          // the client took it back
 	deaf       bool          // the room reads no more
 	fault      fault         // of the body
 	late       bool          // the room's own deadline for reading has passed

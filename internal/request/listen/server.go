@@ -59,8 +59,9 @@ type Server struct {
 
 	mu        sync.Mutex         // guards listeners and state
 	listeners []*net.TCPListener // those of HTTPS are the last
-	serving   sync.WaitGroup     // accepting
-	running   sync.WaitGroup     // connections
+	inherited func(address string) *net.TCPListener
+	serving   sync.WaitGroup // accepting
+	running   sync.WaitGroup // connections
 	sweeper   sync.WaitGroup
 	sweeping  bool
 	shut      bool
@@ -121,8 +122,9 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 	return s
 }
 
-// Listen reads the certificates and binds all addresses. When anything cannot be
-// had, none stays bound, and the error names all of that.
+// Listen reads the certificates and binds all addresses for which Inherit has no
+// socket. When anything cannot be had, none stays bound, and the error names all of
+// that.
 func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,17 +138,14 @@ func (s *Server) Listen() error {
 			s.log.Error("a certificate has ended: browsers warn of the site", "what", l.Err())
 		}
 	}
-	lc := net.ListenConfig{KeepAlive: -1, Control: socketOptions}
-	// An MPTCP subflow could bring another source address than the one that
-	// the handshake proved.
-	lc.SetMultipathTCP(false)
+	s.listeners = nil
 	for _, a := range slices.Concat(s.cfg.Addresses, s.cfg.TLS.Addresses) {
-		l, err := lc.Listen(context.Background(), "tcp", a)
+		l, err := s.open(a)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("listen on %s: %w", a, reason(err)))
+			errs = append(errs, err)
 			continue
 		}
-		s.listeners = append(s.listeners, l.(*net.TCPListener))
+		s.listeners = append(s.listeners, l)
 	}
 	if len(errs) > 0 {
 		s.closeListeners()

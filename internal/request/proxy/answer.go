@@ -34,7 +34,7 @@ func (x *exchange) answer(c *conn, h head) {
 	if _, ok := out["Content-Type"]; !ok {
 		out["Content-Type"] = nil // net/http would guess one
 	}
-	if !x.body.ended() {
+	if !x.body.ended() && x.r.ProtoMajor == 1 {
 		out["Connection"] = []string{"close"}
 	}
 	x.w.WriteHeader(h.status)

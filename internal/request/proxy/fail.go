@@ -88,7 +88,7 @@ func pageOf(status int, err error) page {
 func (x *exchange) fail(status int, err error) {
 	p := pageOf(status, err)
 	h := x.w.Header()
-	if !x.body.ended() && x.body.length != 0 {
+	if !x.body.ended() && x.body.length != 0 && x.r.ProtoMajor == 1 {
 		h.Set("Connection", "close")
 	}
 	h.Set("Cache-Control", "no-store")
