@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -88,7 +89,11 @@ func (st *stream) serve() {
 	h.s.unread.Add(-int64(len(st.in) - st.inFrom))
 	st.deaf, st.in = true, nil
 	h.close(st)
+	others := len(h.streams) > 0
 	h.mu.Unlock()
+	if others { // theirs may be ready as well: one record and one system call for all
+		runtime.Gosched()
+	}
 	h.send()
 	if !hijacked {
 		h.s.freeExchange(x)

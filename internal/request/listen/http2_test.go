@@ -223,7 +223,7 @@ func TestHTTP2Broken(t *testing.T) {
 		t.Error("the connection is of no use afterwards")
 	}
 	if n := h.Stats().Accepted; n != 1 {
-		t.Errorf("%d connections", n)
+		t.Errorf("%d connections: %+v", n, h.Stats())
 	}
 }
 

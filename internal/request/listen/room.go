@@ -153,7 +153,9 @@ func (x *exchange) answerPlain(status int, text string) {
 	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	h["Cache-Control"] = []string{"no-store"}
-	h["Connection"] = []string{"close"}
+	if x.visit.HTTP < traffic.HTTP2 {
+		h["Connection"] = []string{"close"}
+	}
 	x.begin(status)
 	n, _ := x.out.write(x, []byte(text))
 	x.counted(int64(n))
