@@ -92,7 +92,7 @@ func askByCurl(t *testing.T, w *wall, o *origin, file string) {
 			args = append([]string{version, "1.2"}, args[1:]...)
 		}
 		got := curl(args...)
-		for _, want := range []string{"HTTP/1.1 200 OK", "this is /page", "Strict-Transport-Security: max-age=3600", "Secure"} {
+		for _, want := range []string{"HTTP/2 200", "this is /page", "strict-transport-security: max-age=3600", "Secure"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s: %q is missing in:\n%s", version, want, got)
 			}

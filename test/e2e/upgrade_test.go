@@ -40,6 +40,10 @@ func (w *wall) install(from string) {
 		w.t.Fatal(err)
 	}
 	defer in.Close()
+	// A child that another test starts meanwhile would hold the file open for writing
+	// for a moment, and then it cannot be run.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	out, err := os.OpenFile(w.path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		w.t.Fatal(err)

@@ -94,14 +94,22 @@ func (c *conn) readPart(p []byte) (int, error) {
 }
 
 // readChunked follows the framing. Bytes inside a chunk go straight to p; those
-// between pass through buf.
+// between pass through buf. What was read ahead is looked at to its end, so that a
+// body whose end has come is known to be over.
 func (c *conn) readChunked(p []byte) (n int, err error) {
 	k := &c.chunks
 	for {
+		if n > 0 && (c.r == c.w || k.state == chunkData && n == len(p)) {
+			return n, nil
+		}
 		if k.state == chunkData {
-			n, err = c.readPart(p[:min(int64(len(p)), k.left)])
-			k.advance(p[:n])
-			return n, err
+			piece := p[n:][:min(int64(len(p)-n), k.left)]
+			got, err := c.readPart(piece)
+			k.advance(piece[:got])
+			if n += got; err != nil {
+				return n, err
+			}
+			continue
 		}
 		if c.r == c.w {
 			c.r, c.w = 0, 0
@@ -116,16 +124,16 @@ func (c *conn) readChunked(p []byte) (n int, err error) {
 				c.trailer = append(c.trailer, c.buf[c.r])
 			}
 			if k.fault = k.step(c.buf[c.r]); k.fault != faultNone {
-				return 0, c.breakBody(k.fault)
+				return n, c.breakBody(k.fault)
 			}
 			c.r++
 		}
 		if most := c.s.cfg.MaxBody; most > 0 && k.data > most {
-			return 0, c.breakBody(faultTooLarge)
+			return n, c.breakBody(faultTooLarge)
 		}
 		if k.state == chunkEnd {
 			c.part = partHold
-			return 0, io.EOF
+			return n, io.EOF
 		}
 	}
 }

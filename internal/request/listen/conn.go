@@ -44,13 +44,13 @@ type conn struct {
 	life    atomic.Pointer[life] // of the request being served; nil none
 	since   atomic.Int64         // when its serving began, coarse ms
 	evicted atomic.Bool
-	rude    atomic.Bool              // closed without a word
-	h2      atomic.Pointer[http2]    // nil: HTTP/1
-	tls     atomic.Pointer[tls.Conn] // nil: clear text, or no handshake yet
-	over    int64                    // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
-	large   atomic.Bool              // holds a borrowed buffer
-	sampled int64                    // the sweeper's own: writing, when it last looked
-	queued  int                      // the sweeper's own: bytes then in the kernel's send queue
+	rude    atomic.Bool               // closed without a word
+	h2      atomic.Pointer[http2conn] // nil: HTTP/1
+	tls     atomic.Pointer[tls.Conn]  // nil: clear text, or no handshake yet
+	over    int64                     // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
+	large   atomic.Bool               // holds a borrowed buffer
+	sampled int64                     // the sweeper's own: writing, when it last looked
+	queued  int                       // the sweeper's own: bytes then in the kernel's send queue
 
 	mu         sync.Mutex // guards the following
 	ended      bool       // by the sweeper: deadlines are no longer anybody else's

@@ -20,11 +20,11 @@ const (
 	codingTable  = 4 << 10   // of the client's field blocks
 )
 
-// http2 is a connection that speaks HTTP/2. The connection's own goroutine reads
+// http2conn is a connection that speaks HTTP/2. The connection's own goroutine reads
 // the frames and asks the door; each request that is let in has a goroutine. What
 // is to be sent is collected in out; whoever has something to send and finds nobody
 // sending sends what all have collected, until nothing is left.
-type http2 struct {
+type http2conn struct {
 	c *conn
 	s *Server
 
@@ -81,7 +81,7 @@ func (e streamError) Error() string { return "listen: HTTP/2 stream error" }
 
 // serve2 serves a connection that speaks HTTP/2, until it is over.
 func (c *conn) serve2() {
-	h := &http2{
+	h := &http2conn{
 		c: c, s: c.s, streams: map[uint32]*stream{},
 		window: h2.FirstWindow, first: h2.FirstWindow, credit: h2.FirstWindow, idleAt: c.s.coarse(),
 	}
@@ -100,7 +100,7 @@ func (c *conn) serve2() {
 }
 
 // run reads frames until the connection is over.
-func (h *http2) run() error {
+func (h *http2conn) run() error {
 	if err := h.preface(); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (h *http2) run() error {
 }
 
 // preface reads what a connection begins with, and says how we want it.
-func (h *http2) preface() error {
+func (h *http2conn) preface() error {
 	h.queue(func(b []byte) []byte {
 		b = h2.AppendSettings(b,
 			uint32(h2.MaxConcurrentStreams), mostStreams,
@@ -157,7 +157,7 @@ func (h *http2) preface() error {
 
 // peek returns the next n bytes; between is true where a frame may begin and the
 // client may take its time.
-func (h *http2) peek(n int, between bool) ([]byte, error) {
+func (h *http2conn) peek(n int, between bool) ([]byte, error) {
 	c := h.c
 	if n > h.s.cfg.MaxHead+smallBuffer {
 		return nil, connError{h2.EnhanceYourCalm}
@@ -171,7 +171,7 @@ func (h *http2) peek(n int, between bool) ([]byte, error) {
 }
 
 // fill reads more, after having sent what is to be sent.
-func (h *http2) fill(between bool) error {
+func (h *http2conn) fill(between bool) error {
 	h.send()
 	c := h.c
 	c.room()
@@ -209,7 +209,7 @@ func (h *http2) fill(between bool) error {
 
 // rest says that the reader waits for the next frame: for ever while requests are
 // being served, else as long as a connection may be idle.
-func (h *http2) rest() bool {
+func (h *http2conn) rest() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.streams) > 0 {
@@ -239,7 +239,7 @@ func (c *conn) go2(phase uint64, until int64) bool {
 
 // end ends the connection: says so to the client where that makes sense, and waits
 // for the requests that were under way.
-func (h *http2) end(code h2.Code, err error) {
+func (h *http2conn) end(code h2.Code, err error) {
 	c := h.c
 	h.mu.Lock()
 	if !h.away || code != h2.NoError {
@@ -251,7 +251,11 @@ func (h *http2) end(code h2.Code, err error) {
 		st.lose()
 	}
 	h.mu.Unlock()
-	h.send()
+	if c.rude.Load() {
+		left, err = true, nil // without a word
+	} else {
+		h.send()
+	}
 	c.go2(phaseBusy, 0)
 	if !left || errors.Is(err, io.EOF) {
 		c.linger()
@@ -263,7 +267,7 @@ func (h *http2) end(code h2.Code, err error) {
 		st.lose()
 	}
 	h.mu.Unlock()
-	c.cut2()
+	_ = c.shut() // the place is kept until the requests have ended
 	h.mu.Lock()
 	for len(h.streams) > 0 {
 		h.gone.Wait()
@@ -274,13 +278,9 @@ func (h *http2) end(code h2.Code, err error) {
 	}
 }
 
-// cut2 closes the socket, and leaves the connection its place until its requests
-// have ended.
-func (c *conn) cut2() { _ = c.shut() }
-
 // goAway tells the client that what it has not begun it had better ask for
 // elsewhere.
-func (h *http2) goAway() {
+func (h *http2conn) goAway() {
 	h.mu.Lock()
 	again := h.away || h.dead
 	if !again {
@@ -294,14 +294,14 @@ func (h *http2) goAway() {
 }
 
 // queue adds frames to what is to be sent. The reader calls it: it does not wait.
-func (h *http2) queue(frames func([]byte) []byte) {
+func (h *http2conn) queue(frames func([]byte) []byte) {
 	h.mu.Lock()
 	h.out = frames(h.buffer())
 	h.mu.Unlock()
 }
 
 // buffer returns out, with memory. It needs mu.
-func (h *http2) buffer() []byte {
+func (h *http2conn) buffer() []byte {
 	if h.out == nil {
 		if b, ok := h.s.outs.Get().(*[]byte); ok {
 			h.out = (*b)[:0]
@@ -313,7 +313,7 @@ func (h *http2) buffer() []byte {
 }
 
 // send sends what was collected, unless somebody else is at it.
-func (h *http2) send() {
+func (h *http2conn) send() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sending || h.dead {
@@ -344,13 +344,13 @@ func (h *http2) send() {
 }
 
 // keep takes a buffer back for the next round.
-func (h *http2) keep(b []byte) {
+func (h *http2conn) keep(b []byte) {
 	if h.spare == nil && cap(b) <= mostWaiting {
 		h.spare = b[:0]
 	}
 }
 
-func (h *http2) giveBack(b []byte) {
+func (h *http2conn) giveBack(b []byte) {
 	if b != nil && cap(b) <= mostWaiting {
 		h.s.outs.Put(&b)
 	}

@@ -10,7 +10,7 @@ import (
 
 // meetDoor takes a request to the door: it is served on a goroutine of its own, or
 // refused at once, together with its neighbours.
-func (h *http2) meetDoor(b blockState) error {
+func (h *http2conn) meetDoor(b blockState) error {
 	g, c := h.gather, h.c
 	x := g.x
 	x.fill(g.buf.body)
@@ -42,7 +42,7 @@ func (h *http2) meetDoor(b blockState) error {
 
 // refuse collects the door's answer. Where the client's window has no room for the
 // body, it gets none.
-func (h *http2) refuse(b blockState, x *exchange) error {
+func (h *http2conn) refuse(b blockState, x *exchange) error {
 	s := h.s.scratch()
 	defer h.s.scratches.Put(s)
 	a := x.refusal(s.body[:0])
@@ -62,8 +62,12 @@ func (h *http2) refuse(b blockState, x *exchange) error {
 		h.out = h2.AppendReset(h.out, b.stream, h2.NoError)
 		h.remember(b.stream)
 	}
-	full := len(h.out) > mostControl
 	h.idleAt = h.s.coarse()
+	full := len(h.out) > mostWaiting
+	for len(h.out) > mostWaiting && h.sending && !h.dead {
+		full = false
+		h.room.Wait() // for a client that reads nothing of what it asks for
+	}
 	h.mu.Unlock()
 	if cap(a.Body) > cap(s.body) && cap(a.Body) <= keepBuffer {
 		s.body = a.Body[:0]
@@ -101,11 +105,9 @@ func appendRefusal(b, date []byte, a *mitigation.Answer) []byte {
 }
 
 // open serves a request that was let in.
-func (h *http2) open(b blockState, x *exchange) {
+func (h *http2conn) open(b blockState, x *exchange) {
 	st := newStream(h, b.stream, x)
-	if b.ends || x.head.length == 0 && !x.head.upgrades {
-		st.ended = b.ends
-	}
+	st.ended = b.ends
 	h.mu.Lock()
 	st.window = h.first
 	h.streams[b.stream] = st
@@ -114,7 +116,7 @@ func (h *http2) open(b blockState, x *exchange) {
 }
 
 // close takes a stream that is over out of the connection. It needs mu.
-func (h *http2) close(st *stream) {
+func (h *http2conn) close(st *stream) {
 	delete(h.streams, st.id)
 	if len(h.streams) > 0 {
 		h.gone.Broadcast()
@@ -132,7 +134,7 @@ func (h *http2) close(st *stream) {
 }
 
 // tooSlow ends the streams whose clients have kept us waiting for too long.
-func (h *http2) tooSlow(now int64) {
+func (h *http2conn) tooSlow(now int64) {
 	h.mu.Lock()
 	for _, st := range h.streams {
 		switch {

@@ -7,7 +7,7 @@ import (
 )
 
 // frame reads the payload of a frame whose header was read, and does what it says.
-func (h *http2) frame(f h2.Frame) error {
+func (h *http2conn) frame(f h2.Frame) error {
 	switch {
 	case f.Length > h2.MaxFrame:
 		return connError{h2.FrameSizeError}
@@ -51,7 +51,7 @@ func (h *http2) frame(f h2.Frame) error {
 	return h.glitch(glitchFrame) // of a kind we do not know: ignored
 }
 
-func (h *http2) settings(f h2.Frame, p []byte) error {
+func (h *http2conn) settings(f h2.Frame, p []byte) error {
 	switch {
 	case f.Stream != 0:
 		return connError{h2.ProtocolError}
@@ -92,7 +92,7 @@ func (h *http2) settings(f h2.Frame, p []byte) error {
 }
 
 // resize changes the windows of all streams (RFC 9113, section 6.9.2).
-func (h *http2) resize(first int64) error {
+func (h *http2conn) resize(first int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	more := first - h.first
@@ -106,7 +106,7 @@ func (h *http2) resize(first int64) error {
 	return nil
 }
 
-func (h *http2) ping(f h2.Frame, p []byte) error {
+func (h *http2conn) ping(f h2.Frame, p []byte) error {
 	switch {
 	case f.Stream != 0:
 		return connError{h2.ProtocolError}
@@ -119,7 +119,7 @@ func (h *http2) ping(f h2.Frame, p []byte) error {
 	return h.glitch(glitchPing)
 }
 
-func (h *http2) windowUpdate(f h2.Frame, p []byte) error {
+func (h *http2conn) windowUpdate(f h2.Frame, p []byte) error {
 	if f.Length != 4 {
 		return connError{h2.FrameSizeError}
 	}
@@ -156,7 +156,7 @@ func (h *http2) windowUpdate(f h2.Frame, p []byte) error {
 	return err
 }
 
-func (h *http2) reset(f h2.Frame, p []byte) error {
+func (h *http2conn) reset(f h2.Frame, p []byte) error {
 	if f.Length != 4 {
 		return connError{h2.FrameSizeError}
 	}
@@ -174,7 +174,7 @@ func (h *http2) reset(f h2.Frame, p []byte) error {
 }
 
 // priority reads what RFC 9113 has done away with; its form counts still.
-func (h *http2) priority(f h2.Frame, p []byte) error {
+func (h *http2conn) priority(f h2.Frame, p []byte) error {
 	switch {
 	case f.Stream == 0:
 		return connError{h2.ProtocolError}
@@ -188,7 +188,7 @@ func (h *http2) priority(f h2.Frame, p []byte) error {
 }
 
 // data takes a piece of a body, as it comes.
-func (h *http2) data(f h2.Frame) error {
+func (h *http2conn) data(f h2.Frame) error {
 	if f.Stream == 0 {
 		return connError{h2.ProtocolError}
 	}
@@ -227,6 +227,8 @@ func (h *http2) data(f h2.Frame) error {
 	h.giveCredit(f.Length - (left - pad)) // padding is read at once
 	if err != nil {
 		st = nil
+	} else if st != nil {
+		st.owed += f.Length - (left - pad)
 	}
 	h.mu.Unlock()
 	if _, fatal := err.(connError); fatal {
@@ -245,7 +247,7 @@ func (h *http2) data(f h2.Frame) error {
 }
 
 // payload hands size bytes to st, where there is one, and skips the padding.
-func (h *http2) payload(st *stream, size, pad int) error {
+func (h *http2conn) payload(st *stream, size, pad int) error {
 	c := h.c
 	for left := size + pad; left > 0; {
 		if c.r == c.w {

@@ -63,12 +63,13 @@ func (g *gather) put(s string) span {
 }
 
 // emit is called by the decoder for each field.
-func (h *http2) emit(f hpack.HeaderField) {
+func (h *http2conn) emit(f hpack.HeaderField) {
 	g := h.gather
 	g.size += int(f.Size())
 	g.count++
 	if g.size > h.s.cfg.MaxHead || g.count > h.s.cfg.MaxFields {
 		g.over = true
+		h.dec.SetEmitEnabled(false) // what comes still is decoded, and that is all
 	}
 	if !g.over && !g.fault {
 		g.fault = !g.field(f.Name, f.Value)
@@ -222,7 +223,7 @@ func (g *gather) upgrade(protocol string) bool {
 }
 
 // headers takes the beginning of a field block.
-func (h *http2) headers(f h2.Frame, p []byte) error {
+func (h *http2conn) headers(f h2.Frame, p []byte) error {
 	if f.Stream%2 == 0 {
 		return connError{h2.ProtocolError}
 	}
@@ -278,7 +279,7 @@ func (h *http2) headers(f h2.Frame, p []byte) error {
 	return h.fragment(f, p)
 }
 
-func (h *http2) continuation(f h2.Frame, p []byte) error {
+func (h *http2conn) continuation(f h2.Frame, p []byte) error {
 	if h.block.stream == 0 {
 		return connError{h2.ProtocolError}
 	}
@@ -290,11 +291,11 @@ func (h *http2) continuation(f h2.Frame, p []byte) error {
 
 // fragment decodes a piece of a field block. All of it is decoded, whatever comes
 // of it, or the client's table and ours would differ.
-func (h *http2) fragment(f h2.Frame, p []byte) error {
+func (h *http2conn) fragment(f h2.Frame, p []byte) error {
 	b := &h.block
 	b.bytes += len(p)
 	b.frames++
-	if b.bytes > h.s.cfg.MaxHead || b.frames > 8 {
+	if b.bytes > 4*h.s.cfg.MaxHead || b.frames > 8 {
 		h.s.count.glitched.Add(1)
 		return connError{h2.EnhanceYourCalm}
 	}
@@ -315,7 +316,7 @@ func (h *http2) fragment(f h2.Frame, p []byte) error {
 }
 
 // blockRead acts on a whole field block.
-func (h *http2) blockRead(b blockState) error {
+func (h *http2conn) blockRead(b blockState) error {
 	g := h.gather
 	switch {
 	case b.ignore:
@@ -344,7 +345,7 @@ func (h *http2) blockRead(b blockState) error {
 }
 
 // tooLarge answers a request whose head is larger than we take.
-func (h *http2) tooLarge(b blockState) {
+func (h *http2conn) tooLarge(b blockState) {
 	h.s.count.malformed[faultHeadSize].Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -356,15 +357,16 @@ func (h *http2) tooLarge(b blockState) {
 	}
 }
 
-func (h *http2) newGather(trailer bool) {
+func (h *http2conn) newGather(trailer bool) {
 	g := &gather{buf: h.s.scratch(), trailer: trailer}
 	g.buf.body = g.buf.body[:0]
 	g.x = h.s.newExchange(h.c)
 	g.x.head.order = mix(fnvOffset, '2')
 	h.gather = g
+	h.dec.SetEmitEnabled(true)
 }
 
-func (h *http2) freeGather() {
+func (h *http2conn) freeGather() {
 	g := h.gather
 	h.gather = nil
 	h.s.scratches.Put(g.buf)

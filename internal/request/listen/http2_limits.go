@@ -37,7 +37,7 @@ func (g *glitches) add(points, now int64) bool {
 }
 
 // glitch takes note of an oddity. It fails when there were too many.
-func (h *http2) glitch(points int64) error {
+func (h *http2conn) glitch(points int64) error {
 	if h.glitches.add(points, h.s.coarse()) {
 		h.s.count.glitched.Add(1)
 		return connError{h2.EnhanceYourCalm}
@@ -53,7 +53,7 @@ func (h *http2) glitch(points int64) error {
 }
 
 // failStream ends a stream over a fault of the client's.
-func (h *http2) failStream(e streamError) error {
+func (h *http2conn) failStream(e streamError) error {
 	h.mu.Lock()
 	if st := h.streams[e.stream]; st != nil {
 		st.lose()
@@ -65,13 +65,13 @@ func (h *http2) failStream(e streamError) error {
 }
 
 // remember keeps in mind that we ended a stream. It needs mu.
-func (h *http2) remember(stream uint32) {
+func (h *http2conn) remember(stream uint32) {
 	h.closed[h.nclosed%len(h.closed)] = stream
 	h.nclosed++
 }
 
 // endedByUs says whether we ended a stream lately. It needs mu.
-func (h *http2) endedByUs(stream uint32) bool {
+func (h *http2conn) endedByUs(stream uint32) bool {
 	for _, s := range h.closed {
 		if s == stream {
 			return true

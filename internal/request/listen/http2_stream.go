@@ -14,9 +14,10 @@ import (
 // stream is one request on a connection of HTTP/2, from when it was let in. Its
 // goroutine runs the rooms; the connection's reader brings the body.
 type stream struct {
-	h  *http2
-	id uint32
-	x  *exchange
+	h         *http2conn
+	id        uint32
+	x         *exchange // the goroutine's own
+	announced int64     // of the body's length; -1 nothing, or it does not matter
 
 	// Guarded by h.mu, which cond uses.
 	life       *life // nil: not being served yet
@@ -44,9 +45,12 @@ type stream struct {
 	tunnels bool
 }
 
-func newStream(h *http2, id uint32, x *exchange) *stream {
+func newStream(h *http2conn, id uint32, x *exchange) *stream {
 	st := &stream{h: h, id: id, x: x, tunnels: x.head.upgrades, credit: streamWindow, readFor: h.s.cfg.Grace, writeFor: h.s.cfg.Grace}
 	st.cond.L = &h.mu
+	if st.announced = x.head.length; st.tunnels {
+		st.announced = -1
+	}
 	st.out.st = st
 	return st
 }
@@ -110,7 +114,7 @@ func (st *stream) lose() {
 }
 
 // take takes a piece of the body from the reader.
-func (h *http2) take(st *stream, b []byte) {
+func (h *http2conn) take(st *stream, b []byte) {
 	if len(b) == 0 {
 		return
 	}
@@ -121,11 +125,11 @@ func (h *http2) take(st *stream, b []byte) {
 		return
 	}
 	st.got += int64(len(b))
-	most, announced := h.s.cfg.MaxBody, st.x.head.length
+	most := h.s.cfg.MaxBody
 	switch {
 	case most > 0 && st.got > most:
 		st.fault = faultTooLarge
-	case announced >= 0 && st.got > announced && !st.tunnels:
+	case st.announced >= 0 && st.got > st.announced:
 		st.fault = faultLength
 	case h.s.unread.Load() > h.s.mostUnread:
 		st.fault = faultBusy
@@ -151,7 +155,7 @@ func (st *stream) endBody() error {
 	defer st.h.mu.Unlock()
 	st.ended = true
 	st.cond.Broadcast()
-	if n := st.x.head.length; n >= 0 && st.got != n && !st.tunnels && !st.lost && !st.deaf {
+	if n := st.announced; n >= 0 && st.got != n && !st.lost && !st.deaf {
 		st.fault = faultLength
 		return streamError{st.id, h2.ProtocolError}
 	}
@@ -168,7 +172,7 @@ func (st *stream) endWith(t http.Header) error {
 
 // giveCredit lets the client send n bytes more on all streams together, when that
 // is worth a frame. It needs mu.
-func (h *http2) giveCredit(n int) {
+func (h *http2conn) giveCredit(n int) {
 	if h.owed += n; h.owed < connWindow/3 {
 		return
 	}
