@@ -81,6 +81,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	byKind(out, desc("malformed_total", "Requests that are not proper HTTP, by what was wrong.", "kind"), conns.Malformed)
 	byKind(out, desc("timeouts_total", "Connections that took too long, by what for.", "kind"), conns.Timeouts)
+	byKind(out, desc("http2_errors_total", "Connections of HTTP/2 closed over a fault.", "kind"), map[string]uint64{
+		"odd": conns.Glitched, "broken": conns.ConnErrors - min(conns.Glitched, conns.ConnErrors),
+	})
 	count("panics_total", "Panics survived while serving a request.", conns.Panics)
 
 	st := g.loop.Status()

@@ -4,7 +4,7 @@
 //
 // # What flows in and out
 //
-// In: TCP connections, HTTP/1.0 and 1.1 in clear text or by TLS 1.2 and 1.3, with
+// In: TCP connections, HTTP/1.0, 1.1 and 2 in clear text or by TLS 1.2 and 1.3, with
 // or without a PROXY header before that; certificates from files and from
 // listen/acme. Out: a Visit, a Verdict and an Outcome for every request that was
 // well formed (Watcher.Record, exactly once each), and requests to the rooms'
@@ -23,6 +23,23 @@
 // http.ResponseWriter; the rooms run on the same goroutine, so that there is no other
 // to be woken. Answers therefore stay in order under pipelining. Nobody reads the
 // socket meanwhile: that a client has left is seen by the sweeper.
+//
+// # HTTP/2
+//
+// An http2conn reads the frames on the connection's own goroutine and asks the door
+// about each request, once its fields are whole. Refusals are collected and go out
+// together before the next read that waits. A request that is let in is a stream,
+// with a goroutine for its rooms; what streams have to send is collected too, and
+// whoever finds nobody sending sends for all. One lock guards what they share, and
+// is never held while anything waits for the client. Fields make the same head that
+// lines make in HTTP/1 (gather), so that the rooms see no difference; an extended
+// CONNECT becomes the upgrade that it stands for.
+//
+// All that a client can pile up has a bound: streams, unread bodies of one connection
+// and of all, fields, and what is to be sent. What is useless costs points, and too
+// many end the connection (http2_limits.go).
+//
+// # Malformed messages
 //
 // What is malformed is answered with 400 (or 408, 413, 417) and one plain line
 // saying what was wrong, and closed. A malformed head, or a chunk that arrived
