@@ -88,6 +88,7 @@ func (c *conn) serve2() {
 	h.room.L, h.gone.L = &h.mu, &h.mu
 	h.dec = hpack.NewDecoder(codingTable, h.emit)
 	h.dec.SetMaxStringLength(c.s.cfg.MaxHead)
+	_, _ = c.remote(), c.tlsState() // asked for once, before the streams do
 	c.h2.Store(h)
 	code := h2.NoError
 	err := h.run()
