@@ -183,12 +183,15 @@ type candidate struct {
 	key  int64 // lower goes first
 }
 
-// evict ends a batch of connections that wait for a head or for the rest of one:
-// first those that have shown nothing or were refused last, then those let in,
-// then known visitors, in each class the longest waiting first. Those that keep us
-// waiting in the middle of a request come after all of them, but may not hold more
-// than half of all places: beyond that they come first. It returns how many it
-// ended.
+// fresh is for how long whoever has just come, or has just been answered, is
+// believed to be about to say something.
+const fresh = 500 // ms
+
+// evict ends a batch of connections and returns how many that are: of those that
+// wait for a head or for the rest of one, or of those that keep us waiting in the
+// middle of a request. As a rule the latter are touched only where nobody waits; but
+// where they hold much, they make room before who is fresh, and where they hold more
+// than half, before all.
 func (s *Server) evict() int {
 	now := s.coarse()
 	if now < s.noneUntil.Load() {
@@ -196,13 +199,21 @@ func (s *Server) evict() int {
 	}
 	s.evicting.Lock()
 	defer s.evicting.Unlock()
-	ended := 0
 	list := s.slow(s.candidates[:0])
-	if len(list) > s.cfg.MaxConns/2 {
+	slow, ended := len(list), 0
+	if slow > s.cfg.MaxConns/2 {
 		ended = s.endFirst(list)
 	}
 	if ended == 0 {
-		list = s.waiting(list[:0])
+		list = s.waiting(list[:0], now-fresh)
+		ended = s.endFirst(list)
+	}
+	if ended == 0 && slow > s.cfg.MaxConns/4 {
+		list = s.slow(list[:0])
+		ended = s.endFirst(list)
+	}
+	if ended == 0 {
+		list = s.waiting(list[:0], now)
 		ended = s.endFirst(list)
 	}
 	if ended == 0 {
@@ -217,8 +228,10 @@ func (s *Server) evict() int {
 	return ended
 }
 
-// waiting appends the connections that wait for a head or for the rest of one.
-func (s *Server) waiting(list []candidate) []candidate {
+// waiting appends the connections that wait, since a moment or longer, for a head or
+// for the rest of one. Lower go those that have shown nothing or were refused last,
+// then those let in, then known visitors, in each class the longest waiting.
+func (s *Server) waiting(list []candidate, until int64) []candidate {
 	for i := range s.conns.slots {
 		c := s.conns.slots[i].Load()
 		if c == nil {
@@ -240,7 +253,9 @@ func (s *Server) waiting(list []candidate) []candidate {
 		default:
 			continue
 		}
-		list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
+		if since <= until {
+			list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
+		}
 	}
 	return list
 }
