@@ -67,11 +67,13 @@ func (t *tally) p99() time.Duration {
 	return t.took[len(t.took)*99/100]
 }
 
-// How many come each way, and how long they look at a page.
+// How many come each way, how long they look at a page, and within what time they
+// all have come.
 const (
 	staying   = 6
 	newcomers = 2
 	reading   = time.Second
+	arriving  = 300 * time.Millisecond
 )
 
 // patience is how long a visitor waits for anything.
@@ -85,7 +87,7 @@ func visit(w *wall, s *site, http2 bool) *crowd {
 	for k, way := range c.ways {
 		for i := range staying + newcomers {
 			c.going.Go(func() {
-				time.Sleep(time.Duration(rand.Int64N(int64(reading))))
+				time.Sleep(rand.N(arriving))
 				from := netip.AddrFrom4([4]byte{127, 16, byte(k*64 + i), 1})
 				client := c.client(way, from)
 				defer func() { client.CloseIdleConnections() }()
@@ -98,7 +100,7 @@ func visit(w *wall, s *site, http2 bool) *crowd {
 					c.page(ctx, client, way, i >= staying)
 					select {
 					case <-ctx.Done():
-					case <-time.After(reading/2 + time.Duration(rand.Int64N(int64(reading)))):
+					case <-time.After(reading/2 + rand.N(reading)):
 					}
 				}
 			})

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/netip"
@@ -120,8 +121,8 @@ func (s *said) String() string {
 }
 
 // start runs Seawall in front of an origin. Times that are set hold for heads,
-// bodies and answers.
-func start(t testing.TB, origin string, patience time.Duration) *wall {
+// bodies and answers; more settings go beside the usual ones.
+func start(t testing.TB, origin string, patience time.Duration, more ...config) *wall {
 	t.Helper()
 	dir := t.TempDir()
 	file, key := certify(t, dir)
@@ -131,12 +132,16 @@ func start(t testing.TB, origin string, patience time.Duration) *wall {
 	if patience > 0 {
 		listen["head_timeout"], listen["grace"] = patience.String(), patience.String()
 	}
-	text, err := json.Marshal(config{ // JSON is YAML
+	settings := config{
 		"data": filepath.Join(dir, "data"), "memory": fmt.Sprintf("%dMiB", ceiling>>20),
 		"admin":  config{"listen": "127.0.0.1:0"},
 		"listen": listen,
 		"proxy":  config{"origins": []config{{"url": "http://" + origin}}},
-	})
+	}
+	for _, m := range more {
+		maps.Copy(settings, m)
+	}
+	text, err := json.Marshal(settings) // JSON is YAML
 	if err != nil {
 		t.Fatal(err)
 	}
