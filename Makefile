@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCHES   := amd64 arm64
 
-.PHONY: all build demo test race lint fuzz bench bench-stream bench-packet bench-flood bpf bpf-check geodata release clean go
+.PHONY: all build demo test race lint fuzz bench bench-stream bench-packet bench-flood bench-protocol h2spec bpf bpf-check geodata release clean go
 
 all: build
 
@@ -89,6 +89,16 @@ bench-packet: go
 # nginx and sshd. FLOOD_RATE and FLOOD_ONLY (part of a flood's name) narrow it.
 bench-flood: go
 	go test -run '^$$' -bench 'Flood|Replay' -benchtime 1x -timeout 30m ./test/scenarios/packets
+
+# Every attack on HTTP, TLS and WebSocket for STORM_SECONDS (20) at STORM_FACTOR (2)
+# times its usual intensity, with Seawall's usual times, beside visitors. Half an
+# hour; STORM_ONLY (part of an attack's name) narrows it.
+bench-protocol: go
+	go test -run '^$$' -bench Storms -benchtime 1x -timeout 60m ./test/scenarios/protocol
+
+# What h2spec says about how HTTP/2 is spoken here.
+h2spec: go
+	go test -count=1 -run H2spec -v ./test/scenarios/protocol
 
 geodata: go
 	go run ./tools/geodata -out internal/request/identify/geo

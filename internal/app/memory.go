@@ -39,8 +39,22 @@ func fit(cfg *config.Config) {
 		}
 		cfg.Request.Listen.MaxConns = min(cfg.Request.Listen.MaxConns, int(float64(ceiling)*connShare)/each)
 	}
+	conns := cfg.Request.Listen.MaxConns
+	share(&cfg.Request.Listen.MaxConnsPerClient, def.Request.Listen.MaxConnsPerClient, conns/2)
+	share(&cfg.Request.Listen.MaxConnsPerNetwork, def.Request.Listen.MaxConnsPerNetwork, conns*3/4)
+	// What lives long, and who stands in line, must leave places for others to
+	// come and go.
+	share(&cfg.Request.Proxy.MaxStreams, def.Request.Proxy.MaxStreams, conns/2)
+	share(&cfg.Request.Proxy.MaxWaiting, def.Request.Proxy.MaxWaiting, conns/4)
 	if ceiling < smallBelow && cfg.Defense.Observe == def.Defense.Observe {
 		cfg.Defense.Observe = observe.SmallConfig()
+	}
+}
+
+// share makes a bound that nobody set keep within a part of the connections.
+func share(bound *int, usual, most int) {
+	if *bound == usual {
+		*bound = max(1, min(usual, most))
 	}
 }
 

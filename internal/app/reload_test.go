@@ -141,6 +141,11 @@ func TestFit(t *testing.T) {
 		if n := cfg.Request.Listen.MaxConns; n != c.conns {
 			t.Errorf("%s: %d connections, want %d", c.memory, n, c.conns)
 		}
+		// No single address, and nothing that lasts, may take all of them.
+		if l, x := cfg.Request.Listen, cfg.Request.Proxy; l.MaxConnsPerClient > c.conns/2 || l.MaxConnsPerNetwork > c.conns*3/4 || x.MaxStreams > c.conns/2 || x.MaxWaiting > c.conns/4 {
+			t.Errorf("%s: of %d connections %d a client, %d a network, %d streams, %d in line", c.memory, c.conns,
+				l.MaxConnsPerClient, l.MaxConnsPerNetwork, x.MaxStreams, x.MaxWaiting)
+		}
 		if small := cfg.Defense.Observe == observe.SmallConfig(); small != c.small {
 			t.Errorf("%s: small observation %v, want %v", c.memory, small, c.small)
 		}

@@ -97,8 +97,10 @@
 // Connections: MaxConns in all, MaxConnsPerClient for each /32 or /64 and
 // MaxConnsPerNetwork for each /24 or /48, counted in tables of fixed size. When
 // all places are taken the least useful connections that wait for a request, or
-// for the rest of its head, are closed first: those that never sent one or were refused last, then the
-// longest idle. A connection that is being served is never closed for another.
+// for the rest of its head, are closed first: those that never sent one or were
+// refused last, then the longest idle. Of those in the middle of a request only who
+// is waited for may be closed for another, the slowest first, and as a rule only
+// where nobody waits for a request; but they hold half of all places at most.
 // Memory per idle connection is about 20 KiB, 44 KiB with TLS. Heads over 2 KiB
 // borrow one of a bounded number of larger buffers; when those run out, the heads
 // that have been arriving for longest are given up.

@@ -57,6 +57,49 @@ func TestOldestIdleMakesRoom(t *testing.T) {
 	}
 }
 
+// Bodies that are sent as slowly as they may be, and answers that are not taken,
+// leave half of all places to others, and make room where nothing else does.
+func TestSlowMakeRoom(t *testing.T) {
+	for name, raw := range map[string]string{
+		"bodies":  "POST / HTTP/1.1\r\n" + host + "Content-Length: 1000\r\n\r\na",
+		"answers": "GET /large HTTP/1.1\r\n" + host + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.MaxConns, cfg.Grace, cfg.IdleTimeout = 16, time.Minute, time.Minute
+			h := start(t, cfg, testDoor{}, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/large" {
+					_, _ = w.Write(make([]byte, 32<<20))
+					return
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				hello(w, r)
+			})
+			stays, br := h.send(t, "GET / HTTP/1.1\r\n"+host+"\r\n")
+			answer(t, br, "GET")
+			for range 15 {
+				h.send(t, raw)
+			}
+			eventually(t, "all to be waited for", func() bool { return len(h.slow(nil)) == 15 })
+			for i := range 4 {
+				c, br := h.send(t, "GET / HTTP/1.1\r\n"+host+"\r\n")
+				if r, _ := answer(t, br, "GET"); r.StatusCode != 200 {
+					t.Errorf("newcomer %d: %d", i, r.StatusCode)
+				}
+				_ = c.Close()
+				time.Sleep(2 * h.tick)
+			}
+			_, _ = io.WriteString(stays, "GET / HTTP/1.1\r\n"+host+"\r\n")
+			if r, _ := answer(t, br, "GET"); r.StatusCode != 200 {
+				t.Errorf("who waits for nothing but a request of its own: %d", r.StatusCode)
+			}
+			if s := h.Stats(); s.OverAll != 0 || s.Evicted == 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
 // turnedAway expects a new connection to be closed at once, which the dialler
 // may notice before it has connected.
 func (h *house) turnedAway(t *testing.T) {

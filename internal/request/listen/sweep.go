@@ -205,10 +205,15 @@ type candidate struct {
 	key  int64 // lower goes first
 }
 
-// evict ends a batch of connections that wait for a head or for the rest of one:
-// first those that have shown nothing or were refused last, then those let in,
-// then known visitors, in each class the longest waiting first. It returns how
-// many it ended.
+// fresh is for how long whoever has just come, or has just been answered, is
+// believed to be about to say something.
+const fresh = 500 // ms
+
+// evict ends a batch of connections and returns how many that are: of those that
+// wait for a head or for the rest of one, or of those that keep us waiting in the
+// middle of a request. As a rule the latter are touched only where nobody waits; but
+// where they hold much, they make room before who is fresh, and where they hold more
+// than half, before all.
 func (s *Server) evict() int {
 	now := s.coarse()
 	if now < s.noneUntil.Load() {
@@ -216,7 +221,39 @@ func (s *Server) evict() int {
 	}
 	s.evicting.Lock()
 	defer s.evicting.Unlock()
-	list := s.candidates[:0]
+	list := s.slow(s.candidates[:0])
+	slow, ended := len(list), 0
+	if slow > s.cfg.MaxConns/2 {
+		ended = s.endFirst(list)
+	}
+	if ended == 0 {
+		list = s.waiting(list[:0], now-fresh)
+		ended = s.endFirst(list)
+	}
+	if ended == 0 && slow > s.cfg.MaxConns/4 {
+		list = s.slow(list[:0])
+		ended = s.endFirst(list)
+	}
+	if ended == 0 {
+		list = s.waiting(list[:0], now)
+		ended = s.endFirst(list)
+	}
+	if ended == 0 {
+		list = s.slow(list[:0])
+		ended = s.endFirst(list)
+	}
+	if ended == 0 {
+		s.noneUntil.Store(now + ms(s.tick) + 1)
+	}
+	clear(list[:cap(list)])
+	s.candidates = list[:0]
+	return ended
+}
+
+// waiting appends the connections that wait, since a moment or longer, for a head or
+// for the rest of one. Lower go those that have shown nothing or were refused last,
+// then those let in, then known visitors, in each class the longest waiting.
+func (s *Server) waiting(list []candidate, until int64) []candidate {
 	for i := range s.conns.slots {
 		c := s.conns.slots[i].Load()
 		if c == nil {
@@ -238,11 +275,53 @@ func (s *Server) evict() int {
 		default:
 			continue
 		}
-		list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
+		if since <= until {
+			list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
+		}
 	}
+	return list
+}
+
+// slow appends the connections whose client is sending a body or taking an answer,
+// and is waited for at this moment. Lower goes who is nearer to being too slow
+// altogether: for those who are only as quick as they must be, that is always near,
+// and they could hold all places for ever.
+func (s *Server) slow(list []candidate) []candidate {
+	for i := range s.conns.slots {
+		c := s.conns.slots[i].Load()
+		if c == nil {
+			continue
+		}
+		word := c.watch.Load()
+		until := int64(word >> 8)
+		switch word & 0xff {
+		case phaseBody:
+		case phaseBusy:
+			if until = c.writing.Load(); until == 0 {
+				continue
+			}
+		default:
+			continue
+		}
+		list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + until})
+	}
+	return list
+}
+
+// endFirst ends a batch of connections, the lowest keys first.
+func (s *Server) endFirst(list []candidate) int {
 	slices.SortFunc(list, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
 	ended := 0
 	for _, k := range list[:min(len(list), s.batch)] {
+		if p := k.word & 0xff; p == phaseBusy || p == phaseBody {
+			// Nothing but the connection's end wakes who is blocked in a write, and
+			// an answer to a body that is not read takes half a second to end.
+			if k.c.abort() == nil {
+				s.count.evicted.Add(1)
+				ended++
+			}
+			continue
+		}
 		// Before end, which wakes its goroutine and so may let it close already.
 		k.c.evicted.Store(true)
 		s.leaving.Add(1)
@@ -254,11 +333,6 @@ func (s *Server) evict() int {
 			s.leaving.Add(-1)
 		}
 	}
-	if ended == 0 {
-		s.noneUntil.Store(now + ms(s.tick) + 1)
-	}
-	clear(list)
-	s.candidates = list[:0]
 	return ended
 }
 

@@ -245,15 +245,14 @@ func timedOut(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &ne) && ne.Timeout())
 }
 
-// waiting makes the slot a stream, if there is room, once the client keeps us
-// waiting: a place at the origin is not for those who send or read slowly. Each
-// side that waits has one of its own.
+// waiting gives the place at the origin back once the client keeps us waiting: it
+// is not for those who send or read slowly. Each side that waits has one of its own.
 type waiting struct{ timer *time.Timer }
 
 // begin is called before what may wait for the client, end after it.
 func (w *waiting) begin(x *exchange) {
 	if w.timer == nil {
-		w.timer = time.AfterFunc(x.p.slowClient, func() { x.slot.Stream() })
+		w.timer = time.AfterFunc(x.p.slowClient, x.slot.Aside)
 		return
 	}
 	w.timer.Reset(x.p.slowClient)

@@ -255,13 +255,31 @@ func (s *Slot) Stream() bool {
 	default:
 		return good
 	}
-	g.give(s.rank)
-	g.streams++
-	s.state = slotStream
-	if g.waiting > 0 {
-		g.dispatch(g.clk.Now())
-	}
+	s.aside()
 	return true
+}
+
+// Aside says that the slot's request waits for its client: it no longer counts as
+// in flight, but as a stream, whatever the bound. A place at the origin is not for
+// who is slow, and how many such clients there may be is for the room to say that
+// holds their connections.
+func (s *Slot) Aside() {
+	g := s.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.state == slotInFlight {
+		s.aside()
+	}
+}
+
+// aside needs the Gate's mutex.
+func (s *Slot) aside() {
+	s.g.give(s.rank)
+	s.g.streams++
+	s.state = slotStream
+	if s.g.waiting > 0 {
+		s.g.dispatch(s.g.clk.Now())
+	}
 }
 
 // Observe tells the gate how long the origin took for its first answer byte,

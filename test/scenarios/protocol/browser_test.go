@@ -1,0 +1,99 @@
+package protocol
+
+import (
+	"context"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+func decimal(port uint16) string { return strconv.Itoa(int(port)) }
+
+// browsers are the programs that a browser may be found as.
+func browsers() []string {
+	return []string{"chromium", "chromium-headless-shell", "chromium-browser", "google-chrome"}
+}
+
+// TestBrowser has a real browser read the site by each protocol that is spoken, and
+// say which one it used.
+func TestBrowser(t *testing.T) {
+	path := ""
+	for _, name := range browsers() {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("needs chromium (Debian: chromium)")
+	}
+	s := newSite(t)
+	w := start(t, s.addr, 0)
+	_, port := w.secure.Addr(), decimal(w.secure.Port())
+	type trial struct {
+		name, url, want string
+		flags           map[string]any
+	}
+	trials := []trial{
+		{"clear text", "http://" + host + ":" + decimal(w.clear.Port()) + "/", "http/1.1", nil},
+		{"HTTPS", "https://" + host + ":" + port + "/", "http/1.1", map[string]any{"disable-http2": true}},
+	}
+	if speaks(t, w.secure, "h2") {
+		trials = append(trials, trial{"HTTP/2", "https://" + host + ":" + port + "/", "h2", nil})
+	}
+	if speaksQUIC(t, w.secure) {
+		trials = append(trials, trial{"HTTP/3", "https://" + host + ":" + port + "/", "h3",
+			map[string]any{"enable-quic": true, "origin-to-force-quic-on": host + ":" + port}})
+	}
+	for _, c := range trials {
+		t.Run(c.name, func(t *testing.T) {
+			if got := browse(t, path, c.url, w.secure.Addr(), c.flags); got != c.want {
+				t.Errorf("the browser came by %q, not %q", got, c.want)
+			}
+		})
+	}
+}
+
+// browse reads a page, with all that belongs to it, and returns the protocol that
+// brought it (Resource Timing, nextHopProtocol).
+func browse(t *testing.T, path, url string, at netip.Addr, flags map[string]any) string {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("host-resolver-rules", "MAP "+host+" "+at.String()),
+		chromedp.UserDataDir(t.TempDir()),
+	)
+	for name, value := range flags {
+		options = append(options, chromedp.Flag(name, value))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ctx, end := chromedp.NewExecAllocator(ctx, options...)
+	defer end()
+	ctx, stop := chromedp.NewContext(ctx)
+	defer stop()
+	if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
+		t.Fatal(err)
+	}
+	title, err := chromedp.Run(ctx, chromedp.Title())
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocol, err := chromedp.Run(ctx, chromedp.Evaluate[string](`performance.getEntriesByType("navigation")[0].nextHopProtocol`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := chromedp.Run(ctx, chromedp.Evaluate[int](`performance.getEntriesByType("resource").filter(e => e.responseStatus === 200).length`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if title != "A site" || loaded < 2 {
+		t.Errorf("the browser shows %q, with %d assets", title, loaded)
+	}
+	return protocol
+}
