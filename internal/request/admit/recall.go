@@ -114,8 +114,15 @@ func (a *Admit) recallClearance(m *meeting) {
 func (a *Admit) isRanked(m *meeting) bool {
 	v := &m.verdict
 	switch {
-	case v.Action == mitigation.Slow, m.greedy:
+	case m.greedy:
 		v.Rank = mitigation.RankSuspect
+	case v.Action == mitigation.Slow:
+		// Who brings a cookie and has kept within every budget is not put among the
+		// flood, however much the two look alike.
+		v.Rank = mitigation.RankSuspect
+		if m.cookie && m.v.Standing != traffic.StandingGreedy {
+			v.Rank = mitigation.RankNewcomer
+		}
 	case m.v.Clearance == traffic.ClearanceKnown:
 		v.Rank = mitigation.RankKnown
 	case m.v.Standing == traffic.StandingShy, m.v.Standing == traffic.StandingGreedy:

@@ -111,6 +111,7 @@ func (h *http2conn) open(b blockState, x *exchange) {
 	h.mu.Lock()
 	st.window = h.first
 	h.streams[b.stream] = st
+	h.s.streams.Add(1)
 	h.mu.Unlock()
 	h.s.running.Go(st.serve)
 }
@@ -118,6 +119,7 @@ func (h *http2conn) open(b blockState, x *exchange) {
 // close takes a stream that is over out of the connection. It needs mu.
 func (h *http2conn) close(st *stream) {
 	delete(h.streams, st.id)
+	h.s.streams.Add(-1)
 	if len(h.streams) > 0 {
 		h.gone.Broadcast()
 		return

@@ -234,8 +234,12 @@ func (h *http2conn) data(f h2.Frame) error {
 	if _, fatal := err.(connError); fatal {
 		return err
 	}
-	if e := h.payload(st, left-pad, pad); e != nil {
+	wrong, e := h.payload(st, left-pad, pad)
+	switch {
+	case e != nil:
 		return e
+	case wrong != nil:
+		return wrong
 	}
 	if st != nil && f.Has(h2.EndStream) {
 		err = st.endBody()
@@ -246,14 +250,15 @@ func (h *http2conn) data(f h2.Frame) error {
 	return err
 }
 
-// payload hands size bytes to st, where there is one, and skips the padding.
-func (h *http2conn) payload(st *stream, size, pad int) error {
+// payload hands size bytes to st, where there is one, and skips the padding. wrong
+// is the stream's fault, err the connection's.
+func (h *http2conn) payload(st *stream, size, pad int) (wrong, err error) {
 	c := h.c
 	for left := size + pad; left > 0; {
 		if c.r == c.w {
 			h.began = h.s.coarse() // slow, but not standing still
 			if err := h.fill(false); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		b := c.buf[c.r:min(c.w, c.r+left)]
@@ -261,7 +266,11 @@ func (h *http2conn) payload(st *stream, size, pad int) error {
 		left -= len(b)
 		b = b[:min(len(b), max(0, size))]
 		size -= len(b)
-		h.take(st, b)
+		if wrong == nil {
+			wrong = h.take(st, b)
+		} else {
+			_ = h.take(nil, b)
+		}
 	}
-	return nil
+	return wrong, nil
 }

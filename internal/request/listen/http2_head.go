@@ -268,7 +268,7 @@ func (h *http2conn) headers(f h2.Frame, p []byte) error {
 		b.ignore = true
 	case itself:
 		h.last, b.refuse = f.Stream, h2.ProtocolError
-	case len(h.streams) >= mostStreams:
+	case len(h.streams) >= h.mostNow():
 		h.last, b.refuse = f.Stream, h2.RefusedStream
 	default:
 		h.last = f.Stream

@@ -52,6 +52,22 @@ func (h *http2conn) glitch(points int64) error {
 	return nil
 }
 
+// mostNow is how many requests this connection may have under way. Each takes
+// memory, and one connection could take as much as a hundred of HTTP/1: the more
+// there are in all, the fewer are left for each, but for visitors whom we know.
+func (h *http2conn) mostNow() int {
+	all, most := h.s.streams.Load(), int64(h.s.cfg.MaxConns)
+	switch {
+	case all < most/2, h.c.cleared.Load():
+		return mostStreams
+	case all < most*3/4:
+		return 16
+	case all < most:
+		return 4
+	}
+	return 1
+}
+
 // failStream ends a stream over a fault of the client's.
 func (h *http2conn) failStream(e streamError) error {
 	h.mu.Lock()

@@ -113,16 +113,17 @@ func (st *stream) lose() {
 	st.cond.Broadcast()
 }
 
-// take takes a piece of the body from the reader.
-func (h *http2conn) take(st *stream, b []byte) {
+// take takes a piece of the body from the reader. It fails where there is more than
+// was announced.
+func (h *http2conn) take(st *stream, b []byte) error {
 	if len(b) == 0 {
-		return
+		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if st == nil || st.deaf || st.lost || st.fault != faultNone {
 		h.giveCredit(len(b))
-		return
+		return nil
 	}
 	st.got += int64(len(b))
 	most := h.s.cfg.MaxBody
@@ -138,7 +139,10 @@ func (h *http2conn) take(st *stream, b []byte) {
 		h.s.count.malformed[st.fault].Add(1)
 		h.giveCredit(len(b))
 		st.cond.Broadcast()
-		return
+		if st.fault == faultLength {
+			return streamError{st.id, h2.ProtocolError}
+		}
+		return nil
 	}
 	h.s.unread.Add(int64(len(b)))
 	if st.inFrom > 0 && len(st.in)+len(b) > cap(st.in) {
@@ -147,6 +151,7 @@ func (h *http2conn) take(st *stream, b []byte) {
 	}
 	st.in = append(st.in, b...)
 	st.cond.Broadcast()
+	return nil
 }
 
 // endBody notes that the body is complete.

@@ -72,6 +72,7 @@ type Server struct {
 	exchanges  sync.Pool
 	scratches  sync.Pool
 	outs       sync.Pool    // of *[]byte: what HTTP/2 is to send
+	streams    atomic.Int64 // requests of HTTP/2 under way
 	unread     atomic.Int64 // bytes of bodies of HTTP/2 that no room has read yet
 	mostUnread int64
 	buffers    sync.Pool    // of *[]byte: for large heads

@@ -28,11 +28,12 @@ const (
 )
 
 // inLine names the attacks that ask the origin for something and are slow about it,
-// each from an address of its own. Nothing tells their requests from those of people
+// or ask for very much at once, from many addresses. Nothing tells their requests from those of people
 // who come for the first time, and so both stand in the same line: newcomers' share
 // is shown and not judged. Who was there before passes them all.
 func inLine() []string {
-	return []string{"slow bodies", "slow bodies at a rate", "slow readers", "trickling readers"}
+	return []string{"slow bodies", "slow bodies at a rate", "slow readers", "trickling readers",
+		"HTTP/2 slow bodies", "HTTP/2 slow readers", "HTTP/2 unread", "too many streams", "HPACK bomb, zero window"}
 }
 
 // tries is how often an attack may be measured: something else may run on the same
