@@ -64,14 +64,19 @@ func (g *gather) put(s string) span {
 
 // emit is called by the decoder for each field.
 func (h *http2) emit(f hpack.HeaderField) {
-	g := h.gather
-	g.size += int(f.Size())
+	h.gather.judge(&h.s.cfg, f.Name, f.Value)
+}
+
+// judge takes one field and keeps in mind what is wrong with it.
+func (g *gather) judge(cfg *Config, name, value string) {
+	const each = 32 // RFC 9113, section 6.5.2; RFC 9114, section 4.2.2
+	g.size += len(name) + len(value) + each
 	g.count++
-	if g.size > h.s.cfg.MaxHead || g.count > h.s.cfg.MaxFields {
+	if g.size > cfg.MaxHead || g.count > cfg.MaxFields {
 		g.over = true
 	}
 	if !g.over && !g.fault {
-		g.fault = !g.field(f.Name, f.Value)
+		g.fault = !g.field(name, value)
 	}
 }
 
@@ -356,19 +361,25 @@ func (h *http2) tooLarge(b blockState) {
 	}
 }
 
-func (h *http2) newGather(trailer bool) {
-	g := &gather{buf: h.s.scratch(), trailer: trailer}
-	g.buf.body = g.buf.body[:0]
-	g.x = h.s.newExchange(h.c)
-	g.x.head.order = mix(fnvOffset, '2')
-	h.gather = g
-}
+func (h *http2) newGather(trailer bool) { h.gather = h.s.newGather(h.c, '2', trailer) }
 
 func (h *http2) freeGather() {
-	g := h.gather
+	h.s.freeGather(h.gather)
 	h.gather = nil
-	h.s.scratches.Put(g.buf)
+}
+
+// newGather makes one for a version of HTTP.
+func (s *Server) newGather(c *conn, version byte, trailer bool) *gather {
+	g := &gather{buf: s.scratch(), trailer: trailer}
+	g.buf.body = g.buf.body[:0]
+	g.x = s.newExchange(c)
+	g.x.head.order = mix(fnvOffset, version)
+	return g
+}
+
+func (s *Server) freeGather(g *gather) {
+	s.scratches.Put(g.buf)
 	if g.x != nil {
-		h.s.freeExchange(g.x)
+		s.freeExchange(g.x)
 	}
 }
