@@ -383,7 +383,7 @@ func TestHTTP3TurnedAway(t *testing.T) {
 	}}, hello)
 	for _, prove := range []bool{false, true} {
 		if prove {
-			h.quic.unproven.Add(mostUnproven) // as in a flood
+			h.quic.unproven.Add(h.quic.mostUnproven) // as in a flood
 		}
 		if _, err := h.client3(t, a).Get("https://example.org/"); err == nil {
 			t.Error("who is banned is answered")

@@ -26,7 +26,7 @@ const protocol3 = "h3"
 const (
 	unprovenRate  = 100 // handshakes a second with addresses that are not proven
 	unprovenBurst = 200
-	mostUnproven  = 256 // of them under way
+	mostUnproven  = 256 // of them under way; fewer where there is room for few connections
 	idLength      = 8   // of our connection IDs, bytes
 
 	packetWindow = 64 << 10 // what a client may send ahead on a stream
@@ -43,7 +43,10 @@ type quicPort struct {
 	spent        atomic.Int64 // state of limit
 	unproven     atomic.Int64 // handshakes under way with addresses not proven
 	arriving     atomic.Int64 // handshakes under way
+	clients      *tally       // those of one client, its address proven
+	mostUnproven int64
 	mostArriving int64
+	mostOfClient int
 	heads        largeHeads
 	altSvc       []string // the field's value
 }
@@ -56,8 +59,10 @@ type quicSocket struct {
 }
 
 func newQUICPort(cfg Config) *quicPort {
+	unproven, proven := min(mostUnproven, max(16, cfg.MaxConns/16)), max(64, cfg.MaxConns/16)
 	return &quicPort{
-		limit: gcra.New(unprovenRate, unprovenBurst), mostArriving: int64(max(2*mostUnproven, cfg.MaxConns/4)),
+		limit: gcra.New(unprovenRate, unprovenBurst), clients: newTally(),
+		mostUnproven: int64(unproven), mostArriving: int64(unproven + proven), mostOfClient: proven / 8,
 		heads: largeHeads{most: max(16, cfg.MaxConns/16)},
 	}
 }
@@ -125,7 +130,7 @@ func (s *Server) quicConfig() *quic.Config {
 // address to be true, has to get one first.
 func (s *Server) mustProve(net.Addr) bool {
 	q := s.quic
-	if q.unproven.Load() < mostUnproven && takeOne(&q.spent, q.limit, s.clk.Now()) {
+	if q.unproven.Load() < q.mostUnproven && takeOne(&q.spent, q.limit, s.clk.Now()) {
 		return false
 	}
 	s.count.retries.Add(1)

@@ -21,10 +21,11 @@ type arrival struct {
 	proven bool   // a token shows that the address is true
 	ja4    string // set by the handshake
 
-	mu     sync.Mutex // guards the following
-	greets bool       // the handshake is under way
-	gone   bool       // the connection is over
-	mute   bool       // it was turned away by its hello
+	mu     sync.Mutex   // guards the following
+	greets bool         // the handshake is under way
+	gone   bool         // the connection is over
+	mute   bool         // it was turned away by its hello
+	client netip.Prefix // for which the handshake is counted; none
 	held   places
 }
 
@@ -49,7 +50,7 @@ func (s *Server) arrive(ctx context.Context, info *quic.ClientInfo) (context.Con
 		s.count.overAll.Add(1)
 		return nil, errTurnedAway
 	}
-	if a.proven && !a.place() {
+	if a.proven && !a.begin() {
 		return nil, errTurnedAway
 	}
 	s.quic.arriving.Add(1)
@@ -58,6 +59,26 @@ func (s *Server) arrive(ctx context.Context, info *quic.ClientInfo) (context.Con
 	}
 	context.AfterFunc(ctx, a.leave)
 	return context.WithValue(ctx, arrivalKey{}, a), nil
+}
+
+// begin counts a handshake and its connection for its client: one that leaves many
+// half-open is not to take the places of all others. False where there is no room.
+func (a *arrival) begin() bool {
+	q := a.s.quic
+	if client := traffic.PrefixOf(a.peer, traffic.LevelClient); client.IsValid() && !a.s.trusts(a.peer) {
+		if !q.clients.take(client, q.mostOfClient) {
+			a.s.count.overClient.Add(1)
+			return false
+		}
+		a.client = client
+	}
+	if a.place() {
+		return true
+	}
+	if a.client.IsValid() {
+		q.clients.give(a.client)
+	}
+	return false
 }
 
 // place counts the connection for its client, whose address is known to be true.
@@ -103,6 +124,9 @@ func (a *arrival) greeted() {
 	}
 	a.greets = false
 	a.s.quic.arriving.Add(-1)
+	if a.client.IsValid() {
+		a.s.quic.clients.give(a.client)
+	}
 	if !a.proven {
 		a.s.quic.unproven.Add(-1)
 	}

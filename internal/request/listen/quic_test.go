@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -73,7 +74,7 @@ func TestQUICComeBack(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(t.Context()) }()
 		if i == 1 {
-			s.quic.unproven.Add(mostUnproven) // as in a flood
+			s.quic.unproven.Add(s.quic.mostUnproven) // as in a flood
 		}
 		q, err := quic.DialAddr(t.Context(), s.Addrs()[1].String(),
 			&tls.Config{RootCAs: a.pool, ServerName: "example.org", NextProtos: []string{"h3"}, ClientSessionCache: cache}, &quic.Config{TokenStore: tokens})
@@ -108,4 +109,31 @@ func TestQUICComeBack(t *testing.T) {
 		t.Error("the keys are others after a restart")
 	}
 	eventually(t, "all goroutines' end", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// One client cannot leave so many handshakes half-open that others find no room.
+func TestQUICHalfOpen(t *testing.T) {
+	h, _ := quicHouse(t, hello)
+	ctx, cancel := context.WithCancel(t.Context())
+	arrive := func(from string, proven bool) bool {
+		_, err := h.arrive(ctx, &quic.ClientInfo{RemoteAddr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(from)), AddrVerified: proven})
+		return err == nil
+	}
+	n := 0
+	for arrive("192.0.2.1:1", true) {
+		n++
+	}
+	if n != h.quic.mostOfClient || !arrive("198.51.100.1:1", true) || !arrive("192.0.2.1:1", false) {
+		t.Errorf("one client has %d handshakes under way", n)
+	}
+	if st := h.Stats(); st.OverClient != 1 || st.Accepted != uint64(n)+1 {
+		t.Errorf("%+v", st)
+	}
+	cancel()
+	eventually(t, "their end", func() bool { return h.quic.arriving.Load() == 0 && h.quic.unproven.Load() == 0 })
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	if !arrive("192.0.2.1:1", true) {
+		t.Error("the places are not given back")
+	}
 }
