@@ -84,7 +84,7 @@ var owners = map[string]string{
 	"github.com/miekg/dns":             "internal/request/listen/acme",
 	"go.uber.org/zap":                  "internal/request/listen/acme",
 	"github.com/letsencrypt/pebble":    "internal/request/listen/acme/catest",
-	"github.com/quic-go/quic-go":       "internal/request/listen",
+	"github.com/quic-go":               "internal/request/listen",
 	"modernc.org/sqlite":               "internal/incident",
 	"cel.dev/cel-go":                   "internal/match",
 	"github.com/google/cel-go":         "internal/match",

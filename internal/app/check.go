@@ -59,6 +59,9 @@ func tryServe(l *problem.List, cfg *config.Config, self Running) {
 	}
 	for i, a := range cfg.Request.Listen.TLS.Addresses {
 		tryListen(l, fmt.Sprintf("listen.tls.addresses[%d]", i), a, self)
+		if cfg.Request.Listen.TLS.HTTP3 {
+			tryPacket(l, fmt.Sprintf("listen.tls.addresses[%d]", i), a, self)
+		}
 	}
 	l.Under("listen", cfg.Request.Listen.CheckCertificates(time.Now()))
 }
@@ -78,6 +81,17 @@ func tryListen(l *problem.List, key, addr string, self Running) {
 		l.Add(key, "write an address of this machine (`ip addr` lists them), or 0.0.0.0 for all", "%s is no address of this machine", addr)
 	}
 	// Other errors are about how the address is written, which Validate reports.
+}
+
+// tryPacket is tryListen for HTTP/3. What is wrong with both is said there.
+func tryPacket(l *problem.List, key, addr string, self Running) {
+	conn, err := net.ListenPacket("udp", addr)
+	switch {
+	case err == nil:
+		conn.Close()
+	case errors.Is(err, syscall.EADDRINUSE) && !self.has(addr):
+		l.Add(key, "write http3: false, or stop what listens there (`ss -lunp` names it)", "%s is in use by another program by UDP, which HTTP/3 needs", addr)
+	}
 }
 
 func tryInterfaces(l *problem.List, names []string) {

@@ -20,6 +20,7 @@ const (
 	ownPages    = 24 << 20 // resident pages of the binary, the table of countries among them, measured
 	perConn     = 20 << 10 // resident bytes of an idle connection, measured
 	perHTTPS    = 24 << 10 // what HTTPS adds to that: 8,000 idle ones, 80 KiB each instead of 55 with Go's slack
+	perHTTP3    = 16 << 10 // and HTTP/3: 60 KiB each
 	connShare   = 0.25
 	smallBelow  = 128 << 20
 )
@@ -36,6 +37,9 @@ func fit(cfg *config.Config) {
 		each := perConn
 		if len(cfg.Request.Listen.TLS.Addresses) > 0 {
 			each += perHTTPS
+			if cfg.Request.Listen.TLS.HTTP3 {
+				each += perHTTP3
+			}
 		}
 		cfg.Request.Listen.MaxConns = min(cfg.Request.Listen.MaxConns, int(float64(ceiling)*connShare)/each)
 	}

@@ -70,6 +70,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(ends, prometheus.GaugeValue, left, name)
 	}
 	byKind(out, desc("tls_hellos_refused_total", "TLS handshakes refused before they cost much, by why.", "reason"), conns.HellosRefused)
+	count("quic_retries_total", "First packets of HTTP/3 connections that were told to come again, to show that their address is true.", conns.Retries)
 	count("connections_evicted_total", "Idle connections closed to make room.", conns.Evicted)
 	count("connections_banned_total", "Open connections closed because the packet filter stops their client's packets.", conns.Banned)
 	turned := desc("connections_refused_total", "Connections refused, by why.", "reason")

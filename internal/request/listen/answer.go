@@ -9,7 +9,8 @@ import (
 
 // appendAnswer writes a whole answer to b: status line, fields, and the body
 // unless the request was HEAD.
-func appendAnswer(b []byte, date []byte, a *mitigation.Answer, isHead, keepAlive10, closes bool) []byte {
+// alt is what is said of HTTP/3; "" nothing.
+func appendAnswer(b []byte, date []byte, alt string, a *mitigation.Answer, isHead, keepAlive10, closes bool) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(a.Status), 10)
 	b = append(b, ' ')
@@ -27,6 +28,7 @@ func appendAnswer(b []byte, date []byte, a *mitigation.Answer, isHead, keepAlive
 	}
 	b = appendField(b, "Seawall-Ref", a.Ref)
 	b = appendField(b, "Set-Cookie", a.Cookie)
+	b = appendField(b, "Alt-Svc", alt)
 	switch {
 	case closes:
 		b = append(b, "\r\nConnection: close"...)
@@ -74,7 +76,7 @@ func (c *conn) reject(f fault) {
 		Status: about.status, ContentType: "text/plain; charset=utf-8", Language: "en",
 		Body: append([]byte(about.text), '\n'),
 	}
-	if _, err := c.Write(appendAnswer(nil, *c.s.date.Load(), &a, false, false, true)); err == nil {
+	if _, err := c.Write(appendAnswer(nil, *c.s.date.Load(), c.alternative(), &a, false, false, true)); err == nil {
 		c.linger()
 	}
 }

@@ -31,9 +31,10 @@ func (s *Server) CloseClients(list []Banned, spare func(netip.Addr) bool) (close
 		if c.trusted {
 			return
 		}
-		ban, ok := b.find(c.peer)
+		peer := c.address()
+		ban, ok := b.find(peer)
 		switch {
-		case !ok, spare != nil && spare(c.peer):
+		case !ok, spare != nil && spare(peer):
 		case !ban.Person && c.cleared.Load():
 			people = append(people, ban.Prefix)
 		case c.abort() == nil: // else it was just being closed

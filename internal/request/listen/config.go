@@ -103,6 +103,9 @@ func (c Config) Validate() problem.List {
 			l.Add("proxy_protocol", "name the proxies in trusted_proxies, or write off",
 				"%q believes nobody while trusted_proxies is empty", c.ProxyProtocol)
 		}
+		if c.ProxyProtocol == ProxyRequired && c.TLS.HTTP3 {
+			l.Add("tls.http3", "write http3: false, or proxy_protocol: optional", "there is no PROXY protocol for UDP, and proxy_protocol requires it")
+		}
 	default:
 		l.Add("proxy_protocol", "write off, optional or required", "unknown mode %q", c.ProxyProtocol)
 	}

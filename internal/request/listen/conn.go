@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"seawall/internal/request/listen/h3"
 )
 
 // smallBuffer holds nearly every head; larger ones borrow a larger buffer
@@ -29,7 +31,7 @@ const (
 // before it returns. So what only readers touch needs no lock.
 type conn struct {
 	s        *Server
-	tcp      *net.TCPConn
+	tcp      *net.TCPConn // nil in HTTP/3
 	slot     int32
 	peer     netip.Addr
 	trusted  bool  // peer is a trusted proxy
@@ -45,7 +47,8 @@ type conn struct {
 	since   atomic.Int64         // when its serving began, coarse ms
 	evicted atomic.Bool
 	rude    atomic.Bool               // closed without a word
-	h2      atomic.Pointer[http2conn] // nil: HTTP/1
+	h2      atomic.Pointer[http2conn] // nil: HTTP/1, or 3
+	h3      *http3                    // of HTTP/3, which has no tcp; set before others see the conn
 	tls     atomic.Pointer[tls.Conn]  // nil: clear text, or no handshake yet
 	over    int64                     // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
 	large   atomic.Bool               // holds a borrowed buffer
@@ -260,6 +263,9 @@ func (c *conn) abort() error {
 
 // cut has the connection end in a way that the client takes for no proper end.
 func (c *conn) cut() {
+	if c.h3 != nil {
+		return
+	}
 	c.rude.Store(true)
 	_ = c.tcp.SetLinger(0)
 }
@@ -284,6 +290,10 @@ func (c *conn) Close() error {
 // shut closes the socket, and under TLS says first that nothing is missing, unless
 // the client takes nothing any more: that would take TLS five seconds.
 func (c *conn) shut() error {
+	if c.h3 != nil {
+		c.h3.quit(h3.NoError)
+		return nil
+	}
 	if t := c.tls.Load(); t != nil && !c.rude.Load() && sendQueue(c.tcp) == 0 {
 		return t.Close()
 	}
@@ -302,6 +312,10 @@ func (c *conn) CloseWrite() error {
 
 // interrupt stops a read that is under way, and all later ones.
 func (c *conn) interrupt() {
+	if c.h3 != nil {
+		c.h3.quit(h3.NoError)
+		return
+	}
 	c.mu.Lock()
 	c.ended = true
 	_ = c.tcp.SetReadDeadline(time.Unix(1, 0))

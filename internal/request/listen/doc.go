@@ -5,7 +5,7 @@
 // # What flows in and out
 //
 // In: TCP connections, HTTP/1.0, 1.1 and 2 in clear text or by TLS 1.2 and 1.3, with
-// or without a PROXY header before that; certificates from files and from
+// or without a PROXY header before that; HTTP/3 by UDP; certificates from files and from
 // listen/acme. Out: a Visit, a Verdict and an Outcome for every request that was
 // well formed (Watcher.Record, exactly once each), and requests to the rooms'
 // http.Handler.
@@ -67,6 +67,21 @@
 // connection must be among tickets.configs, or be a clone of one made after their
 // keys were set. What authorities say of certificates in files (OCSP) is fetched in
 // the background; no handshake waits for it.
+//
+// # HTTP/3
+//
+// Where it is asked for, UDP is bound at the addresses of HTTPS, and said to be
+// there (Alt-Svc) on what they answer by TCP. quic-go keeps the connections of QUIC
+// (quic.go); an arrival counts each from its first packet on (quic_arrival.go). Until
+// the client's address is proven nothing is held against it: no places, no budgets,
+// and no question to the door. When many begin at once, newcomers have to prove it
+// first (Retry). A conn of HTTP/3 has no socket; it stands in the same registry, is
+// swept, evicted, drained and closed like the others, and ends by way of http3.quit.
+// Each stream has a goroutine, which reads the head, asks the door and runs the
+// rooms; what else the client opens has one each, eight at most. Fields are judged by
+// the gather of HTTP/2. Deadlines are the streams' own: a budget of Grace for each
+// direction, as below. Windows do not grow, so that a body nobody reads stays with
+// the client.
 //
 // # Before a handshake
 //

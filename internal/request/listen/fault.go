@@ -109,7 +109,7 @@ func (f fault) about() faultText {
 	case faultSlowHead:
 		return faultText{408, "head", "the head of the request took too long to arrive"}
 	case faultFields:
-		return faultText{400, "fields", "the fields of the request are not valid in HTTP/2"}
+		return faultText{400, "fields", "the fields of the request are not valid in HTTP/2 and 3"}
 	case faultBusy:
 		return faultText{503, "unread", "there are more bodies under way than can be held"}
 	case faultSlowBody:

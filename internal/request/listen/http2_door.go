@@ -46,7 +46,7 @@ func (h *http2conn) refuse(b blockState, x *exchange) error {
 	s := h.s.scratch()
 	defer h.s.scratches.Put(s)
 	a := x.refusal(s.body[:0])
-	block := appendRefusal(s.out[:0], *h.s.date.Load(), &a)
+	block := appendRefusal(s.out[:0], *h.s.date.Load(), h.c.alternative(), &a)
 	s.out = block[:0]
 	h.mu.Lock()
 	n := len(a.Body)
@@ -84,13 +84,14 @@ func (h *http2conn) refuse(b blockState, x *exchange) error {
 	return nil
 }
 
-// appendRefusal appends the fields of an answer of the door.
-func appendRefusal(b, date []byte, a *mitigation.Answer) []byte {
+// appendRefusal appends the fields of an answer of the door; alt is what is said of
+// HTTP/3.
+func appendRefusal(b, date []byte, alt string, a *mitigation.Answer) []byte {
 	b = h2.AppendStatus(b, a.Status)
 	b = h2.AppendFieldBytes(b, "Date", date)
 	for _, f := range [...][2]string{
 		{"Content-Type", a.ContentType}, {"Content-Language", a.Language},
-		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie},
+		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie}, {"Alt-Svc", alt},
 	} {
 		if f[1] != "" {
 			b = h2.AppendField(b, f[0], f[1])

@@ -64,15 +64,22 @@ func (g *gather) put(s string) span {
 
 // emit is called by the decoder for each field.
 func (h *http2conn) emit(f hpack.HeaderField) {
-	g := h.gather
-	g.size += int(f.Size())
-	g.count++
-	if g.size > h.s.cfg.MaxHead || g.count > h.s.cfg.MaxFields {
-		g.over = true
+	h.gather.judge(&h.s.cfg, f.Name, f.Value)
+	if h.gather.over {
 		h.dec.SetEmitEnabled(false) // what comes still is decoded, and that is all
 	}
+}
+
+// judge takes one field and keeps in mind what is wrong with it.
+func (g *gather) judge(cfg *Config, name, value string) {
+	const each = 32 // RFC 9113, section 6.5.2; RFC 9114, section 4.2.2
+	g.size += len(name) + len(value) + each
+	g.count++
+	if g.size > cfg.MaxHead || g.count > cfg.MaxFields {
+		g.over = true
+	}
 	if !g.over && !g.fault {
-		g.fault = !g.field(f.Name, f.Value)
+		g.fault = !g.field(name, value)
 	}
 }
 
@@ -358,19 +365,27 @@ func (h *http2conn) tooLarge(b blockState) {
 }
 
 func (h *http2conn) newGather(trailer bool) {
-	g := &gather{buf: h.s.scratch(), trailer: trailer}
-	g.buf.body = g.buf.body[:0]
-	g.x = h.s.newExchange(h.c)
-	g.x.head.order = mix(fnvOffset, '2')
-	h.gather = g
+	h.gather = h.s.newGather(h.c, '2', trailer)
 	h.dec.SetEmitEnabled(true)
 }
 
 func (h *http2conn) freeGather() {
-	g := h.gather
+	h.s.freeGather(h.gather)
 	h.gather = nil
-	h.s.scratches.Put(g.buf)
+}
+
+// newGather makes one for a version of HTTP.
+func (s *Server) newGather(c *conn, version byte, trailer bool) *gather {
+	g := &gather{buf: s.scratch(), trailer: trailer}
+	g.buf.body = g.buf.body[:0]
+	g.x = s.newExchange(c)
+	g.x.head.order = mix(fnvOffset, version)
+	return g
+}
+
+func (s *Server) freeGather(g *gather) {
+	s.scratches.Put(g.buf)
 	if g.x != nil {
-		h.s.freeExchange(g.x)
+		s.freeExchange(g.x)
 	}
 }

@@ -231,7 +231,7 @@ func (c *conn) refuse(x *exchange, inHand int) error {
 	a := x.refusal(b.body[:0])
 	closes := h.closes || a.Close || inHand < 0 || c.s.draining.Load()
 	isHead := x.visit.Method == "HEAD"
-	b.out = appendAnswer(b.out[:0], *c.s.date.Load(), &a, isHead, h.minor == 0, closes)
+	b.out = appendAnswer(b.out[:0], *c.s.date.Load(), c.alternative(), &a, isHead, h.minor == 0, closes)
 	_, err := c.Write(b.out)
 	if cap(a.Body) > cap(b.body) && cap(a.Body) <= keepBuffer {
 		b.body = a.Body[:0]

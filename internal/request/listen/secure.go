@@ -229,8 +229,11 @@ func (x *exchange) move() {
 }
 
 // strict tells browsers to come by HTTPS only, where that is wanted and the site
-// does not say it itself (RFC 6797).
+// does not say it itself (RFC 6797), and that HTTP/3 is spoken (RFC 7838).
 func (x *exchange) strict(h http.Header) {
+	if alt := x.c.altSvc(); alt != nil && h["Alt-Svc"] == nil {
+		h["Alt-Svc"] = alt
+	}
 	if s := x.c.s; x.c.https && s.hsts != nil && h["Strict-Transport-Security"] == nil {
 		h["Strict-Transport-Security"] = s.hsts
 	}

@@ -54,6 +54,7 @@ type Server struct {
 	tickets    *tickets
 	hsts       []string // the field's value; nil: none
 	securePort string
+	quic       *quicPort // nil: HTTP/3 is not served
 	greeter    *greeter  // as tls
 	greetings  sync.Pool // of *traffic.Visit
 
@@ -116,6 +117,9 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 		s.certs = &certs{list: cfg.TLS.Certificates}
 		s.tls = newTLS(cfg.TLS, s.certs)
 		s.greeter, s.tls.GetConfigForClient = newGreeter(cfg.TLS.Handshakes), s.hello
+		if cfg.TLS.HTTP3 {
+			s.quic = newQUICPort(cfg)
+		}
 	}
 	if cfg.TLS.HSTS > 0 {
 		s.hsts = []string{fmt.Sprintf("max-age=%d", int64(cfg.TLS.HSTS/time.Second))}
@@ -148,8 +152,14 @@ func (s *Server) Listen() error {
 		}
 		s.listeners = append(s.listeners, l)
 	}
+	if s.quic != nil && len(errs) == 0 {
+		if err := s.listenQUIC(); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) > 0 {
 		s.closeListeners()
+		s.endQUIC()
 		return errors.Join(errs...)
 	}
 	if s.tls != nil {
@@ -221,6 +231,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	for i, l := range s.listeners {
 		s.serving.Go(func() { s.accept(l, i >= len(s.cfg.Addresses)) })
 	}
+	if s.quic != nil {
+		for _, q := range s.quic.sockets {
+			s.serving.Go(func() { s.acceptQUIC(q.listener) })
+		}
+	}
 	s.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -237,6 +252,7 @@ func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
+	s.closeQUIC()
 }
 
 // Drain stops accepting, closes connections that wait for a request, lets each
@@ -255,6 +271,10 @@ func (s *Server) Drain(ctx context.Context) error {
 		s.each(func(c *conn) {
 			if h := c.h2.Load(); h != nil {
 				h.goAway()
+			}
+			if c.h3 != nil {
+				c.h3.goAway()
+				return // ends when what it wrote was sent
 			}
 			if word := c.watch.Load(); word&0xff == phaseNew || word&0xff == phaseIdle {
 				c.end(word, nil)
@@ -286,6 +306,9 @@ func (s *Server) Close() {
 	s.sweeper.Wait()
 	s.each(func(c *conn) { _ = c.abort() })
 	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endQUIC()
 }
 
 func (s *Server) each(do func(*conn)) {

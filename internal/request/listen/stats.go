@@ -14,15 +14,17 @@ type Stats struct {
 	ProxyMalformed uint64 // connections closed over their PROXY header
 	Evicted        uint64 // idle connections closed to make room
 	Banned         uint64 // connections closed since their client's packets are stopped
-	Handshakes     uint64 // of TLS, made
+	Handshakes     uint64 // of TLS, made; QUIC's among them
 	HandshakesLost uint64 // of TLS, begun and not made
 	AcceptFailed   uint64 // the kernel had no connection to give: descriptors, memory
+
+	Retries uint64 // connections of QUIC that were to prove their address first
 
 	HellosRefused map[string]uint64 // handshakes refused before they cost much, by why
 
 	Malformed  map[string]uint64 // messages not accepted, by what was wrong
 	Timeouts   map[string]uint64 // connections that took too long: new, idle, head, body, write, linger
-	Glitched   uint64            // connections of HTTP/2 closed for behaving oddly
+	Glitched   uint64            // connections of HTTP/2 and 3 closed for behaving oddly
 	ConnErrors uint64            // those closed over any fault, the odd ones among them
 	Panics     uint64            // of rooms and door, survived
 	Disagreed  uint64            // heads that we took and net/http did not; should stay 0
@@ -30,7 +32,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, overAll, overClient, overNetwork, proxyMissing, proxyMalformed,
-	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed, glitched, connErrors atomic.Uint64
+	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed, glitched, connErrors, retries atomic.Uint64
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
 	hellos    [helloReasons]atomic.Uint64
@@ -48,6 +50,7 @@ func (s *Server) Stats() Stats {
 		Handshakes: n.handshakes.Load(), HandshakesLost: n.handshakesFailed.Load(),
 		Glitched: n.glitched.Load(), ConnErrors: n.connErrors.Load(),
 		Panics: n.panics.Load(), Disagreed: n.disagreed.Load(),
+		Retries:       n.retries.Load(),
 		HellosRefused: n.refusedHellos(),
 		Malformed:     map[string]uint64{}, Timeouts: map[string]uint64{},
 	}

@@ -20,6 +20,8 @@ type TLS struct {
 	MinVersion string `yaml:"min_version"`
 	// HTTP2 says that HTTP/2 is spoken with who offers it.
 	HTTP2 bool `yaml:"http2"`
+	// HTTP3 says that HTTP/3 is spoken as well, by UDP at the same addresses.
+	HTTP3 bool `yaml:"http3"`
 	// Redirect sends who comes in clear text to HTTPS, but for the questions of
 	// certificate authorities.
 	Redirect bool `yaml:"redirect"`
@@ -71,6 +73,9 @@ func (c TLS) validate(l *problem.List) {
 	}
 	if c.ACME.On() {
 		l.Add("tls.addresses", `write [":443"]`, "certificates are to be had and there is no address to use them at")
+	}
+	if c.HTTP3 {
+		l.Add("tls.http3", `write addresses: [":443"] beside it, or http3: false`, "HTTP/3 is spoken where HTTPS is, which is not served")
 	}
 	if c.Redirect {
 		l.Add("tls.redirect", `write addresses: [":443"] beside it, or redirect: false`, "there is nowhere to send visitors to")
