@@ -36,10 +36,21 @@ func TestHTTP3Settings(t *testing.T) {
 // A UDP port that somebody else has is an error, which leaves nothing bound.
 func TestQUICPortTaken(t *testing.T) {
 	a := newAuthority(t)
-	taken, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var taken *net.UDPConn
+	eventually(t, "a port that is free for TCP as well", func() bool {
+		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", u.LocalAddr().String())
+		if err != nil {
+			_ = u.Close()
+			return false
+		}
+		_ = l.Close()
+		taken = u
+		return true
+	})
 	defer taken.Close()
 	cfg := tlsConfig(a.issue(t, 2, soon(), "example.org"))
 	cfg.TLS.HTTP3, cfg.TLS.Addresses = true, []string{taken.LocalAddr().String()}
