@@ -106,6 +106,8 @@ func (h *http2) open(b blockState, x *exchange) {
 	if b.ends || x.head.length == 0 && !x.head.upgrades {
 		st.ended = b.ends
 	}
+	// What all requests of a connection share is made here, not by two of them.
+	_, _ = h.c.remote(), h.c.tlsState()
 	h.mu.Lock()
 	st.window = h.first
 	h.streams[b.stream] = st
