@@ -117,10 +117,10 @@ func (a *Admit) isRanked(m *meeting) bool {
 	case m.greedy:
 		v.Rank = mitigation.RankSuspect
 	case v.Action == mitigation.Slow:
-		// Who brings a cookie and has kept within every budget is not put among the
-		// flood, however much the two look alike.
 		v.Rank = mitigation.RankSuspect
-		if m.cookie && m.v.Standing != traffic.StandingGreedy {
+		if m.cookie && m.attack != nil && m.v.ClearanceAt.UnixNano() <= m.attack.wall && m.v.Standing != traffic.StandingGreedy {
+			// Who was here before is not put among the flood, however much the two
+			// look alike.
 			v.Rank = mitigation.RankNewcomer
 		}
 	case m.v.Clearance == traffic.ClearanceKnown:

@@ -143,6 +143,7 @@ func (a *answer2) data(p []byte) (n int, full bool, err error) {
 			continue
 		}
 		n = int(min(int64(len(p)), h.window, st.window, h2.MaxFrame))
+		h.told = true
 		h.window -= int64(n)
 		st.window -= int64(n)
 		st.writeFor = min(h.s.cfg.Grace, st.writeFor+time.Duration(n)*time.Second/time.Duration(h.s.cfg.MinRate))
@@ -202,6 +203,13 @@ func (a *answer2) fault() fault {
 }
 
 func (a *answer2) readBy(t time.Time) error { return a.st.readBy(t) }
+
+// stays has the least rate no longer hold for the request's body.
+func (a *answer2) stays() {
+	a.st.h.mu.Lock()
+	a.st.stays, a.st.readUntil = true, 0
+	a.st.h.mu.Unlock()
+}
 
 // writeBy is not to be had on a stream; the least rate holds there.
 func (a *answer2) writeBy(time.Time) error { return http.ErrNotSupported }

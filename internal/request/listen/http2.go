@@ -54,6 +54,7 @@ type http2conn struct {
 	room    sync.Cond // out has room, or all is over
 	gone    sync.Cond // a stream is over
 	idleAt  int64     // when the last one ended, coarse ms
+	told    bool      // a piece of an answer was sent since the last ping
 }
 
 // blockState is what is known of a field block whose end has not come yet.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
@@ -220,6 +221,8 @@ func (g *gather) upgrade(protocol string) bool {
 	}
 	order := h.order
 	h.method = g.put("GET")
+	// A key says nothing in HTTP/2, but some send one; two would be a fault.
+	h.fields = slices.DeleteFunc(h.fields, func(f field) bool { return string(f.name.of(g.buf.body)) == "sec-websocket-key" })
 	var key [16]byte
 	_, _ = rand.Read(key[:])
 	g.add("connection", "Upgrade")

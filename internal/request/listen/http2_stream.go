@@ -34,6 +34,7 @@ type stream struct {
 	taken      bool          // the client took it back
 	deaf       bool          // the room reads no more
 	fault      fault         // of the body
+	stays      bool          // the client may be silent for as long as it likes
 	late       bool          // the room's own deadline for reading has passed
 	readUntil  int64         // while the room waits for the client to send, coarse ms; 0 it does not
 	writeUntil int64         // while the answer waits for the client's window
@@ -128,7 +129,7 @@ func (h *http2conn) take(st *stream, b []byte) error {
 	st.got += int64(len(b))
 	most := h.s.cfg.MaxBody
 	switch {
-	case most > 0 && st.got > most:
+	case most > 0 && st.got > most && !st.tunnels:
 		st.fault = faultTooLarge
 	case st.announced >= 0 && st.got > st.announced:
 		st.fault = faultLength
@@ -221,7 +222,7 @@ func (st *stream) read(p []byte) (n int, credit bool, err error) {
 			return 0, false, io.ErrUnexpectedEOF
 		}
 		begun := h.s.coarse()
-		if h.credit > 0 && !st.tunnels { // else it is others' bodies that the client waits for
+		if h.credit > 0 && !st.tunnels && !st.stays { // without credit it is others' bodies that the client waits for
 			st.readUntil = begun + max(1, ms(st.readFor))
 		}
 		st.cond.Wait()

@@ -115,6 +115,16 @@ func (x *exchange) SetReadDeadline(t time.Time) error { return x.out.readBy(t) }
 // SetWriteDeadline bounds the writing of the answer.
 func (x *exchange) SetWriteDeadline(t time.Time) error { return x.out.writeBy(t) }
 
+// Stays says that a room counts the request among those that live long and sees to
+// its end itself: its client may take what time it likes to send the body. In HTTP/1
+// it may not, where nothing needs that. Unlike the rest of this, it may be called
+// from another goroutine, as long as the room has not returned.
+func (x *exchange) Stays() {
+	if s, ok := x.out.(interface{ stays() }); ok {
+		s.stays()
+	}
+}
+
 // WriteHeader passes the status on, unless the body turned out malformed
 // before any answer began: then the answer says that.
 func (x *exchange) WriteHeader(code int) {

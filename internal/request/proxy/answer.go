@@ -26,6 +26,30 @@ func (x *exchange) interim(h head) {
 // answer passes the final answer on, head and body. It panics with
 // http.ErrAbortHandler when either side breaks off.
 func (x *exchange) answer(c *conn, h head) {
+	x.beginAnswer(h)
+	if h.framing == framedNone {
+		return
+	}
+	// Of known lengths, the head may go out together with the body.
+	x.dirty = h.framing != framedLength
+	b := answerBody{br: c.br, framing: h.framing, left: max(0, h.length), scratch: c.scratch}
+	c.beforeRead = func() {
+		x.lasts(c)
+		if x.dirty {
+			x.dirty = false
+			x.flush()
+		}
+	}
+	if err := x.copyBody(&b); err != nil {
+		x.outcome.Failed = err != errClientGone && x.r.Context().Err() == nil && !x.cut.Load()
+		x.abort(h.framing)
+	}
+	c.beforeRead = nil
+	x.endAnswer(b.trailer)
+}
+
+// beginAnswer passes an answer's head on.
+func (x *exchange) beginAnswer(h head) {
 	out := x.w.Header()
 	copyFields(out, h.header)
 	if h.length >= 0 && h.status != http.StatusNoContent {
@@ -38,32 +62,24 @@ func (x *exchange) answer(c *conn, h head) {
 		out["Connection"] = []string{"close"}
 	}
 	x.w.WriteHeader(h.status)
-	if h.framing == framedNone {
-		return
-	}
-	// Of known lengths, the head may go out together with the body.
-	x.dirty = h.framing != framedLength
-	b := answerBody{br: c.br, framing: h.framing, left: max(0, h.length), scratch: c.scratch}
-	c.beforeRead = func() {
-		x.lasts(c)
-		if x.dirty {
-			x.dirty = false
-			x.reader.begin(x)
-			_ = x.rc.Flush()
-			x.reader.end()
-		}
-	}
-	if err := x.copyBody(&b); err != nil {
-		x.outcome.Failed = err != errClientGone && x.r.Context().Err() == nil && !x.cut.Load()
-		x.abort(h.framing)
-	}
-	c.beforeRead = nil
-	for k, vv := range b.trailer {
+}
+
+// flush sends the client what was written so far.
+func (x *exchange) flush() {
+	x.reader.begin(x)
+	_ = x.rc.Flush()
+	x.reader.end()
+}
+
+// endAnswer passes an answer's trailers on.
+func (x *exchange) endAnswer(trailer http.Header) {
+	out := x.w.Header()
+	for k, vv := range trailer {
 		if !hopByHop(k) && k != "Content-Length" && k != "Trailer" {
 			out[http.TrailerPrefix+k] = vv
 		}
 	}
-	if len(b.trailer) > 0 {
+	if len(trailer) > 0 {
 		_ = x.rc.Flush() // or net/http gives a short answer a length, and no trailers
 	}
 }

@@ -22,6 +22,7 @@ type backend struct {
 	place  place
 	weight int64
 	tls    *tls.Config // nil for plain
+	h2     *http2Road  // nil: HTTP/1.1 only
 	dialer net.Dialer
 	clk    *clock.Clock
 
@@ -45,13 +46,14 @@ type dialError struct{ cause error }
 func (e dialError) Error() string   { return errDial.Error() + ": " + e.cause.Error() }
 func (e dialError) Unwrap() []error { return []error{errDial, e.cause} }
 
-// dial makes a new connection, its TLS handshake done.
-func (b *backend) dial(ctx context.Context) (*conn, error) {
+// dial makes a new connection, its handshake by cfg done; a nil cfg makes a
+// plain one.
+func (b *backend) dial(ctx context.Context, cfg *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.dialer.Timeout)
 	defer cancel()
 	nc, err := b.dialer.DialContext(ctx, b.place.network, b.place.address)
-	if err == nil && b.tls != nil {
-		t := tls.Client(nc, b.tls)
+	if err == nil && cfg != nil {
+		t := tls.Client(nc, cfg)
 		if err = t.HandshakeContext(ctx); err != nil {
 			nc.Close()
 		}
@@ -60,7 +62,19 @@ func (b *backend) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, dialError{err}
 	}
-	return newConn(nc, b), nil
+	return nc, nil
+}
+
+// dialed takes note of whether a connection could be made.
+func (b *backend) dialed(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		b.failures.Store(0)
+	case ctx.Err() == nil:
+		if n := b.failures.Add(1); n == b.fall && !b.down.Swap(true) {
+			b.changed(false, err)
+		}
+	}
 }
 
 // get returns an unused connection that is still open, the one used last, or a
@@ -81,16 +95,12 @@ func (b *backend) get(ctx context.Context, young, fresh bool) (*conn, error) {
 		c.used = true
 		return c, nil
 	}
-	c, err := b.dial(ctx)
-	switch {
-	case err == nil:
-		b.failures.Store(0)
-	case ctx.Err() == nil:
-		if n := b.failures.Add(1); n == b.fall && !b.down.Swap(true) {
-			b.changed(false, err)
-		}
+	nc, err := b.dial(ctx, b.tls)
+	b.dialed(ctx, err)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	return newConn(nc, b), nil
 }
 
 func (b *backend) pop() *conn {
@@ -148,6 +158,9 @@ func (b *backend) close() {
 	b.mu.Unlock()
 	for _, c := range idle {
 		c.Close()
+	}
+	if b.h2 != nil {
+		b.h2.close()
 	}
 }
 

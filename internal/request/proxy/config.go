@@ -45,6 +45,9 @@ type Config struct {
 type Origin struct {
 	// URL is http://host:port, https://host:port or unix:/path/to/socket.
 	URL string `yaml:"url"`
+	// HTTP2 says that it is spoken to in HTTP/2, which gRPC needs: over TLS as
+	// agreed in the handshake, in clear text without asking first.
+	HTTP2 bool `yaml:"http2"`
 	// Weight is its share of the requests against the others'; 0 means 1.
 	Weight int `yaml:"weight"`
 }

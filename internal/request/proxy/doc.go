@@ -15,13 +15,15 @@
 //
 // The way to the origin is HTTP/1.1 over pooled connections, each used on the
 // handler's own goroutine; a second goroutine runs only while a body is still
-// being sent. net/http's Transport is not used: it loses an early answer when
-// the origin stops reading, hides an answer that has both Content-Length and
-// Transfer-Encoding, and rewrites paths.
+// being sent. net/http's Transport is not used there: it loses an early answer
+// when the origin stops reading, hides an answer that has both Content-Length and
+// Transfer-Encoding, and rewrites paths. Origins that are set to it are asked in
+// HTTP/2, by net/http's Transport (http2road.go, overhttp2.go, sending.go), as
+// gRPC needs; all else is the same.
 //
 // Memory: a connection to an origin holds 8 KiB of buffers, a body on its way
-// 4 or 32 KiB more in each direction; lines, slots and tables have fixed
-// sizes. Nothing of a request is kept after it.
+// 4 or 32 KiB more in each direction, an answer in HTTP/2 up to 64 KiB that its
+// client has not taken yet; lines, slots and tables have fixed sizes. Nothing of a request is kept after it.
 //
 // Fail-open: where every origin fails its health checks they are asked all the
 // same. Where the origin gives no usable answer, visitors get 502 or 504. An

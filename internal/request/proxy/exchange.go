@@ -31,7 +31,9 @@ type exchange struct {
 	target  string
 	upgrade string // protocol wanted; "" for none
 	expects bool   // the client waits for 100 Continue
+	grpc    bool   // a call of gRPC, for an origin that can take one
 	body    upload
+	sending atomic.Pointer[sending] // the body by HTTP/2; nil by HTTP/1.1
 	slot    Slot
 	reader  waiting     // for the client to take the answer
 	long    *time.Timer // makes the slot a stream; nil until something takes long
@@ -47,6 +49,7 @@ func (x *exchange) begin() bool {
 	r := x.r
 	x.upgrade = upgradeOf(r)
 	dropNamed(r.Header)
+	dropRanges(r.Header)
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		x.body.complete = true
 		return true
@@ -56,6 +59,10 @@ func (x *exchange) begin() bool {
 	// but must be asked for here. HTTP/2 can do no other.
 	_ = x.rc.EnableFullDuplex()
 	if x.expects = strings.EqualFold(r.Header.Get("Expect"), "100-continue") && r.ProtoAtLeast(1, 1); x.expects {
+		return true
+	}
+	// In a call the client may wait for the other side to say something first.
+	if x.grpc = x.p.http2 && isGRPC(r.Header); x.grpc {
 		return true
 	}
 	x.body.buffer(x.p, smallBuffer)
@@ -81,19 +88,21 @@ func (x *exchange) end() {
 func (x *exchange) run() {
 	var last *backend
 	for attempt := 0; ; attempt++ {
-		c, err := x.connect(last, attempt > 0)
+		b, c, err := x.connect(last, attempt > 0)
 		if err != nil {
 			x.originFailed(err)
 			return
 		}
-		last = c.from
-		last.inFlight.Add(1)
-		again, err := x.try(c)
-		last.inFlight.Add(-1)
+		last = b
+		again, err := x.ask(b, c)
 		if err == nil {
 			return
 		}
-		if attempt == 0 && again && x.r.Context().Err() == nil {
+		more := attempt == 0
+		if errors.Is(err, errDial) { // by HTTP/2, where connect does not dial
+			more = attempt < len(x.p.backends)-1
+		}
+		if more && again && x.r.Context().Err() == nil {
 			continue
 		}
 		x.originFailed(err)
@@ -101,17 +110,33 @@ func (x *exchange) run() {
 	}
 }
 
+// ask asks an origin: by c, or in HTTP/2 where c is nil. What it returns is what
+// try does.
+func (x *exchange) ask(b *backend, c *conn) (again bool, err error) {
+	b.inFlight.Add(1)
+	defer b.inFlight.Add(-1) // answers that break off panic
+	if c == nil {
+		return x.tryHTTP2(b)
+	}
+	return x.try(c)
+}
+
 // connect gets a connection to the best origin, or to the next best where one
-// cannot be reached. Nothing was sent yet, so this is safe for every method.
-func (x *exchange) connect(skip *backend, fresh bool) (*conn, error) {
+// cannot be reached. Nothing was sent yet, so this is safe for every method. Where
+// that origin is to be asked in HTTP/2, there is no connection to get. To change
+// the protocol takes HTTP/1.1.
+func (x *exchange) connect(skip *backend, fresh bool) (*backend, *conn, error) {
 	p := x.p
 	young := !safe(x.r.Method)
 	turn := p.turn.Add(1)
 	for tries := 0; ; tries++ {
 		b := choose(p.backends, skip, turn)
+		if b.h2 != nil && x.upgrade == "" {
+			return b, nil, nil
+		}
 		c, err := b.get(x.r.Context(), young, fresh)
 		if err == nil || tries >= len(p.backends)-1 || x.r.Context().Err() != nil {
-			return c, err
+			return b, c, err
 		}
 		skip = b
 		turn++
@@ -182,19 +207,21 @@ func (x *exchange) keep(c *conn) { c.from.put(c, c.keep) }
 // goroutine for the rest. It returns when the request was sent, or when its
 // sending began.
 func (x *exchange) send(c *conn) (clock.Instant, error) {
-	host := x.r.Host
-	switch x.p.cfg.Host {
-	case "":
-	case hostOfOrigin:
-		host = c.from.place.host
-	default:
-		host = x.p.cfg.Host
-	}
-	now := time.Now()
-	c.SetDeadline(now.Add(x.p.cfg.AnswerTimeout))
-	x.writeHead(c.bw, host, x.body.length)
+	c.SetDeadline(time.Now().Add(x.p.cfg.AnswerTimeout))
+	x.writeHead(c.bw, x.host(c.from), x.body.length)
 	err := x.body.start(x, c)
 	return x.p.clk.Now(), err
+}
+
+// host is what the origin is told to have been asked for.
+func (x *exchange) host(b *backend) string {
+	switch x.p.cfg.Host {
+	case "":
+		return x.r.Host
+	case hostOfOrigin:
+		return b.place.host
+	}
+	return x.p.cfg.Host
 }
 
 // awaitHead reads heads until the final one, passing interim ones on.
@@ -252,7 +279,7 @@ type waiting struct{ timer *time.Timer }
 // begin is called before what may wait for the client, end after it.
 func (w *waiting) begin(x *exchange) {
 	if w.timer == nil {
-		w.timer = time.AfterFunc(x.p.slowClient, x.slot.Aside)
+		w.timer = time.AfterFunc(x.p.slowClient, x.aside)
 		return
 	}
 	w.timer.Reset(x.p.slowClient)
@@ -260,13 +287,31 @@ func (w *waiting) begin(x *exchange) {
 
 func (w *waiting) end() { w.timer.Stop() }
 
-// lasts makes the slot a stream if the exchange is not over in a while.
-func (x *exchange) lasts(c *conn) {
+// aside gives the place at the origin back, since it is the client that is slow.
+func (x *exchange) aside() {
+	x.slot.Aside()
+	if s := x.sending.Load(); s != nil {
+		s.lasts()
+	}
+}
+
+// stream makes the slot a stream. False means that the exchange should be cut off.
+func (x *exchange) stream() bool {
+	ok := x.slot.Stream()
+	if s := x.sending.Load(); ok && s != nil {
+		s.lasts()
+	}
+	return ok
+}
+
+// lasts makes the slot a stream if the exchange is not over in a while. Closing c
+// ends the exchange.
+func (x *exchange) lasts(c io.Closer) {
 	if x.long != nil {
 		return
 	}
 	x.long = time.AfterFunc(x.p.longLived, func() {
-		if !x.slot.Stream() {
+		if !x.stream() {
 			x.cut.Store(true)
 			c.Close()
 		}

@@ -25,11 +25,11 @@ func (x *exchange) originFailed(err error) {
 		}
 	}
 	switch {
-	case x.r.Context().Err() != nil:
-		panic(http.ErrAbortHandler) // the client left
 	case x.cut.Load():
 		x.shed()
 		return
+	case x.r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client left
 	}
 	x.outcome.Failed = true
 	x.p.quiet.warn("origin gave no usable answer", err)

@@ -69,19 +69,23 @@ func (p *Proxy) watch(ctx context.Context, b *backend) {
 func (p *Proxy) check(ctx context.Context, b *backend) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Health.Timeout)
 	defer cancel()
-	c, err := b.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if p.cfg.Health.Path == "" {
-		return nil
-	}
-	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
 	host := b.place.host
 	if p.cfg.Host != "" && p.cfg.Host != hostOfOrigin {
 		host = p.cfg.Host
 	}
+	if b.h2 != nil {
+		return b.h2.check(ctx, p.cfg.Health.Path, host)
+	}
+	nc, err := b.dial(ctx, b.tls)
+	if err != nil {
+		return err
+	}
+	c := newConn(nc, b)
+	defer c.Close()
+	if p.cfg.Health.Path == "" {
+		return nil
+	}
+	defer context.AfterFunc(ctx, func() { c.SetDeadline(past) })()
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: seawall-health\r\nConnection: close\r\n\r\n", p.cfg.Health.Path, host); err != nil {
 		return err
 	}

@@ -111,7 +111,11 @@ func newHouse(t testing.TB, cfg Config) *house {
 		h.srv.Close()
 		eventually(t, "the end of all slots", func() bool {
 			g := p.gate.Gauges()
-			return g.InFlight+g.Streams+g.Waiting == 0
+			n := g.InFlight + g.Streams + g.Waiting
+			for _, b := range p.backends {
+				n += int(b.inFlight.Load())
+			}
+			return n == 0
 		})
 	})
 	return h

@@ -35,6 +35,7 @@ type Proxy struct {
 	gate     *Gate
 	backends []*backend
 	turn     atomic.Uint32
+	http2    bool // some origin is spoken to in HTTP/2
 	quiet    quietLog
 	// longLived is how long an answer or an upload lasts before it counts as a
 	// stream.
@@ -89,6 +90,9 @@ func New(cfg Config, full FullFunc, clk *clock.Clock, log *slog.Logger) (*Proxy,
 				ServerName: pl.name, RootCAs: roots, NextProtos: []string{"http/1.1"},
 				MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(16),
 			}
+		}
+		if o.HTTP2 {
+			b.h2, p.http2 = newHTTP2Road(b, cfg), true
 		}
 		b.changed = func(up bool, why error) {
 			if up {

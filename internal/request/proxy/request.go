@@ -57,7 +57,7 @@ func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		if ours(k) || k == "Range" && manyRanges(r.Header[k]) {
+		if ours(k) {
 			continue
 		}
 		for _, v := range r.Header[k] {
@@ -99,21 +99,6 @@ func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
 	}
 	writeForwarded(bw, r, x.visit)
 	bw.WriteString("\r\n")
-}
-
-// mostRanges is how many parts of a page may be asked for at once. Players and
-// readers of documents ask for one or two; hundreds, each of nearly all of it, make
-// an origin read and send it hundreds of times (CVE-2011-3192).
-const mostRanges = 5
-
-// manyRanges says whether Range asks for more. Then the field is left out, which
-// always may be done (RFC 9110, section 14.2): the answer is the whole, once.
-func manyRanges(values []string) bool {
-	n := len(values)
-	for _, v := range values {
-		n += strings.Count(v, ",")
-	}
-	return n > mostRanges
 }
 
 // dropNamed takes out of a request's fields those that Connection names: they

@@ -11,11 +11,17 @@ import (
 	"time"
 )
 
-// TestSameBytes asks an origin directly and through the proxy, and compares.
+// TestSameBytes asks an origin directly and through the proxy, by either road, and
+// compares.
 func TestSameBytes(t *testing.T) {
+	t.Run("HTTP/1.1", func(t *testing.T) { sameBytes(t, testConfig) })
+	t.Run("HTTP/2", func(t *testing.T) { sameBytes(t, config2) })
+}
+
+func sameBytes(t *testing.T, by func(...string) Config) {
 	content := strings.Repeat("0123456789abcdef", 20000)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	origin := site(t, func(w http.ResponseWriter, r *http.Request) {
+	origin := site2(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", "Fri, 02 Jan 2026 03:04:05 GMT")
 		switch r.URL.Path {
 		case "/file":
@@ -51,7 +57,7 @@ func TestSameBytes(t *testing.T) {
 			http.NotFound(w, r)
 		}
 	})
-	h := newHouse(t, testConfig(origin.URL))
+	h := newHouse(t, by(origin))
 	for _, c := range []struct {
 		name, method, path, body string
 		fields                   []string
@@ -97,7 +103,7 @@ func TestSameBytes(t *testing.T) {
 				}
 				return fmt.Sprintf("%d %v %d %v\n%s", res.StatusCode, res.Header, res.ContentLength, res.Trailer, text)
 			}
-			if a, b := ask(origin.URL), ask("http://"+h.addr); a != b {
+			if a, b := ask(origin), ask("http://"+h.addr); a != b {
 				t.Errorf("directly:\n%.600s\nthrough the proxy:\n%.600s", a, b)
 			}
 		})
