@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCHES   := amd64 arm64
 
-.PHONY: all build demo test race lint fuzz bench bench-stream bench-packet bench-flood bench-protocol h2spec bpf bpf-check geodata release clean go
+.PHONY: all build demo test race lint fuzz bench bench-stream bench-packet bench-flood bench-peers bench-protocol h2spec bpf bpf-check geodata release clean go
 
 all: build
 
@@ -99,6 +99,13 @@ bench-protocol: go
 # What h2spec says about how HTTP/2 is spoken here.
 h2spec: go
 	go test -count=1 -run H2spec -v ./test/scenarios/protocol
+
+# What a request and a connection cost, beside nginx and HAProxy (docs/peers.md).
+# Five minutes; PEERS_ROUNDS, PEERS_SECONDS and PEERS_ONLY (part of a row's name)
+# narrow it. As root it installs what is missing; nothing is started by that.
+bench-peers: go
+	@test/peers/install.sh
+	go test -count=1 -run '^$$' -bench Peers -benchtime 1x -timeout 30m ./test/peers
 
 geodata: go
 	go run ./tools/geodata -out internal/request/identify/geo
