@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,6 +161,11 @@ func (c *conn) fill() error {
 	}
 	if !c.enter(phase, until) || phase != phaseHead && c.s.draining.Load() {
 		return io.EOF
+	}
+	if phase == phaseIdle {
+		// An answer has just gone out. Where others have work to do, they do it now,
+		// and the next request may be there without our waiting for it.
+		runtime.Gosched()
 	}
 	n, err := c.read(c.buf[c.w:])
 	c.w += n

@@ -106,6 +106,10 @@ func (x *exchange) Header() http.Header {
 	return x.header
 }
 
+// Adopt makes h the fields of the answer, which none were set of before. It is the
+// exchange's from here on.
+func (x *exchange) Adopt(h http.Header) { x.header = h }
+
 // EnableFullDuplex is granted: a body may be read while its answer is written.
 func (x *exchange) EnableFullDuplex() error { return nil }
 

@@ -51,7 +51,12 @@ func (x *exchange) answer(c *conn, h head) {
 // beginAnswer passes an answer's head on.
 func (x *exchange) beginAnswer(h head) {
 	out := x.w.Header()
-	copyFields(out, h.header)
+	if x.adopter != nil && len(out) == 0 {
+		out = onlyEndToEnd(h.header)
+		x.adopter.Adopt(out)
+	} else {
+		copyFields(out, h.header)
+	}
 	if h.length >= 0 && h.status != http.StatusNoContent {
 		out["Content-Length"] = []string{strconv.FormatInt(h.length, 10)}
 	}
@@ -156,6 +161,18 @@ func copyFields(out, in http.Header) {
 		}
 		out[k] = vv
 	}
+}
+
+// onlyEndToEnd takes the fields of the origin's connection out of an answer's, and
+// its length, which is known already.
+func onlyEndToEnd(h http.Header) http.Header {
+	named := h["Connection"]
+	for k := range h {
+		if hopByHop(k) || k == "Content-Length" || (len(named) > 0 && hasToken(named, k)) {
+			delete(h, k)
+		}
+	}
+	return h
 }
 
 // hopByHop says whether an answer's field is of the origin's connection only.

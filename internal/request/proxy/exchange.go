@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type exchange struct {
 	visit   *traffic.Visit // nil: unknown
 	verdict mitigation.Verdict
 	outcome *traffic.Outcome
+	adopter adopter // nil: there is none
 
 	target  string
 	upgrade string // protocol wanted; "" for none
@@ -156,7 +158,7 @@ func safe(method string) bool {
 func (x *exchange) try(c *conn) (again bool, err error) {
 	ctx := x.r.Context()
 	// The client's leaving ends whatever waits for the origin.
-	unhook := context.AfterFunc(ctx, func() { c.Close() })
+	unhook := afterwards(ctx, func() { c.Close() })
 	keep := false
 	defer func() {
 		if unhook() && keep {
@@ -190,6 +192,17 @@ func (x *exchange) try(c *conn) (again bool, err error) {
 	keep = x.finish(c, h)
 	c.keep = min(x.p.cfg.KeepIdle, patienceOf(h))
 	return false, nil
+}
+
+// afterwards is context.AfterFunc. listen's contexts can do that themselves, for
+// less.
+func afterwards(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(interface {
+		AfterFunc(func()) func() bool
+	}); ok {
+		return own.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // patienceOf is how long the origin says it keeps the connection, less a second
@@ -226,6 +239,7 @@ func (x *exchange) host(b *backend) string {
 
 // awaitHead reads heads until the final one, passing interim ones on.
 func (x *exchange) awaitHead(c *conn, sent clock.Instant) (head, error) {
+	runtime.Gosched() // others' work first: the answer may be there without our waiting for it
 	for i := 0; ; i++ {
 		_, err := c.br.Peek(1)
 		if i == 0 && err == nil {

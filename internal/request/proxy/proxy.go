@@ -136,7 +136,7 @@ func (p *Proxy) Streams() int { return p.gate.Gauges().Streams }
 // break off: half an answer must not look like a whole one.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{p: p, w: w, r: r, rc: http.NewResponseController(w)}
-	x.visit, x.verdict, x.outcome = found(w)
+	x.visit, x.verdict, x.outcome, x.adopter = found(w)
 	if x.target = targetOf(r); x.target == "" {
 		x.fail(http.StatusBadRequest, nil)
 		return
@@ -180,7 +180,7 @@ func (x *exchange) shed() {
 
 // found looks for what listen put on the ResponseWriter. Whatever is not there
 // is made up: no Visit, a newcomer's Verdict, an Outcome that nobody reads.
-func found(w http.ResponseWriter) (v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome) {
+func found(w http.ResponseWriter) (v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, a adopter) {
 	decided := false
 	for w != nil {
 		if t, ok := w.(interface{ Visit() *traffic.Visit }); ok && v == nil {
@@ -191,6 +191,9 @@ func found(w http.ResponseWriter) (v *traffic.Visit, d mitigation.Verdict, o *tr
 		}
 		if t, ok := w.(interface{ Outcome() *traffic.Outcome }); ok && o == nil {
 			o = t.Outcome()
+		}
+		if t, ok := w.(adopter); ok && a == nil {
+			a = t
 		}
 		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok || (v != nil && decided && o != nil) {
@@ -204,5 +207,9 @@ func found(w http.ResponseWriter) (v *traffic.Visit, d mitigation.Verdict, o *tr
 	if o == nil {
 		o = new(traffic.Outcome)
 	}
-	return v, d, o
+	return v, d, o, a
 }
+
+// adopter is a ResponseWriter whose fields may be replaced as a whole, which spares
+// copying an answer's.
+type adopter interface{ Adopt(http.Header) }
