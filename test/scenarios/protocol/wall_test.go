@@ -127,7 +127,7 @@ func start(t testing.TB, origin string, patience time.Duration, more ...config) 
 	dir := t.TempDir()
 	file, key := certify(t, dir)
 	listen := config{"addresses": []string{"127.0.0.1:0"}, "tls": config{
-		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}},
+		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}}, "http3": true,
 	}}
 	if patience > 0 {
 		listen["head_timeout"], listen["grace"] = patience.String(), patience.String()
