@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/coder/websocket"
 )
@@ -89,11 +93,12 @@ func TestUpgrade(t *testing.T) {
 	o := newOrigin(t)
 	file, key := certify(t, t.TempDir(), "example.org")
 	w := own(t, config{"trusted_proxies": []string{"loopback"}, "listen": config{"tls": config{
-		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}},
+		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}}, "http3": true,
 	}}}, o.url)
 	w.install(program)
 	w.run()
 	w.order("ban", "192.0.2.66", "--for", "1h")
+	byHTTP3(t, w)
 	banned := func(when string) {
 		t.Helper()
 		if resp, _ := fetch(t, "GET", w.url("/"), "", "X-Forwarded-For: 192.0.2.66"); resp.StatusCode != 403 {
@@ -116,6 +121,7 @@ func TestUpgrade(t *testing.T) {
 		}
 		until(t, 20*time.Second, "another process serves", func() bool { return w.serving() != pid })
 		pid = w.serving()
+		byHTTP3(t, w)
 		until(t, 5*time.Second, "it says so", func() bool { return len(w.figures()) == i+1 })
 		banned(fmt.Sprintf("after %d upgrades", i+1))
 		time.Sleep(300 * time.Millisecond)
@@ -195,4 +201,25 @@ func TestReloadAndDrainUnderLoad(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	l.stop()
+}
+
+// byHTTP3 asks once by HTTP/3, on a connection of its own. While two processes share
+// the port the old one may get a first packet; the client sends it again.
+func byHTTP3(t *testing.T, w *wall) {
+	t.Helper()
+	tr := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "example.org"}}
+	defer tr.Close()
+	var err error
+	for range 10 {
+		var resp *http.Response
+		if resp, err = (&http.Client{Transport: tr, Timeout: 5 * time.Second}).Get("https://" + w.secure + "/"); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 3 {
+				t.Errorf("by HTTP/3: %s %s", resp.Proto, resp.Status)
+			}
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("by HTTP/3: %v", err)
 }

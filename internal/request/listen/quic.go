@@ -74,12 +74,17 @@ func (s *Server) listenQUIC() error {
 	if s.tickets != nil {
 		s.tickets.configs = append(s.tickets.configs, own)
 	}
+	s.endQUIC() // what is left of a time before: see Leave
+	s.quic.sockets = nil
+	// While one process takes over from another both have a socket on the port. The
+	// kernel lets only processes of the same user share it.
+	lc := net.ListenConfig{Control: sharePort}
 	for _, l := range s.listeners[len(s.cfg.Addresses):] {
-		at := net.UDPAddrFromAddrPort(l.Addr().(*net.TCPAddr).AddrPort())
-		conn, err := net.ListenUDP("udp", at)
+		at, err := lc.ListenPacket(context.Background(), "udp", l.Addr().String())
 		if err != nil {
 			return fmt.Errorf("listen on %s by UDP, for HTTP/3: %w", l.Addr(), reason(err))
 		}
+		conn := at.(*net.UDPConn)
 		q := &quicSocket{conn: conn, transport: s.newTransport(conn)}
 		s.quic.sockets = append(s.quic.sockets, q)
 		if q.listener, err = q.transport.Listen(own, s.quicConfig()); err != nil {

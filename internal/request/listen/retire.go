@@ -15,9 +15,15 @@ func (s *Server) Leave() {
 	s.serving.Wait() // whoever was accepted last is known of then
 }
 
+// shareTime is for how long two processes have a socket for QUIC on the same port.
+// The kernel gives each a part of the beginnings, and the old one leaves its part
+// unanswered: clients send those again.
+const shareTime = 3 * time.Second
+
 // Retire is Drain for a Server in whose place another one accepts already. Nobody
 // loses a request to it: a connection that waits for one goes on being served, and
-// is closed only when nothing has come for as long as quiet says. The door is to
+// is closed only when nothing has come for as long as quiet says; those of HTTP/3 end
+// within shareTime, what is under way on them too. The door is to
 // tell visitors meanwhile that each answer is the connection's last.
 //
 // It returns nil when no connection is open any more, or ctx's error, with those
@@ -26,9 +32,16 @@ func (s *Server) Retire(ctx context.Context, quiet time.Duration) error {
 	s.Leave()
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()
+	begun := s.coarse()
 	for s.conns.open() > 0 {
 		before := s.coarse() - ms(quiet)
+		packets := false
 		s.each(func(c *conn) {
+			if c.h3 != nil {
+				packets = true
+				c.h3.goAway()
+				return
+			}
 			if h := c.h2.Load(); h != nil {
 				h.goAway()
 			}
@@ -46,6 +59,11 @@ func (s *Server) Retire(ctx context.Context, quiet time.Duration) error {
 				c.end(word, nil)
 			}
 		})
+		if s.quic != nil && (!packets || s.coarse()-begun > ms(shareTime)) {
+			s.mu.Lock()
+			s.endQUIC()
+			s.mu.Unlock()
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -31,6 +31,15 @@ func socketOptions(_, _ string, rc syscall.RawConn) error {
 	return err
 }
 
+// sharePort lets another process have a socket on the same port.
+func sharePort(_, _ string, rc syscall.RawConn) error {
+	var err error
+	if e := rc.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }); e != nil {
+		return e
+	}
+	return err
+}
+
 // sendQueue returns how many bytes the client has not yet acknowledged.
 func sendQueue(t *net.TCPConn) (n int) {
 	rc, err := t.SyscallConn()
