@@ -35,7 +35,7 @@ func TestBrowser(t *testing.T) {
 		t.Skip("needs chromium (Debian: chromium)")
 	}
 	s := newSite(t)
-	w := start(t, s.addr, 0)
+	w := start(t, s.addr, 0, config{"http3": true})
 	_, port := w.secure.Addr(), decimal(w.secure.Port())
 	type trial struct {
 		name, url, want string

@@ -127,7 +127,7 @@ func start(t testing.TB, origin string, patience time.Duration, more ...config) 
 	dir := t.TempDir()
 	file, key := certify(t, dir)
 	listen := config{"addresses": []string{"127.0.0.1:0"}, "tls": config{
-		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}}, "http3": true,
+		"addresses": []string{"127.0.0.1:0"}, "certificates": []config{{"file": file, "key": key}},
 	}}
 	if patience > 0 {
 		listen["head_timeout"], listen["grace"] = patience.String(), patience.String()
@@ -139,6 +139,10 @@ func start(t testing.TB, origin string, patience time.Duration, more ...config) 
 		"proxy":  config{"origins": []config{{"url": "http://" + origin}}},
 	}
 	for _, m := range more {
+		if m["http3"] == true { // one of HTTPS's settings
+			listen["tls"].(config)["http3"] = true
+			continue
+		}
 		maps.Copy(settings, m)
 	}
 	text, err := json.Marshal(settings) // JSON is YAML
