@@ -35,7 +35,6 @@ type http2conn struct {
 	glitches glitches
 	opened   opening
 	began    int64 // when the frame being read did, coarse ms; 0 none
-	over     bool  // no more is to be read
 
 	mu      sync.Mutex // guards the following
 	streams map[uint32]*stream
@@ -106,7 +105,7 @@ func (h *http2conn) run() error {
 	if err := h.preface(); err != nil {
 		return err
 	}
-	for !h.over {
+	for {
 		h.began = 0
 		b, err := h.peek(h2.HeaderSize, true)
 		if err != nil {
@@ -126,7 +125,6 @@ func (h *http2conn) run() error {
 			return err
 		}
 	}
-	return nil
 }
 
 // preface reads what a connection begins with, and says how we want it.

@@ -78,8 +78,8 @@ func (h *http2conn) refuse(b blockState, x *exchange) error {
 	if full {
 		h.send() // or many refusals in one packet would take memory
 	}
-	if a.Close {
-		h.over = true
+	if a.Close { // once those beside it are served
+		h.goAway()
 	}
 	return nil
 }

@@ -274,8 +274,9 @@ func (h *http2conn) headers(f h2.Frame, p []byte) error {
 	case f.Stream <= h.last:
 		h.mu.Unlock()
 		return connError{h2.StreamClosed}
-	case h.away:
-		b.ignore = true
+	case h.away: // what follows on it is no fault: it crossed our word
+		b.ignore, h.last = true, f.Stream
+		h.remember(f.Stream)
 	case itself:
 		h.last, b.refuse = f.Stream, h2.ProtocolError
 	case len(h.streams) >= h.mostNow():

@@ -222,7 +222,7 @@ func (st *stream) read(p []byte) (n int, credit bool, err error) {
 			return 0, false, io.ErrUnexpectedEOF
 		}
 		begun := h.s.coarse()
-		if h.credit > 0 && !st.tunnels && !st.stays { // without credit it is others' bodies that the client waits for
+		if !st.tunnels && !st.stays {
 			st.readUntil = begun + max(1, ms(st.readFor))
 		}
 		st.cond.Wait()
