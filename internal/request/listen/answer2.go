@@ -131,9 +131,15 @@ func (a *answer2) data(p []byte) (n int, full bool, err error) {
 		case len(h.out) > mostWaiting:
 			h.room.Wait()
 			continue
-		case h.window <= 0 || st.window <= 0:
+		case h.window <= 0 && st.window > 0:
 			if len(h.out) > 0 && !h.sending {
 				return 0, true, nil // what the client waits for may be among it
+			}
+			h.awaitWindow(st)
+			continue
+		case st.window <= 0:
+			if len(h.out) > 0 && !h.sending {
+				return 0, true, nil
 			}
 			begun := h.s.coarse()
 			st.writeUntil = begun + max(1, ms(st.writeFor))

@@ -19,8 +19,8 @@ type body1 struct {
 // Read reads a piece of the body, which it asks for if need be.
 func (b *body1) Read(p []byte) (int, error) {
 	c := b.c
-	if b.asks && b.q.said.CompareAndSwap(0, 1) {
-		if _, err := c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+	if b.asks {
+		if err := b.ask(); err != nil {
 			return 0, err
 		}
 	}
@@ -30,6 +30,18 @@ func (b *body1) Read(p []byte) (int, error) {
 		c.trailer = nil
 	}
 	return n, err
+}
+
+// ask asks for the body, unless that was done or an answer has begun.
+func (b *body1) ask() error {
+	c := b.c
+	c.wmu.Lock() // what an answer begins with waits for it
+	defer c.wmu.Unlock()
+	if !b.q.said.CompareAndSwap(0, 1) {
+		return nil
+	}
+	_, err := c.put([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return err
 }
 
 // trailers adds what came after a chunked body to the request.

@@ -185,6 +185,11 @@ func (c *conn) fill() error {
 func (c *conn) Write(p []byte) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	return c.put(p)
+}
+
+// put is Write for who holds wmu.
+func (c *conn) put(p []byte) (int, error) {
 	if t := c.tls.Load(); t != nil {
 		return t.Write(p)
 	}

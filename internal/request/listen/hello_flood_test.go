@@ -115,7 +115,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 	stop()
 	flood.Wait()
 	t.Logf("%d hellos sent; %+v; served within %v, known ones connected within %v, 20 strangers after %d tries", sent.Load(), h.Stats().HellosRefused, served, took[18], tries)
-	if tries >= 1000 { // a busy machine takes hundreds
+	if tries > 400 {
 		t.Errorf("20 strangers needed %d tries", tries)
 	}
 	if served > time.Second || took[18] > 2*time.Second {

@@ -36,24 +36,28 @@ type http2conn struct {
 	opened   opening
 	began    int64 // when the frame being read did, coarse ms; 0 none
 
-	mu      sync.Mutex // guards the following
-	streams map[uint32]*stream
-	last    uint32     // the highest stream that was served, or refused
-	closed  [32]uint32 // the last streams that we ended: what is under way for them is no fault
-	nclosed int
-	window  int64 // what the client lets us send on all streams
-	first   int64 // and on a new one
-	credit  int64 // what we let the client send
-	owed    int   // bytes read, for which no credit was given back yet
-	out     []byte
-	spare   []byte
-	sending bool
-	dead    bool      // nothing more is sent
-	away    bool      // GOAWAY was sent
-	room    sync.Cond // out has room, or all is over
-	gone    sync.Cond // a stream is over
-	idleAt  int64     // when the last one ended, coarse ms
-	told    bool      // a piece of an answer was sent since the last ping
+	mu        sync.Mutex // guards the following
+	streams   map[uint32]*stream
+	last      uint32   // the highest stream that was served, or refused
+	closed    []uint32 // the last streams that we ended, a ring: what is under way for them is no fault
+	nclosed   int
+	window    int64 // what the client lets us send on all streams
+	first     int64 // and on a new one
+	credit    int64 // what we let the client send
+	owed      int   // bytes read, for which no credit was given back yet
+	unread    int64 // bytes of bodies that no room has read
+	waiters   int   // answers that wait for the window of all streams
+	lowered   int64 // until when that is to open, coarse ms; 0 nobody waits
+	windowFor int64 // what is left of our patience with it, ms
+	out       []byte
+	spare     []byte
+	sending   bool
+	dead      bool      // nothing more is sent
+	away      bool      // GOAWAY was sent
+	room      sync.Cond // out has room, or all is over
+	gone      sync.Cond // a stream is over
+	idleAt    int64     // when the last one ended, coarse ms
+	told      bool      // a piece of an answer was sent since the last ping
 }
 
 // blockState is what is known of a field block whose end has not come yet.
@@ -83,7 +87,7 @@ func (e streamError) Error() string { return "listen: HTTP/2 stream error" }
 func (c *conn) serve2() {
 	h := &http2conn{
 		c: c, s: c.s, streams: map[uint32]*stream{},
-		window: h2.FirstWindow, first: h2.FirstWindow, credit: h2.FirstWindow, idleAt: c.s.coarse(),
+		window: h2.FirstWindow, first: h2.FirstWindow, credit: h2.FirstWindow, idleAt: c.s.coarse(), windowFor: ms(c.s.cfg.Grace),
 	}
 	h.room.L, h.gone.L = &h.mu, &h.mu
 	h.dec = hpack.NewDecoder(codingTable, h.emit)
@@ -182,7 +186,7 @@ func (h *http2conn) fill(between bool) error {
 		if h.began == 0 {
 			h.began = now
 		}
-		phase, until = phaseHead, h.began+ms(h.s.cfg.HeadTimeout)
+		phase, until = phaseHead, h.inTime(h.began+ms(h.s.cfg.HeadTimeout))
 	case h.last == 0: // the reader's own goroutine alone changes it
 		phase, until = phaseNew, c.accepted+ms(h.s.cfg.HeadTimeout)
 	}
@@ -205,6 +209,21 @@ func (h *http2conn) fill(between bool) error {
 		err = io.EOF
 	}
 	return err
+}
+
+// inTime holds a frame that has begun to the time for the first one, or to that of an
+// idle connection, where no request is under way: pieces of frames without end are
+// not to keep it open.
+func (h *http2conn) inTime(until int64) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case len(h.streams) > 0:
+		return until
+	case h.last == 0:
+		return min(until, h.c.accepted+ms(h.s.cfg.HeadTimeout))
+	}
+	return min(until, h.idleAt+ms(h.s.cfg.IdleTimeout)+ms(h.s.cfg.HeadTimeout))
 }
 
 // rest says that the reader waits for the next frame: for ever while requests are

@@ -24,7 +24,7 @@ func (h *http2conn) meetDoor(b blockState) error {
 	if x.verdict.LetsIn() && x.proof == "" {
 		c.worth.Store(1)
 		if x.visit.Clearance != traffic.ClearanceNone {
-			c.worth.Store(2)
+			c.worth.Store(known)
 		}
 		g.x = nil // the stream's
 		h.open(b, x)
@@ -34,6 +34,9 @@ func (h *http2conn) meetDoor(b blockState) error {
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
 		x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
 		x.record()
+		if c.trusted { // others come by the same connection
+			return streamError{b.stream, h2.RefusedStream}
+		}
 		c.cut()
 		return connError{h2.RefusedStream}
 	}
@@ -136,12 +139,34 @@ func (h *http2conn) close(st *stream) {
 	}
 }
 
+// patience is until when we wait for the client, where all requests under way do; 0
+// where one does not. The nearest end counts.
+func (h *http2conn) patience() (until int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, st := range h.streams {
+		end := max(st.readUntil, st.writeUntil)
+		if st.behind {
+			end = h.lowered
+		}
+		if end == 0 {
+			return 0
+		}
+		if until == 0 || end < until {
+			until = end
+		}
+	}
+	return until
+}
+
 // tooSlow ends the streams whose clients have kept us waiting for too long.
 func (h *http2conn) tooSlow(now int64) {
 	h.mu.Lock()
+	shut := h.lowered != 0 && now > h.lowered
 	for _, st := range h.streams {
 		switch {
-		case st.writeUntil != 0 && now > st.writeUntil:
+		case st.lost:
+		case shut && st.behind, st.writeUntil != 0 && now > st.writeUntil:
 			h.s.count.timeouts[timeoutWrite].Add(1)
 			st.lose()
 			h.out = h2.AppendReset(h.buffer(), st.id, h2.Cancel)

@@ -98,10 +98,13 @@ func (h *http2conn) resize(first int64) error {
 	more := first - h.first
 	h.first = first
 	for _, st := range h.streams {
+		was := st.window
 		if st.window += more; st.window > h2.MaxWindow {
 			return connError{h2.FlowControlError}
 		}
-		st.cond.Broadcast()
+		if was <= 0 && st.window > 0 {
+			st.cond.Broadcast()
+		}
 	}
 	return nil
 }
@@ -138,22 +141,20 @@ func (h *http2conn) windowUpdate(f h2.Frame, p []byte) error {
 	case f.Stream == 0 && n == 0:
 		err = connError{h2.ProtocolError}
 	case f.Stream == 0:
-		if h.window += n; h.window > h2.MaxWindow {
-			err = connError{h2.FlowControlError}
-		}
-		for _, st := range h.streams {
-			st.cond.Broadcast()
-		}
+		err = h.widen(n)
 	case idle:
 		err = connError{h2.ProtocolError}
 	case st == nil: // it is over
 	case n == 0:
 		err = streamError{f.Stream, h2.ProtocolError}
 	default:
+		was := st.window
 		if st.window += n; st.window > h2.MaxWindow {
 			err = streamError{f.Stream, h2.FlowControlError}
 		}
-		st.cond.Broadcast()
+		if was <= 0 && st.window > 0 {
+			st.cond.Broadcast()
+		}
 	}
 	h.opened.window(f.Stream, uint32(n), h.last == 0)
 	h.mu.Unlock()
@@ -161,6 +162,41 @@ func (h *http2conn) windowUpdate(f h2.Frame, p []byte) error {
 		return h.glitch(glitchCrumb)
 	}
 	return err
+}
+
+// widen opens the window of all streams by n, which wakes those that wait for it and
+// gives the client more time for the rest. It needs mu.
+func (h *http2conn) widen(n int64) error {
+	was := h.window
+	if h.window += n; h.window > h2.MaxWindow {
+		return connError{h2.FlowControlError}
+	}
+	if h.lowered != 0 {
+		h.lowered = min(h.lowered+n*1000/int64(h.s.cfg.MinRate), h.s.coarse()+ms(h.s.cfg.Grace))
+	}
+	if was > 0 || h.window <= 0 {
+		return nil
+	}
+	for _, st := range h.streams {
+		if st.window > 0 {
+			st.cond.Broadcast()
+		}
+	}
+	return nil
+}
+
+// awaitWindow waits for the window of all streams to open. The client owes the least
+// rate on all of them together: how that is shared is up to us. It needs mu.
+func (h *http2conn) awaitWindow(st *stream) {
+	if h.waiters++; h.waiters == 1 {
+		h.lowered = h.s.coarse() + max(1, h.windowFor)
+	}
+	st.behind = true
+	st.cond.Wait()
+	st.behind = false
+	if h.waiters--; h.waiters == 0 {
+		h.windowFor, h.lowered = h.lowered-h.s.coarse(), 0
+	}
 }
 
 func (h *http2conn) reset(f h2.Frame, p []byte) error {

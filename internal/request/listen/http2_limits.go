@@ -1,6 +1,10 @@
 package listen
 
-import "seawall/internal/request/listen/h2"
+import (
+	"slices"
+
+	"seawall/internal/request/listen/h2"
+)
 
 // A connection may behave oddly now and then: a page that is left resets its
 // streams, and links are tested by pings. Each oddity costs points; glitchRate of
@@ -82,19 +86,17 @@ func (h *http2conn) failStream(e streamError) error {
 
 // remember keeps in mind that we ended a stream. It needs mu.
 func (h *http2conn) remember(stream uint32) {
-	h.closed[h.nclosed%len(h.closed)] = stream
+	const most = 256 // more than a client may have open, and then some
+	if len(h.closed) < most {
+		h.closed = append(h.closed, stream)
+	} else {
+		h.closed[h.nclosed%most] = stream
+	}
 	h.nclosed++
 }
 
 // endedByUs says whether we ended a stream lately. It needs mu.
-func (h *http2conn) endedByUs(stream uint32) bool {
-	for _, s := range h.closed {
-		if s == stream {
-			return true
-		}
-	}
-	return false
-}
+func (h *http2conn) endedByUs(stream uint32) bool { return slices.Contains(h.closed, stream) }
 
 // opening is the fingerprint of how a connection began: settings, the first window,
 // priorities, and the order of the first request's pseudo-header fields.

@@ -36,6 +36,7 @@ type stream struct {
 	fault      fault         // of the body
 	stays      bool          // the client may be silent for as long as it likes
 	late       bool          // the room's own deadline for reading has passed
+	behind     bool          // its answer waits for the window of all streams
 	readUntil  int64         // while the room waits for the client to send, coarse ms; 0 it does not
 	writeUntil int64         // while the answer waits for the client's window
 	readFor    time.Duration // what is left of its patience
@@ -91,7 +92,7 @@ func (st *stream) serve() {
 		}
 	}
 	h.giveCredit(len(st.in) - st.inFrom)
-	h.s.unread.Add(-int64(len(st.in) - st.inFrom))
+	h.pile(-int64(len(st.in) - st.inFrom))
 	st.deaf, st.in = true, nil
 	h.close(st)
 	others := len(h.streams) > 0
@@ -133,7 +134,7 @@ func (h *http2conn) take(st *stream, b []byte) error {
 		st.fault = faultTooLarge
 	case st.announced >= 0 && st.got > st.announced:
 		st.fault = faultLength
-	case h.s.unread.Load() > h.s.mostUnread:
+	case h.s.unread.Load() > h.s.mostUnread && !h.c.cleared.Load() && h.unread > h.s.fairUnread():
 		st.fault = faultBusy
 	}
 	if st.fault != faultNone {
@@ -145,7 +146,7 @@ func (h *http2conn) take(st *stream, b []byte) error {
 		}
 		return nil
 	}
-	h.s.unread.Add(int64(len(b)))
+	h.pile(int64(len(b)))
 	if st.inFrom > 0 && len(st.in)+len(b) > cap(st.in) {
 		st.in = st.in[:copy(st.in, st.in[st.inFrom:])]
 		st.inFrom = 0
@@ -153,6 +154,18 @@ func (h *http2conn) take(st *stream, b []byte) error {
 	st.in = append(st.in, b...)
 	st.cond.Broadcast()
 	return nil
+}
+
+// pile counts what no room has read. It needs mu.
+func (h *http2conn) pile(n int64) {
+	h.unread += n
+	h.s.unread.Add(n)
+}
+
+// fairUnread is how much of that each connection may hold while there is too much in
+// all: who holds more is at fault, and not who sends next.
+func (s *Server) fairUnread() int64 {
+	return max(16<<10, s.mostUnread/int64(max(1, s.conns.open())))
 }
 
 // endBody notes that the body is complete.
@@ -190,11 +203,16 @@ func (h *http2conn) giveCredit(n int) {
 // Read reads the body, for the room.
 func (st *stream) Read(p []byte) (int, error) {
 	h := st.h
-	if st.x.head.expects && st.x.req.said.CompareAndSwap(0, 1) {
-		h.mu.Lock()
-		h.out = h2.AppendHeaders(h.buffer(), st.id, h2.AppendStatus(nil, http.StatusContinue), false)
+	if st.x.head.expects {
+		h.mu.Lock() // what the answer begins with waits for it, or is there already
+		asked := st.x.req.said.CompareAndSwap(0, 1)
+		if asked {
+			h.out = h2.AppendHeaders(h.buffer(), st.id, h2.AppendStatus(nil, http.StatusContinue), false)
+		}
 		h.mu.Unlock()
-		h.send()
+		if asked {
+			h.send()
+		}
 	}
 	n, credit, err := st.read(p)
 	if credit {
@@ -231,7 +249,7 @@ func (st *stream) read(p []byte) (n int, credit bool, err error) {
 	}
 	n = copy(p, st.in[st.inFrom:])
 	st.readFor = min(h.s.cfg.Grace, st.readFor+time.Duration(n)*time.Second/time.Duration(h.s.cfg.MinRate))
-	h.s.unread.Add(-int64(n))
+	h.pile(-int64(n))
 	if st.inFrom += n; st.inFrom == len(st.in) {
 		st.in, st.inFrom = st.in[:0], 0
 		if cap(st.in) > 32<<10 {

@@ -308,7 +308,7 @@ func (st *stream3) meetDoor() error {
 	if x.verdict.LetsIn() && x.proof == "" {
 		c.worth.Store(1)
 		if x.visit.Clearance != traffic.ClearanceNone {
-			c.worth.Store(2)
+			c.worth.Store(known)
 		}
 		st.serve()
 		return nil

@@ -180,7 +180,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 	if x.verdict.LetsIn() && x.proof == "" {
 		c.worth.Store(1)
 		if x.visit.Clearance != traffic.ClearanceNone {
-			c.worth.Store(2)
+			c.worth.Store(known)
 		}
 		c.r += h.size
 		c.beginBody(h)

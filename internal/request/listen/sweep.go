@@ -213,7 +213,8 @@ const fresh = 500 // ms
 // wait for a head or for the rest of one, or of those that keep us waiting in the
 // middle of a request. As a rule the latter are touched only where nobody waits; but
 // where they hold much, they make room before who is fresh, and where they hold more
-// than half, before all.
+// than half, before all. Visitors whom we know make room only once they hold more
+// than half of all places.
 func (s *Server) evict() int {
 	now := s.coarse()
 	if now < s.noneUntil.Load() {
@@ -279,7 +280,7 @@ func (s *Server) waiting(list []candidate, until int64) []candidate {
 			list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
 		}
 	}
-	return list
+	return s.strangers(list)
 }
 
 // slow appends the connections whose client is sending a body or taking an answer,
@@ -300,12 +301,38 @@ func (s *Server) slow(list []candidate) []candidate {
 			if until = c.writing.Load(); until == 0 {
 				continue
 			}
+		case phaseOpen:
+			h := c.h2.Load()
+			if h == nil { // HTTP/3 has its own
+				continue
+			}
+			if until = h.patience(); until == 0 {
+				continue
+			}
 		default:
 			continue
 		}
 		list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + until})
 	}
-	return list
+	return s.strangers(list)
+}
+
+// known is what a connection is worth whose last visit brought a clearance.
+const known = 2
+
+// strangers takes visitors whom we know off a list, unless they hold more than half
+// of all places: a flood that takes cookies is to leave room as well.
+func (s *Server) strangers(list []candidate) []candidate {
+	held := 0
+	for i := range s.conns.slots {
+		if c := s.conns.slots[i].Load(); c != nil && c.worth.Load() == known {
+			held++
+		}
+	}
+	if held > s.cfg.MaxConns/2 {
+		return list
+	}
+	return slices.DeleteFunc(list, func(k candidate) bool { return k.c.worth.Load() == known })
 }
 
 // endFirst ends a batch of connections, the lowest keys first.
@@ -313,7 +340,7 @@ func (s *Server) endFirst(list []candidate) int {
 	slices.SortFunc(list, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
 	ended := 0
 	for _, k := range list[:min(len(list), s.batch)] {
-		if p := k.word & 0xff; p == phaseBusy || p == phaseBody {
+		if p := k.word & 0xff; p == phaseBusy || p == phaseBody || p == phaseOpen {
 			// Nothing but the connection's end wakes who is blocked in a write, and
 			// an answer to a body that is not read takes half a second to end.
 			if k.c.abort() == nil {
