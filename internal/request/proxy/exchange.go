@@ -37,10 +37,11 @@ type exchange struct {
 	body    upload
 	sending atomic.Pointer[sending] // the body by HTTP/2; nil by HTTP/1.1
 	slot    Slot
-	reader  waiting     // for the client to take the answer
-	long    *time.Timer // makes the slot a stream; nil until something takes long
-	cut     atomic.Bool // no more streams are allowed, so this one was cut off
-	dirty   bool        // something was written that the client has not been sent
+	reader  waiting       // for the client to take the answer
+	long    *time.Timer   // makes the slot a stream; nil until something takes long
+	cut     atomic.Bool   // no more streams are allowed, so this one was cut off
+	dirty   bool          // something was written that the client has not been sent
+	asked   clock.Instant // when an origin was, last; 0 not yet, or its answer has begun
 }
 
 // begin reads the beginning of a body, if there is one. Until then nothing is
@@ -83,6 +84,15 @@ func (x *exchange) end() {
 	}
 	x.body.stop(x)
 	x.body.buffer(x.p, 0)
+	if x.asked != 0 && x.r.Context().Err() != nil {
+		// The client left, and the origin works on: else whoever asks and leaves
+		// would have it do more than the limit allows.
+		class := classOf(safe(x.r.Method), x.r.URL.Path)
+		if d := x.p.gate.StillWorks(class, x.asked); d > 0 {
+			time.AfterFunc(d, x.slot.Release)
+			return
+		}
+	}
 	x.slot.Release()
 }
 
@@ -170,6 +180,7 @@ func (x *exchange) try(c *conn) (again bool, err error) {
 	}()
 
 	x.outcome.Reached = true
+	x.asked = x.p.clk.Now()
 	sent, err := x.send(c)
 	var h head
 	if err == nil {
@@ -266,6 +277,7 @@ func (x *exchange) awaitHead(c *conn, sent clock.Instant) (head, error) {
 			return h, nonsense("it changes the protocol unasked")
 		case h.status >= 200 || h.status == http.StatusSwitchingProtocols:
 			x.body.answered(c)
+			x.asked = 0
 			if h.status < 500 {
 				x.slot.Observe(classOf(safe(x.r.Method), x.r.URL.Path), sent, x.outcome.OriginTime)
 			}
@@ -301,13 +313,10 @@ func (w *waiting) begin(x *exchange) {
 
 func (w *waiting) end() { w.timer.Stop() }
 
-// aside gives the place at the origin back, since it is the client that is slow.
-func (x *exchange) aside() {
-	x.slot.Aside()
-	if s := x.sending.Load(); s != nil {
-		s.lasts()
-	}
-}
+// aside makes the slot a stream, since it is the client that is slow. Where there are
+// too many already, it keeps its place until it has lasted too long: without one it
+// would have the origin hold more than the limits allow.
+func (x *exchange) aside() { x.stream() }
 
 // stream makes the slot a stream. False means that the exchange should be cut off.
 func (x *exchange) stream() bool {

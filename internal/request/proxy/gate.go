@@ -255,32 +255,30 @@ func (s *Slot) Stream() bool {
 	default:
 		return good
 	}
-	s.aside()
-	return true
-}
-
-// Aside says that the slot's request waits for its client: it no longer counts as
-// in flight, but as a stream, whatever the bound. A place at the origin is not for
-// who is slow, and how many such clients there may be is for the room to say that
-// holds their connections.
-func (s *Slot) Aside() {
-	g := s.g
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if s.state == slotInFlight {
-		s.aside()
-	}
-}
-
-// aside needs the Gate's mutex.
-func (s *Slot) aside() {
 	s.g.give(s.rank)
 	s.g.streams++
 	s.state = slotStream
 	if s.g.waiting > 0 {
 		s.g.dispatch(s.g.clk.Now())
 	}
+	return true
 }
+
+// StillWorks is how much longer the origin is to be expected to work on a request of
+// a class that was sent at sent and that nobody waits for any more. Closing the
+// connection does not end the work of many.
+func (g *Gate) StillWorks(class uint8, sent clock.Instant) time.Duration {
+	g.mu.Lock()
+	usual := time.Duration(g.limit.usual[class] * g.limit.slower)
+	g.mu.Unlock()
+	if usual == 0 {
+		usual = time.Second // nothing of the kind was answered yet
+	}
+	return min(usual, mostStillWorks) - g.clk.Now().Sub(sent)
+}
+
+// mostStillWorks bounds what clients that leave can do to the limit.
+const mostStillWorks = 5 * time.Second
 
 // Observe tells the gate how long the origin took for its first answer byte,
 // for a request of a class (see classOf) that was sent at sent.

@@ -53,6 +53,7 @@ func (x *exchange) tryHTTP2(b *backend) (again bool, err error) {
 		x.lasts(cutHTTP2{x})
 	}
 	sent := x.p.clk.Now()
+	x.asked = sent
 	res, err := b.h2.transport.RoundTrip(out)
 	said.end()
 	x.outcome.Reached = x.outcome.Reached || !errors.Is(err, errDial)
@@ -75,6 +76,7 @@ func (x *exchange) tryHTTP2(b *backend) (again bool, err error) {
 		return again, err
 	}
 	defer res.Body.Close()
+	x.asked = 0
 	h := head{status: res.StatusCode, header: res.Header}
 	if err := h.frame(x.r.Method, 1); err != nil {
 		return false, err
