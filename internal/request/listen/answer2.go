@@ -2,7 +2,6 @@ package listen
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"seawall/internal/request/listen/h2"
@@ -16,39 +15,8 @@ type answer2 struct {
 	over  bool     // END_STREAM was sent
 }
 
-// appendHeader2 appends the fields of an answer that HTTP/2 has a place for.
-func appendHeader2(b []byte, h http.Header) []byte {
-	for k, vv := range h {
-		switch k {
-		case "Connection", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Proxy-Connection":
-			continue
-		}
-		if strings.HasPrefix(k, http.TrailerPrefix) || !isName(k) {
-			continue
-		}
-		for _, v := range vv {
-			if cleanValue(v) {
-				b = h2.AppendField(b, k, v)
-			} else {
-				b = h2.AppendFieldBytes(b, k, appendValue(nil, v))
-			}
-		}
-	}
-	return b
-}
-
-func cleanValue(v string) bool {
-	if v == "" {
-		return true
-	}
-	if isBlank(v[0]) || isBlank(v[len(v)-1]) {
-		return false
-	}
-	return strings.IndexByte(v, '\r') < 0 && strings.IndexByte(v, '\n') < 0 && strings.IndexByte(v, 0) < 0
-}
-
 func (a *answer2) interim(x *exchange, status int) error {
-	block := appendHeader2(h2.AppendStatus(nil, status), x.header)
+	block := appendHeader(h2.AppendStatus(nil, status), x.header, h2.AppendField)
 	a.headers(block, false)
 	a.st.h.send()
 	return nil
@@ -61,7 +29,7 @@ func (a *answer2) begin(x *exchange, status int) {
 	if len(x.header["Date"]) == 0 {
 		block = h2.AppendFieldBytes(block, "Date", *x.s.date.Load())
 	}
-	block = appendHeader2(block, x.header)
+	block = appendHeader(block, x.header, h2.AppendField)
 	if cap(block) <= keepBuffer {
 		s.out = block[:0]
 	}

@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,52 +32,12 @@ type answer3 struct {
 	writeFor time.Duration
 }
 
-// appendHeader3 appends the fields of an answer that HTTP/3 has a place for.
-func appendHeader3(b []byte, h http.Header) []byte {
-	for k, vv := range h {
-		switch k {
-		case "Connection", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Proxy-Connection":
-			continue
-		}
-		if strings.HasPrefix(k, http.TrailerPrefix) || !isName(k) {
-			continue
-		}
-		for _, v := range vv {
-			if cleanValue(v) {
-				b = h3.AppendField(b, k, v)
-			} else {
-				b = h3.AppendFieldBytes(b, k, appendValue(nil, v))
-			}
-		}
-	}
-	return b
-}
-
-// appendRefusal3 appends the fields of an answer of the door.
-func appendRefusal3(b, date []byte, a *mitigation.Answer) []byte {
-	b = h3.AppendStatus(b, a.Status)
-	b = h3.AppendFieldBytes(b, "Date", date)
-	for _, f := range [...][2]string{
-		{"Content-Type", a.ContentType}, {"Content-Language", a.Language},
-		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie},
-	} {
-		if f[1] != "" {
-			b = h3.AppendField(b, f[0], f[1])
-		}
-	}
-	b = h3.AppendField(b, "Cache-Control", "no-store")
-	b = h3.AppendField(b, "X-Content-Type-Options", "nosniff")
-	if a.RetryAfter > 0 {
-		b = h3.AppendField(b, "Retry-After", strconv.Itoa(a.RetryAfter))
-	}
-	return b
-}
-
 // refuse sends the door's answer, and returns how many bytes its body has.
 func (a *answer3) refuse(s *scratch, date []byte, answer *mitigation.Answer, bare bool) (n int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.out = appendRefusal3(s.out[:0], date, answer)
+	block := h3.AppendFieldBytes(h3.AppendStatus(s.out[:0], answer.Status), "Date", date)
+	s.out = appendRefusal(block, "", answer, h3.AppendField)
 	a.buf = h3.AppendFrame(a.buffer(), h3.Headers, s.out)
 	if n = int64(len(answer.Body)); bare {
 		n = 0
@@ -171,7 +129,7 @@ func (a *answer3) put(p []byte) (written int, err error) {
 func (a *answer3) interim(x *exchange, status int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.buf = h3.AppendFrame(a.buffer(), h3.Headers, appendHeader3(h3.AppendStatus(nil, status), x.header))
+	a.buf = h3.AppendFrame(a.buffer(), h3.Headers, appendHeader(h3.AppendStatus(nil, status), x.header, h3.AppendField))
 	return a.send()
 }
 
@@ -190,7 +148,7 @@ func (a *answer3) begin(x *exchange, status int) {
 	if len(x.header["Date"]) == 0 {
 		block = h3.AppendFieldBytes(block, "Date", *x.s.date.Load())
 	}
-	block = appendHeader3(block, x.header)
+	block = appendHeader(block, x.header, h3.AppendField)
 	if cap(block) <= keepBuffer {
 		s.out = block[:0]
 	}

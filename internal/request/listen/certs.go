@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/problem"
+	"seawall/internal/kit/stamp"
 	"seawall/internal/request/listen/acme"
 )
 
@@ -30,7 +31,7 @@ type certs struct {
 	names atomic.Pointer[byName]
 
 	mu    sync.Mutex
-	read  []stamp            // of the files that were read last, whether they were right or not
+	read  []stamp.Stamp      // of the files that were read last, whether they were right or not
 	last  []*tls.Certificate // the last right one of each of list
 	wrong string             // what was wrong with them; "" nothing
 
@@ -52,22 +53,9 @@ func (n *byName) with(name string) []*tls.Certificate {
 	return n.exact["*."+domain]
 }
 
-// stamp tells whether a file is another one than before.
-type stamp struct {
-	at   time.Time
-	size int64
-}
-
-func stampOf(file string) (s stamp) {
-	if info, err := os.Stat(file); err == nil {
-		s = stamp{info.ModTime(), info.Size()}
-	}
-	return s
-}
-
-func (c *certs) stamps() (list []stamp) {
+func (c *certs) stamps() (list []stamp.Stamp) {
 	for _, one := range c.list {
-		list = append(list, stampOf(one.File), stampOf(one.Key))
+		list = append(list, stamp.Of(one.File), stamp.Of(one.Key))
 	}
 	return list
 }

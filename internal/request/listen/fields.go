@@ -5,6 +5,8 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+
+	"seawall/internal/mitigation"
 )
 
 // appendStatus appends an HTTP/1 status line, without its end.
@@ -116,4 +118,56 @@ func trailerValues(h http.Header, announced []string) (list []trailer) {
 		}
 	}
 	return list
+}
+
+// putField appends a field the way that one version of HTTP has it.
+type putField func(b []byte, name, value string) []byte
+
+// appendHeader appends those fields of an answer that HTTP/2 and 3 have a place for.
+func appendHeader(b []byte, h http.Header, put putField) []byte {
+	for k, vv := range h {
+		switch k {
+		case "Connection", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Proxy-Connection":
+			continue
+		}
+		if strings.HasPrefix(k, http.TrailerPrefix) || !isName(k) {
+			continue
+		}
+		for _, v := range vv {
+			if !cleanValue(v) {
+				v = string(appendValue(nil, v))
+			}
+			b = put(b, k, v)
+		}
+	}
+	return b
+}
+
+func cleanValue(v string) bool {
+	if v == "" {
+		return true
+	}
+	if isBlank(v[0]) || isBlank(v[len(v)-1]) {
+		return false
+	}
+	return strings.IndexByte(v, '\r') < 0 && strings.IndexByte(v, '\n') < 0 && strings.IndexByte(v, 0) < 0
+}
+
+// appendRefusal appends the fields of the door's answer, but for status and date. alt
+// says where else the site is to be had; "" nowhere.
+func appendRefusal(b []byte, alt string, a *mitigation.Answer, put putField) []byte {
+	for _, f := range [...][2]string{
+		{"Content-Type", a.ContentType}, {"Content-Language", a.Language},
+		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie}, {"Alt-Svc", alt},
+	} {
+		if f[1] != "" {
+			b = put(b, f[0], f[1])
+		}
+	}
+	b = put(b, "Cache-Control", "no-store")
+	b = put(b, "X-Content-Type-Options", "nosniff")
+	if a.RetryAfter > 0 {
+		b = put(b, "Retry-After", strconv.Itoa(a.RetryAfter))
+	}
+	return b
 }

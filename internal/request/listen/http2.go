@@ -274,6 +274,7 @@ func (h *http2conn) end(code h2.Code, err error) {
 		left, err = true, nil // without a word
 	} else {
 		h.send()
+		h.sent()
 	}
 	c.go2(phaseBusy, 0)
 	if !left || errors.Is(err, io.EOF) {
@@ -355,10 +356,20 @@ func (h *http2conn) send() {
 		h.room.Broadcast()
 	}
 	h.sending = false
+	h.room.Broadcast()
 	if len(h.out) == 0 { // an idle connection holds no buffers
 		h.giveBack(h.out)
 		h.giveBack(h.spare)
 		h.out, h.spare = nil, nil
+	}
+}
+
+// sent waits for whoever sends, at the end.
+func (h *http2conn) sent() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.sending && !h.dead {
+		h.room.Wait()
 	}
 }
 

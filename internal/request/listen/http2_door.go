@@ -1,8 +1,6 @@
 package listen
 
 import (
-	"strconv"
-
 	"seawall/internal/mitigation"
 	"seawall/internal/request/listen/h2"
 	"seawall/internal/traffic"
@@ -49,7 +47,8 @@ func (h *http2conn) refuse(b blockState, x *exchange) error {
 	s := h.s.scratch()
 	defer h.s.scratches.Put(s)
 	a := x.refusal(s.body[:0])
-	block := appendRefusal(s.out[:0], *h.s.date.Load(), h.c.alternative(), &a)
+	block := h2.AppendFieldBytes(h2.AppendStatus(s.out[:0], a.Status), "Date", *h.s.date.Load())
+	block = appendRefusal(block, h.c.alternative(), &a, h2.AppendField)
 	s.out = block[:0]
 	h.mu.Lock()
 	n := len(a.Body)
@@ -85,27 +84,6 @@ func (h *http2conn) refuse(b blockState, x *exchange) error {
 		h.goAway()
 	}
 	return nil
-}
-
-// appendRefusal appends the fields of an answer of the door; alt is what is said of
-// HTTP/3.
-func appendRefusal(b, date []byte, alt string, a *mitigation.Answer) []byte {
-	b = h2.AppendStatus(b, a.Status)
-	b = h2.AppendFieldBytes(b, "Date", date)
-	for _, f := range [...][2]string{
-		{"Content-Type", a.ContentType}, {"Content-Language", a.Language},
-		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie}, {"Alt-Svc", alt},
-	} {
-		if f[1] != "" {
-			b = h2.AppendField(b, f[0], f[1])
-		}
-	}
-	b = h2.AppendField(b, "Cache-Control", "no-store")
-	b = h2.AppendField(b, "X-Content-Type-Options", "nosniff")
-	if a.RetryAfter > 0 {
-		b = h2.AppendField(b, "Retry-After", strconv.Itoa(a.RetryAfter))
-	}
-	return b
 }
 
 // open serves a request that was let in.

@@ -81,7 +81,7 @@ func (t *tunnel2) begin(head []byte) error {
 	}
 	fields.Del("Sec-Websocket-Accept")
 	t.open = true
-	t.a.headers(appendHeader2(h2.AppendStatus(nil, http.StatusOK), http.Header(fields)), false)
+	t.a.headers(appendHeader(h2.AppendStatus(nil, http.StatusOK), http.Header(fields), h2.AppendField), false)
 	t.st.h.send()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/sealed"
+	"seawall/internal/kit/stamp"
 )
 
 // Session tickets let visitors who come back connect without a whole handshake,
@@ -40,7 +41,7 @@ type tickets struct {
 	configs []*tls.Config // that seal and open tickets
 
 	keys  []ticketKey // the newest first
-	read  stamp
+	read  stamp.Stamp
 	wrong bool // that the file cannot be written was told
 }
 
@@ -67,7 +68,7 @@ func (t *tickets) follow(stop <-chan struct{}) {
 // is time.
 func (t *tickets) turn(now time.Time) {
 	changed := false
-	if s := stampOf(t.file); s != t.read {
+	if s := stamp.Of(t.file); s != t.read {
 		t.read = s
 		switch keys, err := t.load(now); {
 		case err == nil:
@@ -86,7 +87,7 @@ func (t *tickets) turn(now time.Time) {
 			t.log.Error("the keys of session tickets cannot be kept: visitors make whole handshakes after a restart", "err", err)
 		}
 		t.wrong = err != nil
-		t.read = stampOf(t.file)
+		t.read = stamp.Of(t.file)
 	}
 	if keys := current(t.keys, now); changed || len(keys) != len(t.keys) {
 		t.keys = keys

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"seawall/internal/kit/stamp"
 )
 
 // certbot finds certificates in the folder where certbot keeps one folder for each
@@ -25,21 +27,8 @@ type certbot struct {
 
 // pair is a certificate with its key, as it was read.
 type pair struct {
-	stamps [2]stamp
+	stamps [2]stamp.Stamp
 	cert   *tls.Certificate // nil: it was not right
-}
-
-// stamp tells whether a file is another one than before.
-type stamp struct {
-	at   time.Time
-	size int64
-}
-
-func stampOf(file string) (s stamp) {
-	if info, err := os.Stat(file); err == nil {
-		s = stamp{info.ModTime(), info.Size()}
-	}
-	return s
 }
 
 // mostPairs bounds what is read.
@@ -60,8 +49,8 @@ func (b *certbot) look() {
 	b.pairs = map[string]*pair{}
 	for _, e := range entries[:min(len(entries), mostPairs)] {
 		chain, key := filepath.Join(b.folder, e.Name(), "fullchain.pem"), filepath.Join(b.folder, e.Name(), "privkey.pem")
-		stamps := [2]stamp{stampOf(chain), stampOf(key)}
-		if stamps[0] == (stamp{}) && stamps[1] == (stamp{}) {
+		stamps := [2]stamp.Stamp{stamp.Of(chain), stamp.Of(key)}
+		if stamps[0] == (stamp.Stamp{}) && stamps[1] == (stamp.Stamp{}) {
 			continue // README, or what may not be looked into
 		}
 		p := old[e.Name()]

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"seawall/internal/kit/stamp"
 )
 
 // Keeper is the room. Make it with New, then Start, Close.
@@ -244,8 +246,8 @@ func (k *Keeper) tend(name string) {
 func (k *Keeper) rest(name string, wait time.Duration) bool {
 	end := time.Now().Add(wait)
 	chain, _ := k.files(name)
-	was := stampOf(chain)
-	for left := wait; left > 0 && stampOf(chain) == was; left = time.Until(end) {
+	was := stamp.Of(chain)
+	for left := wait; left > 0 && stamp.Of(chain) == was; left = time.Until(end) {
 		select {
 		case <-k.ctx.Done():
 			return false
