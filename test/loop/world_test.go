@@ -231,7 +231,7 @@ func (w *world) request(c *client, a ask) {
 	go func() {
 		var slot proxy.Slot
 		var out traffic.Outcome
-		waited, err := gate.Acquire(context.Background(), d.Rank, &slot)
+		waited, err := gate.Acquire(context.Background(), d.Rank, v.Client, &slot)
 		out.Waited = waited
 		if err != nil {
 			out.Shed, out.Status = true, 503

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -75,6 +76,14 @@ func (x *exchange) begin() bool {
 		return false
 	}
 	return true
+}
+
+// client is whom the request is counted for in line; the zero Addr where nobody knows.
+func (x *exchange) client() (a netip.Addr) {
+	if x.visit != nil {
+		a = x.visit.Client
+	}
+	return a
 }
 
 // end gives back what the exchange holds. It runs also while a panic unwinds.

@@ -3,11 +3,14 @@ package proxy
 import (
 	"context"
 	"errors"
+	"hash/maphash"
+	"net/netip"
 	"sync"
 	"time"
 
 	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
 )
 
 // errFull says that the line is full, or that the wait was too long.
@@ -36,6 +39,7 @@ type Gate struct {
 	lines    [mitigation.Ranks]line
 	seenGood clock.Instant // when a known or proven visitor came last
 	free     *waiter       // unused waiters, chained by next
+	seed     maphash.Seed
 }
 
 // Slot is one place at the origin. Its holder calls Release once; Stream may
@@ -56,7 +60,7 @@ const (
 
 // NewGate makes a gate. maxInFlight 0 lets it adapt to the origin.
 func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
-	g := &Gate{clk: clk, maxWaiting: maxWaiting, maxStreams: maxStreams}
+	g := &Gate{clk: clk, seed: maphash.MakeSeed(), maxWaiting: maxWaiting, maxStreams: maxStreams}
 	g.limit.init(maxInFlight, clk.Now())
 	return g
 }
@@ -65,7 +69,7 @@ func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
 // returns how long it waited, and errFull or the context's error when s holds
 // no slot afterwards. It allocates only when the line grows longer than ever
 // before.
-func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, s *Slot) (time.Duration, error) {
+func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.Addr, s *Slot) (time.Duration, error) {
 	if rank >= mitigation.Ranks {
 		rank = mitigation.RankSuspect
 	}
@@ -81,7 +85,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, s *Slot) (time
 		return 0, nil
 	}
 	g.limit.use()
-	w := g.enqueue(rank, now)
+	w := g.enqueue(rank, g.who(client), now)
 	g.mu.Unlock()
 	if w == nil {
 		return 0, errFull
@@ -125,10 +129,15 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, s *Slot) (time
 	return g.clk.Now().Sub(now), err
 }
 
+// who is the bucket of a client, by its own prefix.
+func (g *Gate) who(client netip.Addr) uint16 {
+	return uint16(maphash.Comparable(g.seed, traffic.PrefixOf(client, traffic.LevelClient)) % buckets)
+}
+
 // enqueue puts a waiter in line, or returns nil when there is no place for
 // this rank.
-func (g *Gate) enqueue(rank mitigation.Rank, now clock.Instant) *waiter {
-	if g.waiting >= g.maxWaiting && !g.evict(rank, now) {
+func (g *Gate) enqueue(rank mitigation.Rank, who uint16, now clock.Instant) *waiter {
+	if g.waiting >= g.maxWaiting && !g.evict(rank, who, now) {
 		return nil
 	}
 	w := g.free
@@ -138,21 +147,34 @@ func (g *Gate) enqueue(rank mitigation.Rank, now clock.Instant) *waiter {
 	} else {
 		w = &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(patience[rank])}
 	}
-	w.rank, w.fate = rank, waits
+	w.rank, w.who, w.fate = rank, who, waits
 	g.lines[rank].push(w, now)
 	g.waiting++
 	return w
 }
 
-// evict sends the worst ranked waiter away if it is worse than rank.
-func (g *Gate) evict(rank mitigation.Rank, now clock.Instant) bool {
+// evict sends the worst ranked waiter away if it is worse than rank. Of the same rank
+// one goes whose client has more in line than the one that comes; who has the most
+// makes room for nobody but itself.
+func (g *Gate) evict(rank mitigation.Rank, who uint16, now clock.Instant) bool {
 	worst := mitigation.Rank(mitigation.Ranks - 1)
 	for worst > rank && g.lines[worst].n == 0 {
 		worst--
 	}
 	l := &g.lines[worst]
-	if worst < rank || l.n == 0 || (worst == rank && !l.overloaded(rank, now)) {
+	if worst < rank || l.n == 0 {
 		return false
+	}
+	most := l.greediest()
+	switch {
+	case l.held[most] > l.held[who]+1:
+		g.call(l.lastOf(most, worst, now), leaves)
+		return true
+	case worst == rank && !l.overloaded(rank, now):
+		return false
+	case worst == rank && l.held[who] > 0 && l.held[who] == l.held[most]:
+		g.call(l.lastOf(who, worst, now), leaves)
+		return true
 	}
 	g.call(l.last(worst, now), leaves)
 	return true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,7 @@ func joins(t *testing.T, g *Gate, rank mitigation.Rank, name string, log *[]stri
 	t.Helper()
 	go func() {
 		var s Slot
-		_, err := g.Acquire(context.Background(), rank, &s)
+		_, err := g.Acquire(context.Background(), rank, netip.Addr{}, &s)
 		mu.Lock()
 		if err != nil {
 			name = "-" + name
@@ -68,7 +69,7 @@ func TestGateOrder(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewGate(1, 4, c.waiting, clock.New())
 				var hold Slot
-				if _, err := g.Acquire(t.Context(), known, &hold); err != nil {
+				if _, err := g.Acquire(t.Context(), known, netip.Addr{}, &hold); err != nil {
 					t.Fatal(err)
 				}
 				var mu sync.Mutex
@@ -102,8 +103,8 @@ func TestGatePatience(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := NewGate(1, 4, 10, clock.New())
 			var hold, s Slot
-			g.Acquire(t.Context(), mitigation.RankKnown, &hold)
-			waited, err := g.Acquire(t.Context(), mitigation.Rank(rank), &s)
+			g.Acquire(t.Context(), mitigation.RankKnown, netip.Addr{}, &hold)
+			waited, err := g.Acquire(t.Context(), mitigation.Rank(rank), netip.Addr{}, &s)
 			if !errors.Is(err, errFull) || waited != want {
 				t.Errorf("rank %v: waited %v and got %v; want %v and %v", mitigation.Rank(rank), waited, err, want, errFull)
 			}
@@ -120,10 +121,10 @@ func TestGateClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(1, 4, 10, clock.New())
 		var hold, s Slot
-		g.Acquire(t.Context(), mitigation.RankKnown, &hold)
+		g.Acquire(t.Context(), mitigation.RankKnown, netip.Addr{}, &hold)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := g.Acquire(ctx, mitigation.RankKnown, &s); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := g.Acquire(ctx, mitigation.RankKnown, netip.Addr{}, &s); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		hold.Release()
@@ -141,7 +142,7 @@ func TestGateReserve(t *testing.T) {
 		count := func(rank mitigation.Rank) (n int, slots []Slot) {
 			for {
 				var s Slot
-				if _, err := g.Acquire(ctx, rank, &s); err != nil {
+				if _, err := g.Acquire(ctx, rank, netip.Addr{}, &s); err != nil {
 					return n, slots
 				}
 				n++
@@ -159,7 +160,7 @@ func TestGateReserve(t *testing.T) {
 		}
 		free(slots)
 		var s Slot
-		g.Acquire(ctx, mitigation.RankProven, &s)
+		g.Acquire(ctx, mitigation.RankProven, netip.Addr{}, &s)
 		s.Release()
 		n, slots = count(mitigation.RankNewcomer)
 		if n != 6 {
@@ -184,7 +185,7 @@ func TestGateStreams(t *testing.T) {
 	var slots []Slot
 	open := func(rank mitigation.Rank) bool {
 		var s Slot
-		if _, err := g.Acquire(t.Context(), rank, &s); err != nil {
+		if _, err := g.Acquire(t.Context(), rank, netip.Addr{}, &s); err != nil {
 			t.Fatal(err)
 		}
 		ok := s.Stream()
@@ -302,7 +303,7 @@ func TestFloodBehindTheGate(t *testing.T) {
 					return func() {
 						begin := time.Now()
 						var s Slot
-						_, err := g.Acquire(context.Background(), rank, &s)
+						_, err := g.Acquire(context.Background(), rank, netip.Addr{}, &s)
 						if err == nil {
 							sent := g.clk.Now()
 							origin.serve(c.cost)
@@ -361,7 +362,7 @@ func TestLimitMixedCosts(t *testing.T) {
 				cost = time.Millisecond // the same page, not modified
 			}
 			var s Slot
-			if _, err := g.Acquire(context.Background(), mitigation.RankNewcomer, &s); err != nil {
+			if _, err := g.Acquire(context.Background(), mitigation.RankNewcomer, netip.Addr{}, &s); err != nil {
 				return
 			}
 			sent := g.clk.Now()
@@ -392,7 +393,7 @@ func TestLimitFollowsSlowerSite(t *testing.T) {
 		var served atomic.Int64
 		ask := func() {
 			var s Slot
-			if _, err := g.Acquire(context.Background(), mitigation.RankNewcomer, &s); err != nil {
+			if _, err := g.Acquire(context.Background(), mitigation.RankNewcomer, netip.Addr{}, &s); err != nil {
 				return
 			}
 			sent := g.clk.Now()
@@ -421,7 +422,7 @@ func BenchmarkGate(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var s Slot
-		g.Acquire(ctx, mitigation.RankKnown, &s)
+		g.Acquire(ctx, mitigation.RankKnown, netip.Addr{}, &s)
 		s.Release()
 	}
 }
@@ -429,7 +430,7 @@ func BenchmarkGate(b *testing.B) {
 func BenchmarkGateObserve(b *testing.B) {
 	g := NewGate(0, 4096, 1024, clock.New())
 	var s Slot
-	g.Acquire(context.Background(), mitigation.RankKnown, &s)
+	g.Acquire(context.Background(), mitigation.RankKnown, netip.Addr{}, &s)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Observe(classOf(true, "/news/today"), g.clk.Now(), 10*time.Millisecond)

@@ -19,6 +19,7 @@ const (
 type waiter struct {
 	prev, next *waiter
 	rank       mitigation.Rank
+	who        uint16 // the client's bucket
 	fate       int
 	ready      chan struct{} // one message when fate is no longer waits
 	timer      *time.Timer
@@ -27,6 +28,9 @@ type waiter struct {
 // standing is how long a line must not have been empty to count as overloaded.
 // CoDel's interval (RFC 8289) is the same 100 ms.
 const standing = 100 * time.Millisecond
+
+// buckets is how many clients are told from one another in a line.
+const buckets = 1024
 
 // line is the waiters of one rank, oldest first.
 //
@@ -38,7 +42,8 @@ const standing = 100 * time.Millisecond
 type line struct {
 	oldest, newest *waiter
 	n              int
-	since          clock.Instant // when it was empty last; valid iff n > 0
+	held           [buckets]uint16 // how many of each bucket
+	since          clock.Instant   // when it was empty last; valid iff n > 0
 }
 
 func (l *line) push(w *waiter, now clock.Instant) {
@@ -53,6 +58,7 @@ func (l *line) push(w *waiter, now clock.Instant) {
 	}
 	l.newest = w
 	l.n++
+	l.held[w.who]++
 }
 
 func (l *line) remove(w *waiter) {
@@ -68,6 +74,7 @@ func (l *line) remove(w *waiter) {
 	}
 	w.prev, w.next = nil, nil
 	l.n--
+	l.held[w.who]--
 }
 
 // overloaded says whether r is a rank that is served newest first now.
@@ -89,4 +96,30 @@ func (l *line) last(r mitigation.Rank, now clock.Instant) *waiter {
 		return l.oldest
 	}
 	return l.newest
+}
+
+// greediest is the bucket that has the most in line.
+func (l *line) greediest() (most uint16) {
+	for b, n := range l.held {
+		if n > l.held[most] {
+			most = uint16(b)
+		}
+	}
+	return most
+}
+
+// lastOf is last among the waiters of a bucket, of which there is one.
+func (l *line) lastOf(who uint16, r mitigation.Rank, now clock.Instant) *waiter {
+	if l.overloaded(r, now) {
+		w := l.oldest
+		for w.who != who {
+			w = w.next
+		}
+		return w
+	}
+	w := l.newest
+	for w.who != who {
+		w = w.prev
+	}
+	return w
 }

@@ -151,7 +151,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.end()
 
-	waited, err := p.gate.Acquire(r.Context(), x.verdict.Rank, &x.slot)
+	waited, err := p.gate.Acquire(r.Context(), x.verdict.Rank, x.client(), &x.slot)
 	x.outcome.Waited = waited
 	if err != nil {
 		if !errors.Is(err, errFull) {
