@@ -46,6 +46,9 @@ type Visit struct {
 
 	Network uint32  // autonomous system number of Client; 0 unknown
 	Country Country // where Client is registered
+	// Located says that Network and Country are known already, of the address that the
+	// connection vouches for: from an earlier visit on it.
+	Located bool
 
 	// Secure says that the visitor's own connection is HTTPS, as the connection
 	// itself or a trusted proxy tells.
@@ -192,7 +195,7 @@ type Outcome struct {
 	Status     int           // of the answer; 0 when the client left before one
 	BytesIn    int64         // body bytes read from the client
 	BytesOut   int64         // body bytes written to the client
-	Took       time.Duration // from head read to answer finished
+	Took       time.Duration // from head read to answer finished; 0 where no room answered
 	Reached    bool          // the origin was asked
 	OriginTime time.Duration // until the origin's first answer byte; valid iff Reached
 	Waited     time.Duration // in line for the origin; valid iff Reached or Shed

@@ -33,19 +33,20 @@ func (b *Box) AppendCode(dst []byte, payload [codePayload]byte) []byte {
 	b.keys[0].block.Encrypt(raw, raw)
 	hi, lo := binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])
 
-	var symbols [codeSymbols]byte
+	// From the end, which is the last group and one more.
+	code := dst[start : start+CodeLen]
+	at := CodeLen - 1
 	for i := codeSymbols - 1; i >= 0; i-- {
-		symbols[i] = alphabet[lo&31]
+		code[at] = alphabet[lo&31]
 		lo = lo>>5 | hi<<59
 		hi >>= 5
-	}
-	for i, c := range symbols {
+		at--
 		if i > 0 && i%codeGroup == 0 && i < codeSymbols-1 {
-			dst = append(dst, '-')
+			code[at] = '-'
+			at--
 		}
-		dst = append(dst, c)
 	}
-	return dst
+	return dst[:start+CodeLen]
 }
 
 // SealCode returns the code of a payload as a string; see AppendCode.

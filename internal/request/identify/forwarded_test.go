@@ -188,3 +188,32 @@ func FuzzForwarded(f *testing.F) {
 		}
 	})
 }
+
+// Where a connection's client is, is looked up once for all its visits; where somebody
+// is for whom a trusted proxy speaks, each time.
+func TestLocatedOnce(t *testing.T) {
+	id := newTest(t, trusting("10.0.0.0/8"))
+	const known, other = 64500, "1.1.1.1" // an address that the tables know
+	for _, c := range []struct {
+		name, peer, forwarded string
+		located               bool
+		network               bool // is still the one of before
+		after                 bool
+	}{
+		{"first visit", other, "", false, false, true},
+		{"later visit", other, "", true, true, true},
+		{"later visit for somebody", "10.0.0.1", other, true, false, false},
+		{"first visit for somebody", "10.0.0.1", other, false, false, false},
+	} {
+		v := &traffic.Visit{Client: netip.MustParseAddr(c.peer), Network: known, Located: c.located}
+		v.Peer = v.Client
+		h := http.Header{}
+		if c.forwarded != "" {
+			h.Set("X-Forwarded-For", c.forwarded)
+		}
+		id.Identify(v, h)
+		if v.Located != c.after || (v.Network == known) != c.network || v.Network == 0 {
+			t.Errorf("%s: network %d, located %v", c.name, v.Network, v.Located)
+		}
+	}
+}

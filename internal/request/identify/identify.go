@@ -71,8 +71,12 @@ func (id *Identify) Locate(v *traffic.Visit) {
 // trusted proxy gave in a PROXY header.
 func (id *Identify) Identify(v *traffic.Visit, h traffic.Headers) {
 	v.Secure = id.secure(v, h)
-	v.Client = id.client(v.Client.Unmap(), h)
-	v.Country, v.Network = id.places.Lookup(v.Client)
+	vouched := v.Client.Unmap()
+	v.Client = id.client(vouched, h)
+	if !v.Located || v.Client != vouched {
+		v.Country, v.Network = id.places.Lookup(v.Client)
+		v.Located = v.Client == vouched
+	}
 	v.Host = hostName(v.Host)
 	v.QueryShape = queryShape(v.RawQuery)
 	v.Kind = kindOf(v, h)

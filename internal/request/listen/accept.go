@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"seawall/internal/kit/socket"
 )
 
 // accept serves the connections that there is room for, until the listener is
@@ -57,7 +59,12 @@ func (s *Server) enrol(t *net.TCPConn, https bool) *conn {
 			return nil
 		}
 	}
-	c := &conn{s: s, tcp: t, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	sock, err := socket.New(t)
+	if err != nil {
+		s.givePlaces(held)
+		return nil
+	}
+	c := &conn{s: s, tcp: sock, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted
 	if !s.conns.add(c) {

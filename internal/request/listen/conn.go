@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seawall/internal/kit/socket"
 	"seawall/internal/request/listen/h3"
+	"seawall/internal/traffic"
 )
 
 // smallBuffer holds nearly every head; larger ones borrow a larger buffer
@@ -32,7 +34,7 @@ const (
 // before it returns. So what only readers touch needs no lock.
 type conn struct {
 	s        *Server
-	tcp      *net.TCPConn // nil in HTTP/3
+	tcp      *socket.Conn // nil in HTTP/3
 	slot     int32
 	peer     netip.Addr
 	trusted  bool  // peer is a trusted proxy
@@ -72,6 +74,7 @@ type conn struct {
 	greeted    bool       // the PROXY header, if any, was read
 	wire       *wire      // under TLS
 	ja4        string     // of the ClientHello
+	place      place      // of from
 	served     bool       // a request was read before
 	part       part
 	mark       uint64 // what the reader last stored in watch
@@ -87,6 +90,13 @@ type conn struct {
 	state      *tls.ConnectionState // nil: not asked for yet
 	broken     atomic.Uint32
 	small      [smallBuffer]byte
+}
+
+// place is what is known of where an address is.
+type place struct {
+	network uint32
+	country traffic.Country
+	known   bool
 }
 
 func (c *conn) fault() fault { return fault(c.broken.Load()) }
@@ -209,7 +219,7 @@ func (c *conn) writeBoth(pieces *net.Buffers) error {
 		return nil
 	}
 	begun := c.beginSend()
-	n, err := pieces.WriteTo(c.tcp)
+	n, err := pieces.WriteTo(c.tcp.TCPConn)
 	c.endSend(begun, int(n), err)
 	return err
 }
@@ -305,7 +315,7 @@ func (c *conn) shut() error {
 		c.h3.quit(h3.NoError)
 		return nil
 	}
-	if t := c.tls.Load(); t != nil && !c.rude.Load() && sendQueue(c.tcp) == 0 {
+	if t := c.tls.Load(); t != nil && !c.rude.Load() && sendQueue(c.tcp.TCPConn) == 0 {
 		return t.Close()
 	}
 	return c.tcp.Close()

@@ -94,6 +94,9 @@ func (x *exchange) fill(b []byte) {
 		UserAgent: h.agent.in(x.text),
 		Secure:    x.c.https,
 	}
+	if c := x.c; c.h3 == nil && c.place.known {
+		v.Network, v.Country, v.Located = c.place.network, c.place.country, true
+	}
 	v.Path, v.RawQuery = splitTarget(h.target.in(x.text), int(h.pathFrom))
 }
 
@@ -108,6 +111,10 @@ func (x *exchange) decide() {
 		}
 	}()
 	s.door.Identify(&x.visit, x)
+	// The requests of a connection of HTTP/3 are read side by side.
+	if v := &x.visit; v.Located && x.c.h3 == nil {
+		x.c.place = place{v.Network, v.Country, true}
+	}
 	if x.proves() {
 		return
 	}

@@ -19,14 +19,18 @@ import (
 
 // testDoor lets in everybody but those whose path says otherwise.
 type testDoor struct {
-	greet  func(*traffic.Visit) mitigation.Verdict
-	decide func(*traffic.Visit) mitigation.Verdict
-	answer func(buf []byte, v *traffic.Visit) mitigation.Answer
+	identify func(*traffic.Visit)
+	greet    func(*traffic.Visit) mitigation.Verdict
+	decide   func(*traffic.Visit) mitigation.Verdict
+	answer   func(buf []byte, v *traffic.Visit) mitigation.Answer
 }
 
 func (d testDoor) Identify(v *traffic.Visit, h traffic.Headers) {
 	if h.Get("Cookie") != "" {
 		v.Clearance = traffic.ClearanceProven
+	}
+	if d.identify != nil {
+		d.identify(v)
 	}
 }
 

@@ -30,7 +30,6 @@ func (h *http2conn) meetDoor(b blockState) error {
 	}
 	c.worth.Store(0)
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
-		x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
 		x.record()
 		if c.trusted { // others come by the same connection
 			return streamError{b.stream, h2.RefusedStream}
@@ -75,7 +74,6 @@ func (h *http2conn) refuse(b blockState, x *exchange) error {
 		s.body = a.Body[:0]
 	}
 	x.outcome.Status = a.Status
-	x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
 	x.record()
 	if full {
 		h.send() // or many refusals in one packet would take memory

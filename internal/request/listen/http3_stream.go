@@ -315,7 +315,6 @@ func (st *stream3) meetDoor() error {
 	}
 	c.worth.Store(0)
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
-		x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
 		x.record()
 		h.quit(h3.RequestRejected)
 		return nil
@@ -328,7 +327,6 @@ func (st *stream3) meetDoor() error {
 		s.body = a.Body[:0]
 	}
 	x.outcome.Status = a.Status
-	x.outcome.Took = h.s.clk.Now().Sub(x.visit.At)
 	x.record()
 	st.quic.CancelRead(quic.StreamErrorCode(h3.NoError))
 	if a.Close {

@@ -188,7 +188,6 @@ func (c *conn) meetDoor() (in bool, err error) {
 	}
 	c.worth.Store(0)
 	if x.verdict.Action == mitigation.Drop {
-		x.outcome.Took = c.s.clk.Now().Sub(x.visit.At)
 		x.record()
 		c.release()
 		_ = c.abort()
@@ -241,7 +240,6 @@ func (c *conn) refuse(x *exchange, inHand int) error {
 		x.outcome.BytesOut = int64(len(a.Body))
 	}
 	x.outcome.BytesIn = int64(max(inHand, 0))
-	x.outcome.Took = c.s.clk.Now().Sub(x.visit.At)
 	x.outcome.Left = err != nil
 	x.record()
 	c.r += h.size + max(inHand, 0)

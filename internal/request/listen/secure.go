@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"seawall/internal/kit/socket"
 	"seawall/internal/request/listen/acme"
 	"seawall/internal/request/listen/h2"
 )
@@ -49,7 +50,7 @@ var errUnread = errors.New("listen: too many bytes of TLS that say nothing")
 // wire is what TLS sees of the socket. What was read behind a PROXY header comes
 // first. All that TLS sends, answers or not, is held to the least rate.
 type wire struct {
-	*net.TCPConn
+	*socket.Conn
 	c     *conn
 	first []byte
 	taken int // bytes since something was deciphered last; the reader's own
@@ -74,7 +75,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.first = w.first[n:]
 	} else {
 		w.rest()
-		n, err = w.TCPConn.Read(p)
+		n, err = w.Conn.Read(p)
 		w.goOn()
 	}
 	w.taken += n
@@ -110,7 +111,7 @@ func (w *wire) goOn() {
 func (c *conn) handshake() error {
 	first := append([]byte(nil), c.buf[c.r:c.w]...)
 	c.r, c.w = 0, 0
-	w := &wire{TCPConn: c.tcp, c: c, first: first, most: mostGreeting}
+	w := &wire{Conn: c.tcp, c: c, first: first, most: mostGreeting}
 	t := tls.Server(w, c.s.tls)
 	if !c.enter(phaseNew, c.accepted+ms(c.s.cfg.HeadTimeout)) {
 		return io.EOF

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/clock"
+	"seawall/internal/kit/socket"
 )
 
 // connBuffer is the size of a connection's two buffers.
@@ -34,6 +35,11 @@ type conn struct {
 }
 
 func newConn(nc net.Conn, from *backend) *conn {
+	if t, ok := nc.(*net.TCPConn); ok {
+		if s, err := socket.New(t); err == nil {
+			nc = s
+		}
+	}
 	c := &conn{Conn: nc, from: from}
 	c.br = bufio.NewReaderSize(hooked{c}, connBuffer)
 	c.bw = bufio.NewWriterSize(nc, connBuffer)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"seawall/internal/kit/clock"
 	"seawall/internal/kit/sealed"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -71,5 +72,22 @@ func PrefixHash(box *sealed.Box, p netip.Prefix) uint32 {
 // ref makes the code of this refusal. It works in room, which it may overwrite.
 func (r *Refuse) ref(room []byte, v *traffic.Visit, id mitigation.ID, why mitigation.Reason) string {
 	hash := PrefixHash(r.box, traffic.PrefixOf(v.Client, traffic.LevelClient))
-	return string(r.box.AppendCode(room[:0], payload(id, why, time.Now().Unix(), hash)))
+	return string(r.box.AppendCode(room[:0], payload(id, why, r.wall(v.At), hash)))
+}
+
+// reading is what the wall clock showed at a moment.
+type reading struct {
+	at   clock.Instant
+	unix int64
+}
+
+// wall is the wall clock at a moment in Unix seconds, which may be a second late: the
+// clock is read once a second and not for each refusal.
+func (r *Refuse) wall(at clock.Instant) int64 {
+	last := r.last.Load()
+	if last == nil || at < last.at || at.Sub(last.at) >= time.Second {
+		last = &reading{at, time.Now().Unix()}
+		r.last.Store(last)
+	}
+	return last.unix
 }

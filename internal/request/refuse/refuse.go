@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"seawall/internal/kit/sealed"
@@ -29,6 +30,7 @@ type Refuse struct {
 	cfg    Config
 	box    *sealed.Box
 	page   *template.Template
+	last   atomic.Pointer[reading]
 	bodies [mitigation.Reasons][formats][waits]body
 }
 

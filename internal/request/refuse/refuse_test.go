@@ -9,8 +9,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"seawall/internal/kit/clock"
 	"seawall/internal/kit/sealed"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -297,4 +299,21 @@ func BenchmarkRefuse(b *testing.B) {
 			b.ReportMetric(float64(n), "body-bytes")
 		})
 	}
+}
+
+// The wall clock is read again when a second has gone by, or a visit of before comes.
+func TestWallIsFollowed(t *testing.T) {
+	r := testRefuse(t, Config{})
+	synctest.Test(t, func(t *testing.T) {
+		began, at := time.Now().Unix(), clock.Instant(time.Hour)
+		for _, c := range []struct{ pass, later, late time.Duration }{
+			{0, 0, 0}, {999 * time.Millisecond, 999 * time.Millisecond, 0}, {time.Millisecond, time.Second, time.Second},
+			{time.Minute, 61 * time.Second, 61 * time.Second}, {time.Second, 0, 62 * time.Second},
+		} {
+			time.Sleep(c.pass)
+			if got := r.wall(at.Add(c.later)); got != began+int64(c.late/time.Second) {
+				t.Errorf("at %v: %d s after the beginning", c.later, got-began)
+			}
+		}
+	})
 }
