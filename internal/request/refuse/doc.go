@@ -11,7 +11,8 @@
 // it for `seawall why`; nothing is kept here.
 //
 // An answer costs a copy: all texts are rendered by New, and the code and the
-// seconds are put between the pieces. The only allocation is the code's string.
+// seconds are put between the pieces. The only allocations are a code's,
+// and the last 4,096 codes are kept: in half a MiB at most.
 // The answer's Body lies in the buffer handed in, which belongs to the caller
 // and is grown when it is too small (MaxBody bytes are always enough).
 //

@@ -71,8 +71,15 @@ func PrefixHash(box *sealed.Box, p netip.Prefix) uint32 {
 
 // ref makes the code of this refusal. It works in room, which it may overwrite.
 func (r *Refuse) ref(room []byte, v *traffic.Visit, id mitigation.ID, why mitigation.Reason) string {
-	hash := PrefixHash(r.box, traffic.PrefixOf(v.Client, traffic.LevelClient))
-	return string(r.box.AppendCode(room[:0], payload(id, why, r.wall(v.At), hash)))
+	wall := r.wall(v.At)
+	of := refusal{prefix: traffic.PrefixOf(v.Client, traffic.LevelClient), id: id, why: why, minute: uint32(wall / 60)}
+	place := r.codes.place(&of)
+	if m := place.Load(); m != nil && m.of == of {
+		return m.code
+	}
+	code := string(r.box.AppendCode(room[:0], payload(id, why, wall, PrefixHash(r.box, of.prefix))))
+	place.Store(&made{of, code})
+	return code
 }
 
 // reading is what the wall clock showed at a moment.

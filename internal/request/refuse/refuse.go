@@ -31,6 +31,7 @@ type Refuse struct {
 	box    *sealed.Box
 	page   *template.Template
 	last   atomic.Pointer[reading]
+	codes  memory
 	bodies [mitigation.Reasons][formats][waits]body
 }
 
