@@ -80,7 +80,7 @@ func (a *answer2) write(x *exchange, p []byte) (int, error) {
 			return written, err
 		}
 		if written += n; full {
-			a.st.h.send()
+			a.send()
 		}
 	}
 	return written, nil
@@ -131,8 +131,18 @@ func (a *answer2) data(p []byte) (n int, full bool, err error) {
 	return 0, false, errStreamOver
 }
 
+// send is the connection's.
+func (a *answer2) send() {
+	st, h := a.st, a.st.h
+	h.mu.Lock()
+	st.sends = true
+	h.sendAll()
+	st.sends = false
+	h.mu.Unlock()
+}
+
 func (a *answer2) flush(*exchange) error {
-	a.st.h.send()
+	a.send()
 	return nil
 }
 
@@ -185,5 +195,25 @@ func (a *answer2) stays() {
 	a.st.h.mu.Unlock()
 }
 
-// writeBy is not to be had on a stream; the least rate holds there.
-func (a *answer2) writeBy(time.Time) error { return http.ErrNotSupported }
+// writeBy gives the stream up where t has passed, from whatever goroutine. Another
+// bound is not to be had on a stream; the least rate holds there.
+func (a *answer2) writeBy(t time.Time) error {
+	if t.IsZero() || time.Until(t) > 0 {
+		return http.ErrNotSupported
+	}
+	st, h := a.st, a.st.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dead || st.lost {
+		return nil
+	}
+	st.lose()
+	h.out = h2.AppendReset(h.buffer(), st.id, h2.Cancel)
+	h.remember(st.id)
+	if st.sends { // what all streams have waits for the client to take anything
+		h.c.interrupt()
+		_ = h.c.tcp.SetWriteDeadline(t)
+	}
+	h.room.Broadcast()
+	return nil
+}

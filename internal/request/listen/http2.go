@@ -335,7 +335,12 @@ func (h *http2conn) buffer() []byte {
 // send sends what was collected, unless somebody else is at it.
 func (h *http2conn) send() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.sendAll()
+	h.mu.Unlock()
+}
+
+// sendAll is send for who holds mu, and lets go of it meanwhile.
+func (h *http2conn) sendAll() {
 	if h.sending || h.dead {
 		return
 	}

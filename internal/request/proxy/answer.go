@@ -16,7 +16,7 @@ func (x *exchange) interim(h head) {
 	out := x.w.Header()
 	before := out.Clone()
 	copyFields(out, h.header)
-	x.w.WriteHeader(h.status)
+	x.writeHeader(h.status)
 	clear(out)
 	for k, vv := range before {
 		out[k] = vv
@@ -66,14 +66,26 @@ func (x *exchange) beginAnswer(h head) {
 	if !x.body.ended() && x.r.ProtoMajor == 1 {
 		out["Connection"] = []string{"close"}
 	}
-	x.w.WriteHeader(h.status)
+	x.writeHeader(h.status)
+}
+
+// writeHeader begins the answer. In HTTP/1 that is kept until there is more; where
+// others share the connection, they may have to be sent first.
+func (x *exchange) writeHeader(status int) {
+	if x.r.ProtoMajor == 1 {
+		x.w.WriteHeader(status)
+		return
+	}
+	x.reader.begin(x)
+	x.w.WriteHeader(status)
+	x.reader.end(x)
 }
 
 // flush sends the client what was written so far.
 func (x *exchange) flush() {
 	x.reader.begin(x)
 	_ = x.rc.Flush()
-	x.reader.end()
+	x.reader.end(x)
 }
 
 // endAnswer passes an answer's trailers on.
@@ -112,7 +124,7 @@ func (x *exchange) copyBody(b *answerBody) error {
 			}
 			_, werr := x.w.Write(buf[:n])
 			if !last {
-				x.reader.end()
+				x.reader.end(x)
 			}
 			if werr != nil {
 				return errClientGone

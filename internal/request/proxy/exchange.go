@@ -92,13 +92,14 @@ func (x *exchange) end() {
 		x.long.Stop()
 	}
 	x.body.stop(x)
+	x.slot.Moves() // the client may be answered no more
 	x.body.buffer(x.p, 0)
 	if x.asked != 0 && x.r.Context().Err() != nil {
 		// The client left, and the origin works on: else whoever asks and leaves
 		// would have it do more than the limit allows.
 		class := classOf(safe(x.r.Method), x.r.URL.Path)
 		if d := x.p.gate.StillWorks(class, x.asked); d > 0 {
-			time.AfterFunc(d, x.slot.Release)
+			x.slot.Left(d)
 			return
 		}
 	}
@@ -306,26 +307,6 @@ func timedOut(err error) bool {
 	var ne net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &ne) && ne.Timeout())
 }
-
-// waiting gives the place at the origin back once the client keeps us waiting: it
-// is not for those who send or read slowly. Each side that waits has one of its own.
-type waiting struct{ timer *time.Timer }
-
-// begin is called before what may wait for the client, end after it.
-func (w *waiting) begin(x *exchange) {
-	if w.timer == nil {
-		w.timer = time.AfterFunc(x.p.slowClient, x.aside)
-		return
-	}
-	w.timer.Reset(x.p.slowClient)
-}
-
-func (w *waiting) end() { w.timer.Stop() }
-
-// aside makes the slot a stream, since it is the client that is slow. Where there are
-// too many already, it keeps its place until it has lasted too long: without one it
-// would have the origin hold more than the limits allow.
-func (x *exchange) aside() { x.stream() }
 
 // stream makes the slot a stream. False means that the exchange should be cut off.
 func (x *exchange) stream() bool {

@@ -34,12 +34,14 @@ type Gate struct {
 	limit    limiter
 	inFlight int
 	low      int // newcomers and suspects among inFlight
+	left     int // among inFlight, those whose clients have left
 	streams  int
 	waiting  int
 	lines    [mitigation.Ranks]line
 	seenGood clock.Instant // when a known or proven visitor came last
 	free     *waiter       // unused waiters, chained by next
 	seed     maphash.Seed
+	stuck    stuck
 }
 
 // Slot is one place at the origin. Its holder calls Release once; Stream may
@@ -50,6 +52,11 @@ type Slot struct {
 	rank  mitigation.Rank
 	state uint8
 	with  int // in flight when it was given, itself among them; never changes
+
+	giveWay    func() // nil: it is not stuck
+	prev, next *Slot  // of the stuck
+	leaves     bool   // was told to give way
+	left       bool   // its client has left
 }
 
 const (
@@ -86,6 +93,9 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	}
 	g.limit.use()
 	w := g.enqueue(rank, g.who(client), now)
+	if w != nil && rank <= mitigation.RankProven {
+		g.relieve()
+	}
 	g.mu.Unlock()
 	if w == nil {
 		return 0, errFull
@@ -188,12 +198,16 @@ func (g *Gate) call(w *waiter, fate int) {
 	w.ready <- struct{}{}
 }
 
-// room says whether a slot is free for this rank.
+// room says whether a slot is free for this rank. Whom we know does not wait for what
+// the origin is only guessed to do still for others, who have left.
 func (g *Gate) room(rank mitigation.Rank, now clock.Instant) bool {
+	if rank <= mitigation.RankProven {
+		return g.inFlight-g.left < g.limit.now
+	}
 	if g.inFlight >= g.limit.now {
 		return false
 	}
-	if rank <= mitigation.RankProven || g.low < g.limit.now-max(1, g.limit.now/4) {
+	if g.low < g.limit.now-max(1, g.limit.now/4) {
 		return true
 	}
 	return g.seenGood == 0 || now.Sub(g.seenGood) > reserveFor
@@ -247,11 +261,19 @@ func (s *Slot) Release() {
 	}
 	g := s.g
 	g.mu.Lock()
+	g.unstick(s)
 	switch s.state {
 	case slotInFlight:
 		g.give(s.rank)
+		if s.leaves {
+			g.stuck.leaving--
+		}
+		if s.left {
+			g.left--
+		}
 		if g.waiting > 0 {
 			g.dispatch(g.clk.Now())
+			g.relieve() // the limit may be another than it was
 		}
 	case slotStream:
 		g.streams--
@@ -277,6 +299,11 @@ func (s *Slot) Stream() bool {
 	default:
 		return good
 	}
+	if s.leaves { // it was told to, and ends all the same
+		g.stuck.leaving--
+		s.leaves = false
+	}
+	g.unstick(s)
 	s.g.give(s.rank)
 	s.g.streams++
 	s.state = slotStream
@@ -284,6 +311,22 @@ func (s *Slot) Stream() bool {
 		s.g.dispatch(s.g.clk.Now())
 	}
 	return true
+}
+
+// Left says that the client has left, and that the origin works on for a while: then
+// the slot is given back. It takes the place of Release.
+func (s *Slot) Left(d time.Duration) {
+	g := s.g
+	g.mu.Lock()
+	if s.state == slotInFlight && !s.left {
+		s.left = true
+		g.left++
+		if g.waiting > 0 {
+			g.dispatch(g.clk.Now())
+		}
+	}
+	g.mu.Unlock()
+	time.AfterFunc(d, s.Release)
 }
 
 // StillWorks is how much longer the origin is to be expected to work on a request of

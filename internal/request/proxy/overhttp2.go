@@ -244,7 +244,7 @@ func (x *exchange) copyHTTP2(body io.Reader, s *sending) error {
 			if werr == nil {
 				werr = x.rc.Flush()
 			}
-			x.reader.end()
+			x.reader.end(x)
 			if werr != nil {
 				return errClientGone
 			}

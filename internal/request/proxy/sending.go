@@ -74,7 +74,7 @@ func (s *sending) Read(p []byte) (int, error) {
 	default:
 		u.sender.begin(s.x)
 		n, err = s.x.r.Body.Read(p)
-		u.sender.end()
+		u.sender.end(s.x)
 	}
 	if err == io.EOF && s.trailer != nil {
 		s.addTrailers()

@@ -184,7 +184,7 @@ func (u *upload) copy(x *exchange, c *conn) error {
 		}
 		u.sender.begin(x)
 		n, err := x.r.Body.Read(*u.buf)
-		u.sender.end()
+		u.sender.end(x)
 		c.SetWriteDeadline(time.Now().Add(wait))
 		if n > 0 {
 			u.write(c, (*u.buf)[:n])
