@@ -92,7 +92,7 @@ bench-flood: go
 
 # Every attack on HTTP, TLS and WebSocket for STORM_SECONDS (20) at STORM_FACTOR (2)
 # times its usual intensity, with Seawall's usual times, beside visitors. Half an
-# hour; STORM_ONLY (part of an attack's name) narrows it.
+# hour; STORM_ONLY (part of an attack's name) narrows it, STORM_HTTP3=on adds HTTP/3.
 bench-protocol: go
 	go test -run '^$$' -bench Storms -benchtime 1x -timeout 60m ./test/scenarios/protocol
 

@@ -46,9 +46,6 @@ type Visit struct {
 
 	Network uint32  // autonomous system number of Client; 0 unknown
 	Country Country // where Client is registered
-	// Located says that Network and Country are known already, of the address that the
-	// connection vouches for: from an earlier visit on it.
-	Located bool
 
 	// Secure says that the visitor's own connection is HTTPS, as the connection
 	// itself or a trusted proxy tells.
@@ -71,6 +68,9 @@ type Visit struct {
 	RawQuery    string
 	UserAgent   string
 	Kind        Kind
+	// Located says that Network and Country are known already, of the address that the
+	// connection vouches for: from an earlier visit on it.
+	Located bool
 
 	Clearance   Clearance
 	ClearanceID uint64    // valid iff Clearance != ClearanceNone

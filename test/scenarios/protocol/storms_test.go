@@ -19,6 +19,7 @@ type plan struct {
 	duration time.Duration // of each attack
 	settle   time.Duration // before it, for visitors to read their first page
 	patience time.Duration // Seawall's, with heads, bodies and answers; 0: as it is by default
+	more     []config      // of Seawall's settings
 }
 
 // Bars.
@@ -62,7 +63,7 @@ func (r *row) String() string {
 func TestStorms(t *testing.T) {
 	p := plan{factor: 1, duration: 2 * time.Second, settle: 700 * time.Millisecond, patience: time.Second}
 	t.Log(header)
-	for _, a := range todo(t) {
+	for _, a := range p.todo(t) {
 		t.Run(a.Name, func(t *testing.T) {
 			for try := 1; ; try++ {
 				r := p.weather(t, a)
@@ -80,12 +81,16 @@ func TestStorms(t *testing.T) {
 }
 
 // BenchmarkStorms does so for longer, with Seawall's own times. STORM_SECONDS,
-// STORM_FACTOR and STORM_ONLY (a part of a name) change that.
+// STORM_FACTOR and STORM_ONLY (a part of a name) change that; STORM_HTTP3=on has HTTP/3
+// spoken too, for which there is less memory for each connection.
 func BenchmarkStorms(b *testing.B) {
 	p := plan{factor: number("STORM_FACTOR", 2), settle: 2 * time.Second,
 		duration: time.Duration(number("STORM_SECONDS", 20) * float64(time.Second))}
+	if os.Getenv("STORM_HTTP3") == "on" {
+		p.more = []config{{"http3": true}}
+	}
 	fmt.Println(header)
-	for _, a := range todo(b) {
+	for _, a := range p.todo(b) {
 		b.Run(a.Name, func(b *testing.B) {
 			for b.Loop() {
 				r := p.weather(b, a)
@@ -113,9 +118,9 @@ func number(key string, otherwise float64) float64 {
 const calm = "none"
 
 // todo lists the attacks on what is spoken at all.
-func todo(t testing.TB) []storm.Attack {
+func (p plan) todo(t testing.TB) []storm.Attack {
 	t.Helper()
-	w := start(t, newSite(t).addr, 0)
+	w := start(t, newSite(t).addr, 0, p.more...)
 	defer w.end()
 	http2, http3 := speaks(t, w.secure, "h2"), speaksQUIC(t, w.secure)
 	list := []storm.Attack{{Name: calm}}
@@ -135,7 +140,7 @@ func todo(t testing.TB) []storm.Attack {
 func (p plan) weather(t testing.TB, a storm.Attack) *row {
 	t.Helper()
 	s := newSite(t)
-	w := start(t, s.addr, p.patience)
+	w := start(t, s.addr, p.patience, p.more...)
 	defer w.end()
 	http2 := speaks(t, w.secure, "h2")
 	c := visit(w, s, http2)
