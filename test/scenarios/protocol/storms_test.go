@@ -34,7 +34,7 @@ const (
 // is shown and not judged. Who was there before passes them all.
 func inLine() []string {
 	return []string{"slow bodies", "slow bodies at a rate", "slow readers", "trickling readers",
-		"HTTP/2 slow bodies", "HTTP/2 unread", "HPACK bomb, zero window"}
+		"HTTP/2 slow bodies", "HTTP/2 slow readers", "HTTP/2 unread", "too many streams", "HPACK bomb, zero window"}
 }
 
 // tries is how often an attack may be measured: something else may run on the same
