@@ -10,17 +10,16 @@ import (
 // Conn is a TCP connection. One goroutine reads at a time, and one writes.
 type Conn struct {
 	*net.TCPConn
-	raw syscall.RawConn
-	in  half
-	out half
+	in, out half
 }
 
-// half is what a call that is under way works on.
+// half is one direction, and the call in it that is under way.
 type half struct {
+	call func(try func(fd uintptr) bool) error // try, and again whenever the socket is ready
+	try  func(fd uintptr) bool
 	p    []byte
 	n    int // bytes done
 	errs syscall.Errno
-	try  func(fd uintptr) bool
 }
 
 // New makes c cheaper to use. c itself may be used as well, for all but Read and Write.
@@ -29,26 +28,19 @@ func New(c *net.TCPConn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Conn{TCPConn: c, raw: raw}
-	s.in.try, s.out.try = s.in.receive, s.out.send
+	s := &Conn{TCPConn: c}
+	s.in.call, s.in.try = raw.Read, s.in.receive
+	s.out.call, s.out.try = raw.Write, s.out.send
 	return s, nil
 }
 
 // Read reads what is there, or waits for the first of it.
 func (c *Conn) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	c.in.p, c.in.n, c.in.errs = p, 0, 0
-	err := c.raw.Read(c.in.try)
-	n, errs := c.in.n, c.in.errs
-	c.in.p = nil
+	n, err := c.in.run(p)
 	switch {
 	case err != nil:
 		return 0, c.failed("read", err)
-	case errs != 0:
-		return 0, c.failed("read", errs)
-	case n == 0:
+	case n == 0 && len(p) > 0:
 		return 0, io.EOF
 	}
 	return n, nil
@@ -56,20 +48,25 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes all of p, or says why it could not.
 func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.out.run(p)
+	if err != nil {
+		err = c.failed("write", err)
+	}
+	return n, err
+}
+
+// run moves bytes from or to p.
+func (h *half) run(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	c.out.p, c.out.n, c.out.errs = p, 0, 0
-	err := c.raw.Write(c.out.try)
-	n, errs := c.out.n, c.out.errs
-	c.out.p = nil
-	switch {
-	case err != nil:
-		return n, c.failed("write", err)
-	case errs != 0:
-		return n, c.failed("write", errs)
+	h.p, h.n, h.errs = p, 0, 0
+	err := h.call(h.try)
+	h.p = nil
+	if err == nil && h.errs != 0 {
+		err = h.errs
 	}
-	return n, nil
+	return h.n, err
 }
 
 // failed is err as package net would put it.

@@ -36,7 +36,7 @@ type stream struct {
 	fault      fault         // of the body
 	stays      bool          // the client may be silent for as long as it likes
 	late       bool          // the room's own deadline for reading has passed
-	sends      bool          // its goroutine sends what all streams have, or has just
+	sends      bool          // its goroutine sends what all streams have
 	behind     bool          // its answer waits for the window of all streams
 	readUntil  int64         // while the room waits for the client to send, coarse ms; 0 it does not
 	writeUntil int64         // while the answer waits for the client's window

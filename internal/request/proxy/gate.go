@@ -319,6 +319,10 @@ func (s *Slot) Left(d time.Duration) {
 	g := s.g
 	g.mu.Lock()
 	if s.state == slotInFlight && !s.left {
+		if s.leaves { // it is counted once
+			g.stuck.leaving--
+			s.leaves = false
+		}
 		s.left = true
 		g.left++
 		if g.waiting > 0 {

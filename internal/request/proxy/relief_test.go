@@ -246,3 +246,35 @@ func TestHeadThatNobodyTakes(t *testing.T) {
 		<-over
 	}
 }
+
+// Who was told to give way and has left by then counts once among those to be passed.
+func TestLeavingAndLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(1, 1, 10, clock.New())
+		var low, good Slot
+		_, _ = g.Acquire(t.Context(), mitigation.RankNewcomer, netip.Addr{}, &low)
+		waits := make(chan error)
+		go func() {
+			_, err := g.Acquire(t.Context(), mitigation.RankKnown, netip.Addr{}, &good)
+			waits <- err
+		}()
+		synctest.Wait()
+		low.Stuck(func() {})
+		low.Left(time.Second)
+		if err := <-waits; err != nil {
+			t.Error(err)
+		}
+		see := func(left, inFlight int) {
+			t.Helper()
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			if g.stuck.leaving != 0 || g.left != left || g.inFlight != inFlight {
+				t.Errorf("%d are to leave, %d have left of %d", g.stuck.leaving, g.left, g.inFlight)
+			}
+		}
+		see(1, 2)
+		good.Release()
+		time.Sleep(2 * time.Second)
+		see(0, 0)
+	})
+}

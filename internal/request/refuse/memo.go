@@ -9,9 +9,9 @@ import (
 )
 
 // memory keeps the last codes, because who is refused mostly asks again within the
-// minute, and is given the same code then: finding it costs a tenth of making it. It
-// has a fixed size and is lossy. Who chooses addresses that fall together loses the
-// advantage, and nothing else.
+// minute, and is given the same code then: a refusal takes 75 ns so, and 224 ns where
+// the code is made (BenchmarkCodes). It has a fixed size and is lossy. Who chooses
+// addresses that fall together loses the advantage, and nothing else.
 type memory [places]atomic.Pointer[made]
 
 const places = 1 << placeBits // at most 0.5 MiB with all that they point to
