@@ -50,6 +50,7 @@ func adopt(l *net.TCPListener) error {
 	protocol := 0
 	if e := rc.Control(func(fd uintptr) {
 		protocol, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) // of one that died while it was deaf
 	}); e != nil {
 		err = e
 	}

@@ -261,6 +261,7 @@ func (s *Server) closeListeners() {
 // closes the rest and returns ctx's error.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
+	s.hush()
 	s.closeListeners()
 	s.draining.Store(true)
 	s.mu.Unlock()
