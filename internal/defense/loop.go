@@ -111,6 +111,7 @@ type Loop struct {
 	press    press         // more than the site can serve, and no attack
 	pressed  int           // glances in a row that felt it
 	before   beforehand    // who goes first
+	kept     clock.Instant // before.since as it was saved last
 	alarmAt  clock.Instant // of the fast path; 0 none
 	unproven int           // windows since then without a flood
 	crowdFor time.Duration // how long the crowd has been here
@@ -163,6 +164,13 @@ func (l *Loop) open(now decide.Moment) error {
 	if err := l.store.loadBaseline(l.baseline); err != nil {
 		l.record(now, "baseline", "What was learnt about normal traffic cannot be read; learning begins anew.", nil, true)
 		l.log.Warn("baseline not read", "err", err)
+	}
+	since, pressed, err := l.store.loadFirst(now.Wall)
+	if err != nil {
+		l.log.Warn("who goes first is found out anew", "err", err)
+	}
+	if pressed {
+		l.press.felt(now.At, l.deps.Clock.At(since))
 	}
 	r, out, err := l.decider.Restore(now, l.store.each)
 	if err != nil {
@@ -222,7 +230,7 @@ func (l *Loop) Close() error {
 }
 
 func (l *Loop) finish() error {
-	err := l.store.saveBaseline(l.baseline)
+	err := l.store.saveNow(l.baseline, l.firstCome(l.moment()))
 	l.store.wait()
 	l.records.close()
 	return errors.Join(err, l.store.close())

@@ -53,6 +53,7 @@ func TestFloods(t *testing.T) {
 		{"B: 2000 clients of 2/s", func() []*client { return bots(2000, 2) }, 0.97, 500 * time.Millisecond, 0.02},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(t, "")
 				stop := s.start(t)
@@ -127,6 +128,7 @@ func TestFlashCrowd(t *testing.T) {
 		{"ten times the visitors in 4 s", 4 * time.Second, 2, 0.6, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(t, "")
 				stop := s.start(t)
@@ -165,6 +167,7 @@ func TestFlashCrowd(t *testing.T) {
 
 // A flood that changes what it looks like is described anew.
 func TestFloodThatChanges(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, "")
 		stop := s.start(t)
@@ -205,6 +208,7 @@ func TestSiteOfPrograms(t *testing.T) {
 	honest := func() []*client { return program(40, 1, "/api/latest", "reader/2.1", 0xb0, 2) }
 
 	t.Run("more of the same is a crowd", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := newSim(t, "")
 			stop := s.start(t)
@@ -221,6 +225,7 @@ func TestSiteOfPrograms(t *testing.T) {
 		})
 	})
 	t.Run("something else is a flood", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := newSim(t, "")
 			stop := s.start(t)
@@ -248,6 +253,7 @@ func TestSiteOfPrograms(t *testing.T) {
 // A busy site on which Seawall is started for the first time is no attack, and
 // becomes normal within seconds.
 func TestFirstStartAtABusySite(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, "")
 		stop := s.start(t)
@@ -272,6 +278,7 @@ func TestFirstStartAtABusySite(t *testing.T) {
 // opens the same folder. (The journal's own tests kill a real process.)
 func TestRestartInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, dir)
 		stop := s.start(t)
@@ -318,6 +325,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 }
 
 func TestOrdersWhileItRuns(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, t.TempDir())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -391,6 +399,7 @@ func (b *brokenDetector) Detect(*traffic.Window, *traffic.Normal) []attack.Findi
 }
 
 func TestGoesOnWithBrokenParts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, "")
 		door := &brokenDoor{}

@@ -142,6 +142,7 @@ func TestPacketFloodsInTheLoop(t *testing.T) {
 		{"amp.UDP.snmp.src161.pcapng.gz", attack.Reflection, "answers of SNMP servers (UDP port 161)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			flood := capture(t, c.name)
 			synctest.Test(t, func(t *testing.T) {
 				f := newSimFilter()
@@ -198,6 +199,7 @@ func TestPacketFloodsInTheLoop(t *testing.T) {
 // Whenever in a second a flood begins, it is found and stopped half a second
 // later; and nothing of that is felt by those who ask for pages.
 func TestPacketFloodsAreFoundEarly(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"pkt.TCP.synflood.spoofed.pcap.gz", "amp.UDP.snmp.src161.pcapng.gz"} {
 		flood := capture(t, name)
 		for phase := 50 * time.Millisecond; phase < time.Second; phase += 150 * time.Millisecond {
@@ -270,6 +272,7 @@ func TestEarlyLooksAreFew(t *testing.T) {
 // A flood from the first second on, when nothing is known of ordinary packets:
 // what no visitor's machine sends is dropped, the rest is counted.
 func TestPacketFloodsFromTheStart(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]mitigation.Action{
 		"pkt.TCP.synflood.spoofed.pcap.gz":  mitigation.Drop,
 		"amp.TCP.reflection.SYNACK.pcap.gz": mitigation.Slow, // RSTs, besides what the rungs stop

@@ -101,3 +101,12 @@ func (l *Loop) lookBack(now decide.Moment, w *traffic.Window) {
 	}
 	l.record(now, "decide", "Those who were here before are themselves too many: only who has been here for longer goes first.", map[string]float64{"seconds": back.Seconds()}, false)
 }
+
+// firstCome is what the next process is to know of it.
+func (l *Loop) firstCome(now decide.Moment) firstCome {
+	f := firstCome{At: now.Wall}
+	if l.before.since != 0 {
+		f.Since = l.deps.Clock.Wall(l.before.since)
+	}
+	return f
+}

@@ -1,12 +1,14 @@
 package defense
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
@@ -18,13 +20,17 @@ import (
 const (
 	journalName  = "mitigations.journal"
 	baselineName = "baseline"
+	firstName    = "first.json"
+	// firstStays is how long after a restart it holds who went first before: twice
+	// the time between two saves.
+	firstStays = 2 * saveEvery
 	// journalMost holds 20,000 bans, with their ends, several times over.
 	journalMost = 32 << 20
 	// compactFrom is the size below which the journal is left to grow.
 	compactFrom = 4 << 20
 )
 
-// store keeps decisions and the baseline on disk. Without a folder it does
+// store keeps decisions, the baseline and who goes first on disk. Without a folder it does
 // nothing. For the loop's goroutine only, but for sync.
 type store struct {
 	dir     string
@@ -32,7 +38,7 @@ type store struct {
 	trouble string           // why nothing is kept, though it should be
 	small   int64            // bytes after the last compaction
 
-	saving sync.WaitGroup // of the baseline
+	saving sync.WaitGroup // of what is learnt
 	mu     sync.Mutex     // one save at a time
 	saved  error          // how the last save in the background went
 }
@@ -123,6 +129,33 @@ func (s *store) close() error {
 	return s.journal.Close()
 }
 
+// firstCome is who goes first in an attack or a crowd, as it stands on disk: who has
+// been here since. At is when that held.
+type firstCome struct {
+	Since time.Time `json:"since,omitzero"`
+	At    time.Time `json:"at"`
+}
+
+// loadFirst tells who went first a short while ago, if anybody did.
+func (s *store) loadFirst(now time.Time) (since time.Time, ok bool, err error) {
+	if s.dir == "" {
+		return since, false, nil
+	}
+	data, err := os.ReadFile(filepath.Join(s.dir, firstName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return since, false, nil
+	}
+	var f firstCome
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil {
+		return since, false, fmt.Errorf("read who goes first: %w", err)
+	}
+	ago := now.Sub(f.At)
+	return f.Since, !f.Since.IsZero() && !f.Since.After(now) && ago >= 0 && ago < firstStays, nil
+}
+
 func (s *store) loadBaseline(b *baseline.Baseline) error {
 	if s.dir == "" {
 		return nil
@@ -137,48 +170,56 @@ func (s *store) loadBaseline(b *baseline.Baseline) error {
 	return b.UnmarshalBinary(data)
 }
 
-// saveBaselineLater writes in the background, so that a slow disk does not hold
-// up the loop. It returns how the save before went.
-func (s *store) saveBaselineLater(b *baseline.Baseline) error {
-	if s.dir == "" {
-		return nil
-	}
-	data, err := b.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	if !s.mu.TryLock() {
-		return errors.New("the disk is too slow to keep the baseline")
-	}
-	last := s.saved
-	s.saving.Go(func() {
-		defer s.mu.Unlock()
-		s.saved = s.write(data)
+// saveLater writes in the background, so that a slow disk does not hold up the loop.
+// It returns how the save before went.
+func (s *store) saveLater(b *baseline.Baseline, first firstCome) error {
+	return s.save(b, first, func(write func() error) error {
+		if !s.mu.TryLock() {
+			return errors.New("the disk is too slow to keep what is learnt")
+		}
+		last := s.saved
+		s.saving.Go(func() {
+			defer s.mu.Unlock()
+			s.saved = write()
+		})
+		return last
 	})
-	return last
 }
 
-func (s *store) saveBaseline(b *baseline.Baseline) error {
+// saveNow is saveLater for the end.
+func (s *store) saveNow(b *baseline.Baseline, first firstCome) error {
+	return s.save(b, first, func(write func() error) error {
+		s.wait()
+		return write()
+	})
+}
+
+func (s *store) save(b *baseline.Baseline, first firstCome, do func(write func() error) error) error {
 	if s.dir == "" {
 		return nil
 	}
-	data, err := b.MarshalBinary()
+	learnt, err := b.MarshalBinary()
 	if err != nil {
 		return err
 	}
-	s.wait()
-	return s.write(data)
+	who, err := json.Marshal(first)
+	if err != nil {
+		return err
+	}
+	return do(func() error {
+		return errors.Join(s.write(baselineName, learnt), s.write(firstName, who))
+	})
 }
 
 func (s *store) wait() { s.saving.Wait() }
 
-// write replaces the file by renaming, so that a crash leaves the old one or
-// the new one.
-func (s *store) write(data []byte) error {
-	path := filepath.Join(s.dir, baselineName)
+// write replaces a file by renaming, so that a crash leaves the old one or the new
+// one.
+func (s *store) write(name string, data []byte) error {
+	path := filepath.Join(s.dir, name)
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("save the baseline: %w", err)
+		return fmt.Errorf("save %s: %w", name, err)
 	}
 	_, err = f.Write(data)
 	if e := f.Sync(); err == nil {
@@ -191,7 +232,7 @@ func (s *store) write(data []byte) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
-		return fmt.Errorf("save the baseline: %w", err)
+		return fmt.Errorf("save %s: %w", name, err)
 	}
 	return nil
 }

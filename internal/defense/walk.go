@@ -47,9 +47,9 @@ func (l *Loop) tick() {
 	}
 	l.flush(now)
 	l.tellStance(now)
-	if now.At >= l.saveAt {
-		l.saveAt = now.At.Add(saveEvery)
-		if err := l.store.saveBaselineLater(l.baseline); err != nil {
+	if now.At >= l.saveAt || l.before.since != l.kept {
+		l.saveAt, l.kept = now.At.Add(saveEvery), l.before.since
+		if err := l.store.saveLater(l.baseline, l.firstCome(now)); err != nil {
 			l.trouble(now, "baseline", err.Error())
 		}
 	}
@@ -309,8 +309,8 @@ func (l *Loop) tellStance(now decide.Moment) {
 		} else if from, ok := l.earliest(); ok {
 			since = from // taken over after a restart
 		}
-		if l.press.told {
-			// It looked like a crowd at first.
+		if l.press.last != 0 {
+			// It looked like a crowd at first, or went on through a restart.
 			if from := l.deps.Clock.Wall(l.press.since); from.Before(since) {
 				since = from
 			}
