@@ -36,7 +36,9 @@ test: go
 	go test -p 1 -count=1 $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
 	go test -p 1 -count=1 $(TESTFLAGS) ./test/scenarios/...
 
+# Built on all processors first, of which -p 1 uses one.
 race: go
+	CGO_ENABLED=1 go build -race ./internal/... ./cmd/...
 	CGO_ENABLED=1 go test -p 1 -count=1 -race ./internal/... ./cmd/...
 
 lint: go
