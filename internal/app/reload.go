@@ -36,6 +36,7 @@ func (p *program) reload() error {
 		return err
 	}
 	before := p.door.now.Swap(g)
+	p.listen.Changed()
 	p.packet.Always(append(alwaysAllowed(next), p.operator...))
 	p.cfg.Store(next)
 	p.written = written

@@ -27,6 +27,7 @@ const (
 	glanceEvery = 100 * time.Millisecond
 	windowEvery = time.Second
 	saveEvery   = time.Minute
+	saveAgain   = 10 * time.Second // where it failed
 )
 
 // Detector judges windows. It is fed every window, in order, keeps no clock and
@@ -112,6 +113,7 @@ type Loop struct {
 	pressed  int           // glances in a row that felt it
 	before   beforehand    // who goes first
 	kept     clock.Instant // before.since as it was saved last
+	first    firstCome     // the last of before
 	alarmAt  clock.Instant // of the fast path; 0 none
 	unproven int           // windows since then without a flood
 	crowdFor time.Duration // how long the crowd has been here
@@ -165,13 +167,7 @@ func (l *Loop) open(now decide.Moment) error {
 		l.record(now, "baseline", "What was learnt about normal traffic cannot be read; learning begins anew.", nil, true)
 		l.log.Warn("baseline not read", "err", err)
 	}
-	since, pressed, err := l.store.loadFirst(now.Wall)
-	if err != nil {
-		l.log.Warn("who goes first is found out anew", "err", err)
-	}
-	if pressed {
-		l.press.felt(now.At, l.deps.Clock.At(since))
-	}
+	l.resume(now)
 	r, out, err := l.decider.Restore(now, l.store.each)
 	if err != nil {
 		l.trouble(now, "journal", err.Error())

@@ -21,6 +21,8 @@ type press struct {
 	last  clock.Instant // when it was felt last; 0 not at all
 	told  bool          // the door knows of it
 	due   bool          // since is news to the door
+
+	resumed bool // it was felt before a restart, and not since
 }
 
 func (p *press) felt(now, since clock.Instant) {
@@ -28,6 +30,9 @@ func (p *press) felt(now, since clock.Instant) {
 		p.since, p.due = since, true
 	}
 	p.last = now
+	if p.resumed {
+		p.resumed, p.told = false, false
+	}
 }
 
 // tellPress tells the door of a press, and of its end. Under attack it is not
@@ -48,11 +53,19 @@ func (l *Loop) tellPress(now decide.Moment) {
 		if again {
 			return
 		}
+		if p.resumed {
+			l.record(now, "decide", "Who went first before the restart still does, for some seconds at least. Nobody is refused for it.", nil, false)
+			return
+		}
 		l.record(now, "decide", "More is wanted than the origin can serve: who was here before goes first. Nobody is refused for it.", nil, true)
 	case p.last == 0 && p.told:
 		p.told = false
 		if l.deps.Stance != nil {
 			l.deps.Stance.Calm()
+		}
+		if p.resumed {
+			p.resumed = false
+			return
 		}
 		l.record(now, "decide", "The origin can serve all that is wanted again.", nil, false)
 	}
@@ -102,11 +115,25 @@ func (l *Loop) lookBack(now decide.Moment, w *traffic.Window) {
 	l.record(now, "decide", "Those who were here before are themselves too many: only who has been here for longer goes first.", map[string]float64{"seconds": back.Seconds()}, false)
 }
 
-// firstCome is what the next process is to know of it.
+// firstCome is what the next process is to know of it. That outlasts the press: while
+// this process ends, nobody comes who could be felt.
 func (l *Loop) firstCome(now decide.Moment) firstCome {
-	f := firstCome{At: now.Wall}
 	if l.before.since != 0 {
-		f.Since = l.deps.Clock.Wall(l.before.since)
+		l.first = firstCome{Since: l.deps.Clock.Wall(l.before.since), At: now.Wall}
 	}
-	return f
+	return l.first
+}
+
+// resume takes over who went first before a restart, until it shows whether more is
+// wanted than the origin can serve.
+func (l *Loop) resume(now decide.Moment) {
+	since, ok, err := l.store.loadFirst(now.Wall)
+	if err != nil {
+		l.log.Warn("who goes first is found out anew", "err", err)
+	}
+	if !ok {
+		return
+	}
+	l.press.felt(now.At, l.deps.Clock.At(since))
+	l.press.resumed = true
 }

@@ -170,6 +170,21 @@ func (s *store) loadBaseline(b *baseline.Baseline) error {
 	return b.UnmarshalBinary(data)
 }
 
+// save keeps what is learnt for the next process.
+func (l *Loop) save(now decide.Moment) {
+	err := l.store.saveLater(l.baseline, l.firstCome(now))
+	if err != nil {
+		l.saveAt = now.At.Add(saveAgain)
+		l.trouble(now, "baseline", err.Error())
+		return
+	}
+	l.saveAt = now.At.Add(saveEvery)
+	if _, was := l.troubles["baseline"]; was {
+		delete(l.troubles, "baseline")
+		l.changed = true
+	}
+}
+
 // saveLater writes in the background, so that a slow disk does not hold up the loop.
 // It returns how the save before went.
 func (s *store) saveLater(b *baseline.Baseline, first firstCome) error {

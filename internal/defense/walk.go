@@ -47,11 +47,11 @@ func (l *Loop) tick() {
 	}
 	l.flush(now)
 	l.tellStance(now)
-	if now.At >= l.saveAt || l.before.since != l.kept {
-		l.saveAt, l.kept = now.At.Add(saveEvery), l.before.since
-		if err := l.store.saveLater(l.baseline, l.firstCome(now)); err != nil {
-			l.trouble(now, "baseline", err.Error())
-		}
+	if l.before.since != l.kept {
+		l.kept, l.saveAt = l.before.since, min(l.saveAt, now.At)
+	}
+	if now.At >= l.saveAt {
+		l.save(now)
 	}
 	if l.changed {
 		l.publish(now)

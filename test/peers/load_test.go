@@ -62,11 +62,20 @@ const (
 	streams      = 10 // streams each
 )
 
+// differing has wrk put a number into the query of each request.
+const differing = `local n = 0
+function request() n = n + 1; return wrk.format(nil, "/?" .. n) end
+`
+
 // run sends requests for some seconds.
-func run(v version, s *shield, o options) (tally, error) {
-	seconds := strconv.Itoa(o.seconds)
+func run(r row, s *shield, o options) (tally, error) {
+	v, seconds := r.version, strconv.Itoa(o.seconds)
 	if v != https2 {
-		text, err := say(o.seconds, "wrk", "-t", "1", "-c", strconv.Itoa(connections), "-d", seconds+"s", "-H", "Accept: "+o.accept, v.url(s))
+		args := []string{"-t", "1", "-c", strconv.Itoa(connections), "-d", seconds + "s", "-H", "Accept: " + o.accept}
+		if r.differ {
+			args = append(args, "-s", o.differing)
+		}
+		text, err := say(o.seconds, "wrk", append(args, v.url(s))...)
 		if err != nil {
 			return tally{}, err
 		}

@@ -24,6 +24,8 @@ type options struct {
 	settle  time.Duration
 	accept  string
 	pin     bool
+
+	differing string // file with the script of that name
 }
 
 // newOptions builds the program, unless one is named.
@@ -44,6 +46,10 @@ func newOptions(t testing.TB) options {
 		program: os.Getenv("PEERS_PROGRAM"),
 		rounds:  number("PEERS_ROUNDS", 5), seconds: number("PEERS_SECONDS", 2), idle: number("PEERS_IDLE", 10_000),
 		only: os.Getenv("PEERS_ONLY"), settle: 3 * time.Second, accept: "*/*", pin: os.Getenv("PEERS_PIN") != "off",
+	}
+	o.differing = filepath.Join(t.TempDir(), "differing.lua")
+	if err := os.WriteFile(o.differing, []byte(differing), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if a := os.Getenv("PEERS_ACCEPT"); a != "" {
 		o.accept = a
@@ -78,7 +84,7 @@ func (s *stand) measure(r row, p *shield, o options, from *atomic.Int64) (sample
 	if r.opens {
 		n, err = newcomers(s, p, o, from)
 	} else {
-		n, err = run(r.version, p, o)
+		n, err = run(r, p, o)
 	}
 	lasted := time.Since(began)
 	if err != nil {

@@ -107,9 +107,13 @@ func TestTable(t *testing.T) {
 	table(&b, []measured{
 		{row: row{name: "one", against: nginx, most: 1.5}, samples: three},
 		{row: row{name: "two", against: haproxy, most: 1.5}, samples: three},
+		{row: row{name: "four"}, samples: three},
 		{row: row{name: "three", against: nginx, most: 1.5}, samples: three, faults: map[string]string{ours: "failed"}},
 	})
 	said := strings.Join(strings.Fields(b.String()), " ")
+	if strings.Contains(said, "four, against") {
+		t.Errorf("nothing is asked of four in\n%s", b.String())
+	}
 	for _, want := range []string{
 		"one 20.0 (10.0 to 30.0) 10.0 (10.0 to 10.0) 25.0 (10.0 to 40.0) 2.00 0.80",
 		"three failed 10.0 (10.0 to 10.0) 25.0 (10.0 to 40.0) - -",
@@ -117,6 +121,7 @@ func TestTable(t *testing.T) {
 		"one, against nginx at most 1.5 times 2.00 times MISSED",
 		"two, against HAProxy at most 1.5 times 0.80 times ok",
 		"three, against nginx at most 1.5 times failed goal",
+		"four 20.0 (10.0 to 30.0)",
 		"goal 1.0x at most 1.0 times 1 of 3 reached",
 	} {
 		if !strings.Contains(said, want) {

@@ -86,6 +86,8 @@ type conn struct {
 	chunks     chunks
 	trailer    []byte               // the bytes of a chunked body's trailers
 	x          *exchange            // the head being read, or the current request
+	last       *exchange            // the one before, which was refused; nil: nothing is kept of it
+	refused    bool                 // the last request was
 	addr       string               // the other end, as text; "" not asked for yet
 	state      *tls.ConnectionState // nil: not asked for yet
 	broken     atomic.Uint32

@@ -10,19 +10,20 @@ import (
 
 // A socket that is closed resets what the kernel has connected and nobody has
 // accepted yet: that client believed that it was connected. Before it closes, it is
-// therefore made deaf to those who begin, and what had begun is accepted. Who is not
-// heard sends again in a second, and is then told that nobody listens.
+// therefore made deaf to those who begin, and what the kernel has connected is accepted.
+// Who is not heard sends again in a second, and is then told that nobody listens. Only
+// whose handshake takes longer than the looks below may still be reset.
 const (
 	hushStep = 2 * time.Millisecond
 	hushMost = 200 * time.Millisecond
 )
 
-// hush needs mu. Sockets that others have as well stay with those: they are closed by
-// Leave, without it.
+// hush needs mu. It is for sockets that this process has bound: one that came with it
+// may be the service manager's as well, and go on to the next process.
 func (s *Server) hush() {
 	var deaf []*net.TCPListener
 	for _, l := range s.listeners {
-		if deafen(l) == nil {
+		if !s.came[l] && deafen(l) == nil {
 			deaf = append(deaf, l)
 		}
 	}

@@ -18,7 +18,8 @@
 //
 // The door is asked as soon as a head is complete, while no earlier answer is under
 // way. A refusal is written straight to the socket and the connection goes on to its
-// next head, so that it costs one read, one write and nothing of net/http's. For
+// next head, so that it costs one read, one write and nothing of net/http's. A head that
+// is the last one again is not even parsed (again.go). For
 // those let in an exchange makes the standard http.Request and is itself the
 // http.ResponseWriter; the rooms run on the same goroutine, so that there is no other
 // to be woken. Answers therefore stay in order under pipelining. Nobody reads the

@@ -24,6 +24,7 @@ type exchange struct {
 	visit   traffic.Visit
 	verdict mitigation.Verdict
 	outcome traffic.Outcome
+	again   repeat
 	proof   string // what a certificate authority asked for; "" nothing
 
 	// For those let in.
@@ -110,7 +111,9 @@ func (x *exchange) decide() {
 			s.panicked("door", p)
 		}
 	}()
-	s.door.Identify(&x.visit, x)
+	if !x.again.is {
+		x.identify()
+	}
 	// The requests of a connection of HTTP/3 are read side by side.
 	if v := &x.visit; v.Located && x.c.h3 == nil {
 		x.c.place = place{v.Network, v.Country, true}

@@ -27,6 +27,7 @@ func (s *Server) open(address string) (*net.TCPListener, error) {
 				l.Close()
 				return nil, fmt.Errorf("listen on %s with the socket that came with the process: %w", address, err)
 			}
+			s.came[l] = true
 			return l, nil
 		}
 	}

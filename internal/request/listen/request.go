@@ -145,6 +145,9 @@ func (c *conn) readHead() error {
 		if len(b) > 0 && !(mayBeEmpty && len(b) == 1 && b[0] == '\r') {
 			mayBeEmpty = false
 			if c.x == nil {
+				if c.repeats(b) {
+					return nil
+				}
 				c.x = c.s.newExchange(c)
 			}
 			done, f := c.x.head.scan(b)
@@ -167,15 +170,19 @@ func (c *conn) readHead() error {
 func (c *conn) meetDoor() (in bool, err error) {
 	x := c.x
 	h := &x.head
-	x.fill(c.buf[c.r : c.r+h.size])
-	inHand, f := c.lookAhead(h)
-	if f != faultNone {
-		c.release()
-		c.reject(f)
-		return false, io.EOF
+	inHand := 0
+	if !x.again.is {
+		var f fault
+		x.fill(c.buf[c.r : c.r+h.size])
+		if inHand, f = c.lookAhead(h); f != faultNone {
+			c.release()
+			c.reject(f)
+			return false, io.EOF
+		}
 	}
 	c.served = true
 	x.decide()
+	c.refused = !x.verdict.LetsIn()
 	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
 	if x.verdict.LetsIn() && x.proof == "" {
 		c.worth.Store(1)
@@ -224,25 +231,21 @@ func (c *conn) lookAhead(h *head) (inHand int, f fault) {
 // refuse writes the door's answer. The connection is kept unless a body is
 // still to come, which nobody is going to read.
 func (c *conn) refuse(x *exchange, inHand int) error {
-	h := &x.head
-	b := c.s.scratch()
-	defer c.s.scratches.Put(b)
-	a := x.refusal(b.body[:0])
-	closes := h.closes || a.Close || inHand < 0 || c.s.draining.Load()
-	isHead := x.visit.Method == "HEAD"
-	b.out = appendAnswer(b.out[:0], *c.s.date.Load(), c.alternative(), &a, isHead, h.minor == 0, closes)
-	_, err := c.Write(b.out)
-	if cap(a.Body) > cap(b.body) && cap(a.Body) <= keepBuffer {
-		b.body = a.Body[:0]
-	}
-	x.outcome.Status = a.Status
-	if !isHead {
-		x.outcome.BytesOut = int64(len(a.Body))
+	closes, err := false, error(nil)
+	if out := x.answered(); out != nil && !c.s.draining.Load() {
+		x.outcome.Status, x.outcome.BytesOut = x.again.status, x.again.body
+		_, err = c.Write(out)
+	} else {
+		closes, err = c.answer(x, inHand)
 	}
 	x.outcome.BytesIn = int64(max(inHand, 0))
 	x.outcome.Left = err != nil
 	x.record()
-	c.r += h.size + max(inHand, 0)
+	c.r += x.head.size + max(inHand, 0)
+	if err == nil && !closes && inHand == 0 && c.r == c.w {
+		c.keep()
+		return nil
+	}
 	c.release()
 	if err != nil {
 		return err
@@ -256,6 +259,29 @@ func (c *conn) refuse(x *exchange, inHand int) error {
 	return nil
 }
 
+// answer makes the door's answer, and writes it.
+func (c *conn) answer(x *exchange, inHand int) (closes bool, err error) {
+	h := &x.head
+	b := c.s.scratch()
+	defer c.s.scratches.Put(b)
+	a := x.refusal(b.body[:0])
+	closes = h.closes || a.Close || inHand < 0 || c.s.draining.Load()
+	isHead := x.visit.Method == "HEAD"
+	b.out = appendAnswer(b.out[:0], *c.s.date.Load(), c.alternative(), &a, isHead, h.minor == 0, closes)
+	_, err = c.Write(b.out)
+	if cap(a.Body) > cap(b.body) && cap(a.Body) <= keepBuffer {
+		b.body = a.Body[:0]
+	}
+	x.outcome.Status = a.Status
+	if !isHead {
+		x.outcome.BytesOut = int64(len(a.Body))
+	}
+	if !closes {
+		x.remember(b.out, &a, x.outcome.BytesOut)
+	}
+	return closes, err
+}
+
 // shutBuffer gives a borrowed buffer back at the end of a connection.
 func (c *conn) shutBuffer() {
 	if c.part != partRaw {
@@ -266,6 +292,7 @@ func (c *conn) shutBuffer() {
 
 // release gives the exchange back.
 func (c *conn) release() {
+	c.forgetLast()
 	if x := c.x; x != nil {
 		c.x = nil
 		c.s.freeExchange(x)

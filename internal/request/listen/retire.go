@@ -9,6 +9,7 @@ import (
 // has connected and nobody has accepted yet stays with whoever else has the sockets.
 // After it, Listen and Serve may be called again.
 func (s *Server) Leave() {
+	s.Changed() // the door may have every answer close its connection now
 	s.mu.Lock()
 	s.closeListeners()
 	s.mu.Unlock()

@@ -58,8 +58,9 @@ type Server struct {
 	greeter    *greeter  // as tls
 	greetings  sync.Pool // of *traffic.Visit
 
-	mu        sync.Mutex         // guards listeners and state
-	listeners []*net.TCPListener // those of HTTPS are the last
+	mu        sync.Mutex                // guards listeners and state
+	listeners []*net.TCPListener        // those of HTTPS are the last
+	came      map[*net.TCPListener]bool // those of listeners that came with the process
 	inherited func(address string) *net.TCPListener
 	serving   sync.WaitGroup // accepting
 	running   sync.WaitGroup // connections
@@ -71,6 +72,8 @@ type Server struct {
 	clients    *tally
 	networks   *tally
 	exchanges  sync.Pool
+	again      atomic.Int64 // heads that are kept, see again.go
+	mostAgain  int64
 	scratches  sync.Pool
 	outs       sync.Pool    // of *[]byte: what HTTP/2 is to send
 	streams    atomic.Int64 // requests of HTTP/2 under way
@@ -107,6 +110,7 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 	}
 	s.batch = max(1, cfg.MaxConns/64)
 	s.mostUnread = max(4<<20, int64(cfg.MaxConns)*2<<10)
+	s.mostAgain = int64(max(leastAgain, cfg.MaxConns/16))
 	s.mostLarge = max(16, cfg.MaxConns/16)
 	s.conns = newRegistry(cfg.MaxConns + 2*s.batch)
 	// A sweep comes at most an eighth of the shortest time late.
@@ -143,7 +147,7 @@ func (s *Server) Listen() error {
 			s.log.Error("a certificate has ended: browsers warn of the site", "what", l.Err())
 		}
 	}
-	s.listeners = nil
+	s.listeners, s.came = nil, map[*net.TCPListener]bool{}
 	for _, a := range slices.Concat(s.cfg.Addresses, s.cfg.TLS.Addresses) {
 		l, err := s.open(a)
 		if err != nil {
