@@ -106,9 +106,15 @@ func (x *exchange) Header() http.Header {
 	return x.header
 }
 
-// Adopt makes h the fields of the answer, which none were set of before. It is the
-// exchange's from here on.
-func (x *exchange) Adopt(h http.Header) { x.header = h }
+// Adopt makes h the fields of the answer, and the exchange's, unless some were set
+// before.
+func (x *exchange) Adopt(h http.Header) bool {
+	if len(x.header) > 0 {
+		return false
+	}
+	x.header = h
+	return true
+}
 
 // EnableFullDuplex is granted: a body may be read while its answer is written.
 func (x *exchange) EnableFullDuplex() error { return nil }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"io"
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"strings"
 )
@@ -50,12 +49,15 @@ func (x *exchange) answer(c *conn, h head) {
 
 // beginAnswer passes an answer's head on.
 func (x *exchange) beginAnswer(h head) {
-	out := x.w.Header()
-	if x.adopter != nil && len(out) == 0 {
-		out = onlyEndToEnd(h.header)
-		x.adopter.Adopt(out)
-	} else {
-		copyFields(out, h.header)
+	out := onlyEndToEnd(h.header)
+	if x.adopter == nil || !x.adopter.Adopt(out) {
+		out = x.w.Header()
+		for k, vv := range h.header {
+			if old := out[k]; len(old) > 0 {
+				vv = append(old[:len(old):len(old)], vv...)
+			}
+			out[k] = vv
+		}
 	}
 	if h.length >= 0 && h.status != http.StatusNoContent {
 		out["Content-Length"] = []string{strconv.FormatInt(h.length, 10)}
@@ -163,7 +165,7 @@ func (x *exchange) abort(f framing) {
 // copyFields copies an answer's end-to-end fields.
 func copyFields(out, in http.Header) {
 	named := in["Connection"]
-	plain := len(named) == 0 || (len(named) == 1 && (strings.EqualFold(named[0], "keep-alive") || strings.EqualFold(named[0], "close")))
+	plain := namesNone(named)
 	for k, vv := range in {
 		if hopByHop(k) || k == "Content-Length" || (!plain && hasToken(named, k)) {
 			continue
@@ -179,17 +181,25 @@ func copyFields(out, in http.Header) {
 // its length, which is known already.
 func onlyEndToEnd(h http.Header) http.Header {
 	named := h["Connection"]
+	plain := namesNone(named)
 	for k := range h {
-		if hopByHop(k) || k == "Content-Length" || (len(named) > 0 && hasToken(named, k)) {
+		if hopByHop(k) || k == "Content-Length" || (!plain && hasToken(named, k)) {
 			delete(h, k)
 		}
 	}
 	return h
 }
 
-// hopByHop says whether an answer's field is of the origin's connection only.
+// namesNone says whether a Connection field names no other field.
+func namesNone(connection []string) bool {
+	return len(connection) == 0 ||
+		len(connection) == 1 && (strings.EqualFold(connection[0], "keep-alive") || strings.EqualFold(connection[0], "close"))
+}
+
+// hopByHop says whether an answer's field, by its canonical name, is of the origin's
+// connection only.
 func hopByHop(name string) bool {
-	switch textproto.CanonicalMIMEHeaderKey(name) {
+	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Transfer-Encoding", "Upgrade":
 		return true
 	}

@@ -160,8 +160,8 @@ func parseFields(text string) (http.Header, error) {
 			continue
 		}
 		key, value, ok := strings.Cut(line, ":")
-		key = strings.TrimRight(key, " \t") // RFC 9112 5.1: a proxy removes it
-		value = strings.Trim(value, " \t")
+		key = trimRight(key) // RFC 9112 5.1: a proxy removes it
+		value = trim(value)
 		if !ok || !isToken(key) || !isFieldValue(value) {
 			return nil, nonsense("a field is %.60q", line)
 		}
@@ -180,6 +180,21 @@ func parseFields(text string) (http.Header, error) {
 func cutLine(s string) (line, rest string) {
 	line, rest, _ = strings.Cut(s, "\n")
 	return strings.TrimSuffix(line, "\r"), rest
+}
+
+// trim takes blanks off both ends, which are one in front in nearly all fields.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	return trimRight(s)
+}
+
+func trimRight(s string) string {
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }

@@ -210,6 +210,8 @@ func found(w http.ResponseWriter) (v *traffic.Visit, d mitigation.Verdict, o *tr
 	return v, d, o, a
 }
 
-// adopter is a ResponseWriter whose fields may be replaced as a whole, which spares
-// copying an answer's.
-type adopter interface{ Adopt(http.Header) }
+// adopter is a ResponseWriter that takes an answer's fields as they are, unless it has
+// some already: that spares copying them.
+type adopter interface {
+	Adopt(http.Header) (taken bool)
+}
