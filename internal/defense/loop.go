@@ -225,6 +225,21 @@ func (l *Loop) Close() error {
 	return l.store.close()
 }
 
+// save keeps what was learnt for the next process.
+func (l *Loop) save(now decide.Moment) {
+	err := l.store.saveLater(l.baseline, l.firstCome(now))
+	if err != nil {
+		l.saveAt = now.At.Add(saveAgain)
+		l.trouble(now, "baseline", err.Error())
+		return
+	}
+	l.saveAt = now.At.Add(saveEvery)
+	if _, was := l.troubles["baseline"]; was {
+		delete(l.troubles, "baseline")
+		l.changed = true
+	}
+}
+
 func (l *Loop) finish() error {
 	err := l.store.saveNow(l.baseline, l.firstCome(l.moment()))
 	l.store.wait()

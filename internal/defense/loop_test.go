@@ -277,8 +277,8 @@ func TestFirstStartAtABusySite(t *testing.T) {
 // What is done survives a kill: the loop is left, not stopped, and another one
 // opens the same folder. (The journal's own tests kill a real process.)
 func TestRestartInTheMiddle(t *testing.T) {
-	dir := t.TempDir()
 	t.Parallel()
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, dir)
 		stop := s.start(t)

@@ -30,8 +30,8 @@ const (
 	compactFrom = 4 << 20
 )
 
-// store keeps decisions, the baseline and who goes first on disk. Without a folder it does
-// nothing. For the loop's goroutine only, but for sync.
+// store keeps decisions, the baseline and who goes first on disk. Without a folder it
+// does nothing. For the loop's goroutine only, but for sync.
 type store struct {
 	dir     string
 	journal *journal.Journal // nil: nothing is kept
@@ -168,21 +168,6 @@ func (s *store) loadBaseline(b *baseline.Baseline) error {
 		return err
 	}
 	return b.UnmarshalBinary(data)
-}
-
-// save keeps what is learnt for the next process.
-func (l *Loop) save(now decide.Moment) {
-	err := l.store.saveLater(l.baseline, l.firstCome(now))
-	if err != nil {
-		l.saveAt = now.At.Add(saveAgain)
-		l.trouble(now, "baseline", err.Error())
-		return
-	}
-	l.saveAt = now.At.Add(saveEvery)
-	if _, was := l.troubles["baseline"]; was {
-		delete(l.troubles, "baseline")
-		l.changed = true
-	}
 }
 
 // saveLater writes in the background, so that a slow disk does not hold up the loop.

@@ -3,7 +3,9 @@ package defense
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"seawall/internal/defense/baseline"
@@ -55,4 +57,54 @@ func TestFirstComeIsKept(t *testing.T) {
 	if l.press.last != 0 {
 		t.Error("somebody goes first")
 	}
+}
+
+// Who went first before a restart does so after it, until it shows that nothing is
+// wanted that cannot be served; and nothing is said that was not felt. What the next
+// process is to know outlasts that.
+func TestFirstComeIsResumed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		before, err := openStore(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		since := time.Now().Add(-2 * time.Hour)
+		if err := before.saveNow(baseline.New(baseline.DefaultConfig()), firstCome{Since: since, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		before.close()
+		s := newSim(t, dir)
+		stop := s.start(t)
+		s.clients = visitors(40, 2, 100)
+		s.run(time.Second)
+		s.mu.Lock()
+		if !s.since.Equal(since) {
+			t.Errorf("at first those go first who are here since %v, want %v", s.since, since)
+		}
+		s.mu.Unlock()
+		s.run(pressStays)
+		s.mu.Lock()
+		if !s.since.IsZero() {
+			t.Errorf("later still those who are here since %v", s.since)
+		}
+		s.mu.Unlock()
+		var said []string
+		for _, r := range s.loop.Status().Records {
+			said = append(said, r.Text)
+		}
+		if all := strings.Join(said, "\n"); !strings.Contains(all, "Who went first before the restart") || strings.Contains(all, "the origin can serve") {
+			t.Errorf("it says\n%s", all)
+		}
+		stop()
+		after, err := openStore(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer after.close()
+		if got, ok, err := after.loadFirst(time.Now()); !ok || err != nil || !got.Equal(since) {
+			t.Errorf("the next process is told %v, %v, %v", got, ok, err)
+		}
+	})
 }

@@ -47,8 +47,8 @@ func (l *Loop) tick() {
 	}
 	l.flush(now)
 	l.tellStance(now)
-	if l.before.since != l.kept {
-		l.kept, l.saveAt = l.before.since, min(l.saveAt, now.At)
+	if since := l.before.since; since != 0 && since != l.kept {
+		l.kept, l.saveAt = since, now.At
 	}
 	if now.At >= l.saveAt {
 		l.save(now)

@@ -121,5 +121,10 @@ type Verdict struct {
 	RetryAfter time.Duration // valid iff Action is Refuse, Queue or Challenge
 }
 
+// RetrySeconds is RetryAfter as visitors are told it, rounded up.
+func (v Verdict) RetrySeconds() int {
+	return int((v.RetryAfter + time.Second - 1) / time.Second)
+}
+
 // LetsIn says whether the visit goes on to the rooms.
 func (v Verdict) LetsIn() bool { return v.Action == Admit || v.Action == Slow }

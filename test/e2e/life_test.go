@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -111,6 +113,48 @@ func TestReload(t *testing.T) {
 	_, errs, code := w.command("reload")
 	if code != 2 || !strings.Contains(errs, "nosuch: is no setting") || !strings.Contains(errs, "listen.max_head") {
 		t.Errorf("`seawall reload` ended with %d: %s", code, errs)
+	}
+}
+
+// A reload reaches also who repeats the same refused request on a connection: what was
+// kept of that is forgotten.
+func TestReloadReachesWhoRepeats(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	w := start(t, nil, o.url)
+	order, err := http.NewRequest("POST", "http://"+w.admin+"/api/v1/mitigations", strings.NewReader(`{"action": "refuse", "match": "path == \"/no\""}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	order.Header.Set("Seawall-Admin", "1")
+	resp, err := http.DefaultClient.Do(order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	c, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for i := range 8 { // mostly within a second, for which it would be kept
+		site := fmt.Sprint("the site of reload ", i)
+		w.write(config{"refuse": config{"site": site}}, o.url)
+		w.order("reload")
+		for range 4 {
+			if _, err := io.WriteString(c, "GET /no HTTP/1.1\r\nHost: site\r\nAccept: text/html\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode == 200 || !strings.Contains(string(page), site) {
+				t.Fatalf("after reload %d: %s, %v\n%s", i, resp.Status, err, page)
+			}
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package listen
 
 import (
-	"time"
-
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -25,10 +23,10 @@ const (
 
 // repeat is what an exchange keeps of its head.
 type repeat struct {
-	is     bool          // this request has the head of the one before
-	as     traffic.Visit // as Identify left it
-	of     *[]byte       // the text of Date at that time; nil: nothing is kept
-	told   mitigation.Verdict
+	is     bool               // this request has the head of the one before
+	as     traffic.Visit      // as Identify left it
+	of     *[]byte            // the text of Date at that time; nil: nothing is kept
+	told   mitigation.Verdict // what answer was made for
 	status int
 	body   int64  // bytes of the body in answer
 	answer []byte // to told; empty: none is kept
@@ -103,7 +101,7 @@ func (c *conn) forgetLast() {
 // belongs to x.
 func (x *exchange) answered() []byte {
 	r := &x.again
-	if !r.is || r.of == nil || inSeconds(x.verdict) != r.told {
+	if !r.is || r.of == nil || !soundsLike(x.verdict, r.told) {
 		return nil
 	}
 	return r.answer
@@ -112,13 +110,14 @@ func (x *exchange) answered() []byte {
 // remember keeps an answer to a head that repeats itself.
 func (x *exchange) remember(answer []byte, a *mitigation.Answer, body int64) {
 	if r := &x.again; r.is && r.of != nil && len(answer) <= keepAnswer {
-		r.told, r.status, r.body = inSeconds(x.verdict), a.Status, body
+		r.told, r.status, r.body = x.verdict, a.Status, body
 		r.answer = append(r.answer[:0], answer...)
 	}
 }
 
-// inSeconds is a verdict as answers tell it.
-func inSeconds(v mitigation.Verdict) mitigation.Verdict {
-	v.RetryAfter = (v.RetryAfter + time.Second - 1) / time.Second
-	return v
+// soundsLike says whether visitors are told the same for both.
+func soundsLike(v, w mitigation.Verdict) bool {
+	same := v.RetrySeconds() == w.RetrySeconds()
+	v.RetryAfter, w.RetryAfter = 0, 0
+	return same && v == w
 }

@@ -58,6 +58,8 @@ func TestAgain(t *testing.T) {
 		return body
 	}
 	const a = "GET /a HTTP/1.1\r\nHost: s\r\n\r\n"
+	const post = "POST /a HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\nx"
+	const cleared = "GET /a HTTP/1.1\r\nHost: s\r\nCookie: c\r\n\r\n"
 	steps := []struct {
 		name                 string
 		do                   func()
@@ -77,9 +79,9 @@ func TestAgain(t *testing.T) {
 		{"the former", nil, a, true, true},
 		{"again", nil, a, false, true},
 		{"a field more", nil, "GET /a HTTP/1.1\r\nHost: s\r\nX: y\r\n\r\n", true, true},
-		{"with a body", nil, "POST /a HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\nx", true, true},
-		{"with that body again", nil, "POST /a HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\nx", true, true},
-		{"and again", nil, "POST /a HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\nx", true, true},
+		{"with a body", nil, post, true, true},
+		{"with that body again", nil, post, true, true},
+		{"and again", nil, post, true, true},
 		{"HEAD", nil, "HEAD /a HTTP/1.1\r\nHost: s\r\n\r\n", true, true},
 		{"HEAD again", nil, "HEAD /a HTTP/1.1\r\nHost: s\r\n\r\n", false, true},
 		{"HEAD and again", nil, "HEAD /a HTTP/1.1\r\nHost: s\r\n\r\n", false, false},
@@ -87,8 +89,8 @@ func TestAgain(t *testing.T) {
 		{"and again", nil, a, false, true},
 		{"what the door knows has changed", func() { h.Changed(); frozen = h.date.Load() }, a, true, true},
 		{"again", nil, a, false, true},
-		{"another clearance", nil, "GET /a HTTP/1.1\r\nHost: s\r\nCookie: c\r\n\r\n", true, true},
-		{"that clearance again", nil, "GET /a HTTP/1.1\r\nHost: s\r\nCookie: c\r\n\r\n", true, true},
+		{"another clearance", nil, cleared, true, true},
+		{"that clearance again", nil, cleared, true, true},
 		{"let in", nil, "GET /in HTTP/1.1\r\nHost: s\r\n\r\n", true, false},
 		{"let in again", nil, "GET /in HTTP/1.1\r\nHost: s\r\n\r\n", true, false},
 		{"refused after that", nil, a, true, true},

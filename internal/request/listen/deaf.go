@@ -22,8 +22,8 @@ const (
 // may be the service manager's as well, and go on to the next process.
 func (s *Server) hush() {
 	var deaf []*net.TCPListener
-	for _, l := range s.listeners {
-		if !s.came[l] && deafen(l) == nil {
+	for _, l := range s.bound {
+		if deafen(l) == nil {
 			deaf = append(deaf, l)
 		}
 	}

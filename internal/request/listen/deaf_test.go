@@ -3,12 +3,16 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"seawall/internal/kit/clock"
 )
 
 // At the end of a Server nobody is reset who had connected: who comes is accepted, or
@@ -88,4 +92,37 @@ func TestDeafSocketHearsAgain(t *testing.T) {
 			t.Fatalf("%d are queued, not 1", queued(tcp))
 		}
 	}
+}
+
+// Who holds an inherited socket as well goes on being heard after the Server's end.
+func TestInheritedSocketStaysHearing(t *testing.T) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	s := New(testConfig(), testDoor{}, &testWatcher{}, http.HandlerFunc(hello), clock.New(), slog.New(slog.DiscardHandler))
+	s.Inherit(func(string) *net.TCPListener { return ours.(*net.TCPListener) })
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.DialTimeout("tcp", l.Addr().String(), 500*time.Millisecond) // a SYN comes again after a second
+	if err != nil {
+		t.Fatalf("nobody hears the socket that others hold: %v", err)
+	}
+	c.Close()
 }

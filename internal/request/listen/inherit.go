@@ -19,7 +19,7 @@ import (
 func (s *Server) Inherit(take func(address string) *net.TCPListener) { s.inherited = take }
 
 // open returns a socket that listens on an address, an inherited one where there is
-// one.
+// one. It needs mu.
 func (s *Server) open(address string) (*net.TCPListener, error) {
 	if s.inherited != nil {
 		if l := s.inherited(address); l != nil {
@@ -27,7 +27,6 @@ func (s *Server) open(address string) (*net.TCPListener, error) {
 				l.Close()
 				return nil, fmt.Errorf("listen on %s with the socket that came with the process: %w", address, err)
 			}
-			s.came[l] = true
 			return l, nil
 		}
 	}
@@ -39,6 +38,7 @@ func (s *Server) open(address string) (*net.TCPListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, reason(err))
 	}
+	s.bound = append(s.bound, l.(*net.TCPListener))
 	return l.(*net.TCPListener), nil
 }
 

@@ -58,9 +58,9 @@ type Server struct {
 	greeter    *greeter  // as tls
 	greetings  sync.Pool // of *traffic.Visit
 
-	mu        sync.Mutex                // guards listeners and state
-	listeners []*net.TCPListener        // those of HTTPS are the last
-	came      map[*net.TCPListener]bool // those of listeners that came with the process
+	mu        sync.Mutex         // guards listeners and state
+	listeners []*net.TCPListener // those of HTTPS are the last
+	bound     []*net.TCPListener // those of them that did not come with the process
 	inherited func(address string) *net.TCPListener
 	serving   sync.WaitGroup // accepting
 	running   sync.WaitGroup // connections
@@ -147,7 +147,7 @@ func (s *Server) Listen() error {
 			s.log.Error("a certificate has ended: browsers warn of the site", "what", l.Err())
 		}
 	}
-	s.listeners, s.came = nil, map[*net.TCPListener]bool{}
+	s.listeners, s.bound = nil, nil
 	for _, a := range slices.Concat(s.cfg.Addresses, s.cfg.TLS.Addresses) {
 		l, err := s.open(a)
 		if err != nil {

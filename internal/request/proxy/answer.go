@@ -52,12 +52,7 @@ func (x *exchange) beginAnswer(h head) {
 	out := onlyEndToEnd(h.header)
 	if x.adopter == nil || !x.adopter.Adopt(out) {
 		out = x.w.Header()
-		for k, vv := range h.header {
-			if old := out[k]; len(old) > 0 {
-				vv = append(old[:len(old):len(old)], vv...)
-			}
-			out[k] = vv
-		}
+		copyFields(out, h.header)
 	}
 	if h.length >= 0 && h.status != http.StatusNoContent {
 		out["Content-Length"] = []string{strconv.FormatInt(h.length, 10)}
@@ -162,14 +157,9 @@ func (x *exchange) abort(f framing) {
 	panic(http.ErrAbortHandler)
 }
 
-// copyFields copies an answer's end-to-end fields.
+// copyFields adds an answer's end-to-end fields to out. They are all that stays in it.
 func copyFields(out, in http.Header) {
-	named := in["Connection"]
-	plain := namesNone(named)
-	for k, vv := range in {
-		if hopByHop(k) || k == "Content-Length" || (!plain && hasToken(named, k)) {
-			continue
-		}
+	for k, vv := range onlyEndToEnd(in) {
 		if old := out[k]; len(old) > 0 {
 			vv = append(old[:len(old):len(old)], vv...)
 		}

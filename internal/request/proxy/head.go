@@ -156,7 +156,7 @@ func parseFields(text string) (http.Header, error) {
 			if len(vv) == 0 {
 				return nil, nonsense("a field begins with a blank")
 			}
-			vv[len(vv)-1] = strings.TrimSpace(vv[len(vv)-1] + " " + strings.Trim(line, " \t"))
+			vv[len(vv)-1] = strings.TrimSpace(vv[len(vv)-1] + " " + trim(line))
 			continue
 		}
 		key, value, ok := strings.Cut(line, ":")
@@ -223,7 +223,7 @@ func isFieldValue(s string) bool {
 func hasToken(values []string, token string) bool {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.Trim(t, " \t"), token) {
+			if strings.EqualFold(trim(t), token) {
 				return true
 			}
 		}
@@ -235,7 +235,7 @@ func hasToken(values []string, token string) bool {
 func keepAlive(values []string) time.Duration {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
-			if s, ok := strings.CutPrefix(strings.Trim(t, " \t"), "timeout="); ok {
+			if s, ok := strings.CutPrefix(trim(t), "timeout="); ok {
 				if n, err := strconv.Atoi(s); err == nil && n > 0 && n < 1e6 {
 					return time.Duration(n) * time.Second
 				}

@@ -40,7 +40,7 @@ func goodRanges(vv []string) bool {
 	var seen [maxRanges]byteRange
 	n := 0
 	for text := range strings.SplitSeq(set, ",") {
-		if text = strings.Trim(text, " \t"); text == "" {
+		if text = trim(text); text == "" {
 			continue
 		}
 		r, ok := parseRange(text)

@@ -109,7 +109,7 @@ func dropNamed(h http.Header) {
 	var buf [64]byte
 	for _, list := range h["Connection"] {
 		for e := range strings.SplitSeq(list, ",") {
-			k := canonical(buf[:0], strings.Trim(e, " \t"))
+			k := canonical(buf[:0], trim(e))
 			if _, there := h[string(k)]; there && !ours(string(k)) {
 				delete(h, string(k))
 			}

@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"seawall/internal/kit/sealed"
 	"seawall/internal/mitigation"
@@ -66,7 +65,7 @@ func (r *Refuse) Refuse(buf []byte, v *traffic.Visit, d mitigation.Verdict, h tr
 	if int(why) >= len(r.bodies) {
 		why = mitigation.ReasonNone
 	}
-	seconds := int((d.RetryAfter + time.Second - 1) / time.Second)
+	seconds := d.RetrySeconds()
 	if seconds <= 0 && (why == mitigation.ReasonOriginFull || d.Action == mitigation.Queue || d.Action == mitigation.Challenge) {
 		seconds = fullRetry
 	}
