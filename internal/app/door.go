@@ -8,6 +8,7 @@ import (
 	"seawall/internal/packet"
 	"seawall/internal/request/admit"
 	"seawall/internal/request/identify"
+	"seawall/internal/request/listen"
 	"seawall/internal/request/refuse"
 	"seawall/internal/traffic"
 )
@@ -53,6 +54,11 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	d.now.Load().rooms.first.ServeHTTP(w, r)
+}
+
+// Straight takes past them who needs none of them.
+func (d *door) Straight(s listen.Straight) bool {
+	return !d.last.Load() && d.now.Load().rooms.straight(s)
 }
 
 func (d *door) Refuse(buf []byte, v *traffic.Visit, verdict mitigation.Verdict, h traffic.Headers) mitigation.Answer {

@@ -10,6 +10,7 @@ import (
 	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
 	"seawall/internal/request/identify"
+	"seawall/internal/request/listen"
 	"seawall/internal/request/proxy"
 	"seawall/internal/request/refuse"
 	"seawall/internal/traffic"
@@ -19,16 +20,19 @@ import (
 // was let in passes them. The last one asks the origin.
 type rooms struct {
 	first http.Handler
-	proxy *proxy.Proxy
-	stop  func() // ends the proxy's health checks, and returns when they have
+	// straight is the way past all rooms that have nothing to do for a visit, which it
+	// may be after it has asked each.
+	straight func(listen.Straight) bool
+	proxy    *proxy.Proxy
+	stop     func() // ends the proxy's health checks, and returns when they have
 }
 
 func newRooms(cfg proxy.Config, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
-	full := func(w http.ResponseWriter, r *http.Request, v *traffic.Visit, d mitigation.Verdict) {
+	full := func(w http.ResponseWriter, isHead bool, h traffic.Headers, v *traffic.Visit, d mitigation.Verdict) {
 		if v == nil {
 			v = &traffic.Visit{}
 		}
-		refuse.Write(w, r.Method == http.MethodHead, ref.Refuse(nil, v, d, r.Header))
+		refuse.Write(w, isHead, ref.Refuse(nil, v, d, h))
 	}
 	p, err := proxy.New(cfg, full, clk, log)
 	if err != nil {
@@ -37,8 +41,12 @@ func newRooms(cfg proxy.Config, id *identify.Identify, ref *refuse.Refuse, clk *
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
+	keep := id.Keep // once, since it takes memory
 	return rooms{
 		first: id.Room(p), // takes our cookie away, and hands it out
+		straight: func(s listen.Straight) bool {
+			return id.Straight(s.Visit(), s) && p.Straight(s, keep)
+		},
 		proxy: p,
 		stop:  func() { cancel(); running.Wait() },
 	}, nil

@@ -11,6 +11,9 @@ import (
 type Conn struct {
 	*net.TCPConn
 	in, out half
+	probe   func(fd uintptr) bool
+	byte    [1]byte // for probe
+	silent  bool    // what probe found
 }
 
 // half is one direction, and the call in it that is under way.
@@ -31,7 +34,20 @@ func New(c *net.TCPConn) (*Conn, error) {
 	s := &Conn{TCPConn: c}
 	s.in.call, s.in.try = raw.Read, s.in.receive
 	s.out.call, s.out.try = raw.Write, s.out.send
+	s.probe = func(fd uintptr) bool {
+		_, errs := receive(fd, s.byte[:])
+		s.silent = errs == syscall.EAGAIN
+		return true
+	}
 	return s, nil
+}
+
+// Silent says whether the connection is open and nothing has come that was not read.
+// Where it returns false, some of what came may be lost. It is a Read that never waits,
+// and costs one system call.
+func (c *Conn) Silent() bool {
+	c.silent = false
+	return c.in.call(c.probe) == nil && c.silent
 }
 
 // Read reads what is there, or waits for the first of it.

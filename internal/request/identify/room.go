@@ -15,7 +15,7 @@ import (
 func (id *Identify) Room(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visitOf(w)
-		if v != nil && v.Kind == traffic.KindPage && r.Method == http.MethodGet && id.wants(v, r) {
+		if v != nil && id.wants(v, r.Header) {
 			w = &page{ResponseWriter: w, id: id, visit: v, secure: v.Secure}
 		}
 		id.strip(r.Header)
@@ -23,12 +23,22 @@ func (id *Identify) Room(next http.Handler) http.Handler {
 	})
 }
 
+// Straight says that the Room leaves the answer as it is. Then all that it does is to
+// keep our cookie back, for which there is Keep.
+func (id *Identify) Straight(v *traffic.Visit, h traffic.Headers) bool { return !id.wants(v, h) }
+
+// Keep returns what of a Cookie field is for the site.
+func (id *Identify) Keep(field string) string { return without(field, id.cookie) }
+
 // wants says that the visitor is to be given a clearance with this page.
-func (id *Identify) wants(v *traffic.Visit, r *http.Request) bool {
+func (id *Identify) wants(v *traffic.Visit, h traffic.Headers) bool {
+	if v.Kind != traffic.KindPage || v.Method != http.MethodGet {
+		return false
+	}
 	if v.Clearance == traffic.ClearanceNone {
 		return true
 	}
-	c, ok := id.clearanceOf(v, r.Header)
+	c, ok := id.clearanceOf(v, h)
 	return ok && id.due(v, &c)
 }
 

@@ -145,6 +145,54 @@ func TestRoomRenewsInTime(t *testing.T) {
 	})
 }
 
+// Who can go past the room loses our cookie all the same, and misses none.
+func TestStraightPastTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := newTest(t, nil)
+		res, _ := ask(id, "GET", "/", nil, map[string]string{"Content-Type": "text/html"}, 200)
+		ours := res.Cookies()[0].Name + "=" + res.Cookies()[0].Value
+		straight := func(method, path, cookie string) (can bool) {
+			r := httptest.NewRequest(method, path, nil)
+			r.Header.Set("Accept", acceptChrome)
+			if cookie != "" {
+				r.Header.Set("Cookie", cookie)
+			}
+			door(id, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				can = id.Straight(visitOf(w), r.Header)
+			})).ServeHTTP(httptest.NewRecorder(), r)
+			return can
+		}
+		for _, c := range []struct {
+			method, path, cookie string
+			want                 bool
+		}{
+			{"GET", "/", "", false},
+			{"GET", "/", "a=1", false},
+			{"GET", "/", ours, true},
+			{"HEAD", "/", "", true},
+			{"GET", "/x.css", "", true},
+		} {
+			if got := straight(c.method, c.path, c.cookie); got != c.want {
+				t.Errorf("%s %s with %q: straight %v", c.method, c.path, c.cookie, got)
+			}
+		}
+		time.Sleep(13 * time.Hour)
+		if straight("GET", "/", ours) {
+			t.Error("who is due for another goes past the room")
+		}
+		if !straight("GET", "/x.css", ours) {
+			t.Error("an asset does not go past the room")
+		}
+		for field, want := range map[string]string{
+			"a=1; " + ours + "; b=2": "a=1; b=2", ours: "", "a=1": "a=1", "seawall=junk; b=2": "b=2", "b=2;" + id.cookie: "b=2",
+		} {
+			if got := id.Keep(field); got != want {
+				t.Errorf("of %q %q is kept", field, got)
+			}
+		}
+	})
+}
+
 func TestSecureFollowsTheVisitorsScheme(t *testing.T) {
 	html := map[string]string{"Content-Type": "text/html"}
 	relay := func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} } // httptest's peer

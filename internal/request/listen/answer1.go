@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -45,11 +43,7 @@ func (a *answer1) interim(x *exchange, status int) error {
 	b := a.c.s.scratch()
 	defer a.c.s.scratches.Put(b)
 	out := appendStatus(b.out[:0], status)
-	for k, vv := range x.header {
-		if k != "Content-Length" && k != "Transfer-Encoding" {
-			out = appendValues(out, k, vv)
-		}
-	}
+	out = x.appendFields(out, putField1)
 	_, err := a.c.Write(append(out, "\r\n\r\n"...))
 	return err
 }
@@ -57,31 +51,17 @@ func (a *answer1) interim(x *exchange, status int) error {
 // begin puts the head into the buffer, but for what says how the body ends where
 // that is not known.
 func (a *answer1) begin(x *exchange, status int) {
-	c, h := a.c, x.header
+	c := a.c
 	a.buf = c.s.scratch()
-	a.closes = a.closes || x.head.closes || c.s.draining.Load() || hasElement(h["Connection"], "close") || x.unasked
+	a.closes = a.closes || x.head.closes || c.s.draining.Load() || hasElement(x.header["Connection"], "close") || x.unasked
 	out := appendStatus(a.buf.out[:0], status)
-	if len(h["Date"]) == 0 {
+	if !x.says("Date") {
 		out = append(out, "\r\nDate: "...)
 		out = append(out, *c.s.date.Load()...)
 	}
-	var room [40]string
-	names := room[:0]
-	for k := range h {
-		names = append(names, k)
-	}
-	slices.Sort(names) // a map has no order; the same answer looks the same
-	for _, k := range names {
-		switch k {
-		case "Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Proxy-Connection":
-			continue
-		}
-		if !strings.HasPrefix(k, http.TrailerPrefix) {
-			out = appendValues(out, k, h[k])
-		}
-	}
-	a.names = trailerNames(h["Trailer"])
-	switch n, known := contentLength(h); {
+	out = x.appendFields(out, putField1)
+	a.names = x.trailers()
+	switch n, known := x.size, x.size >= 0; {
 	case status == http.StatusNoContent || status < 200:
 		a.end = endNone
 	case known && status != http.StatusNotModified && x.visit.Method != "HEAD":

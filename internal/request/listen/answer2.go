@@ -2,6 +2,7 @@ package listen
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"seawall/internal/request/listen/h2"
@@ -16,7 +17,7 @@ type answer2 struct {
 }
 
 func (a *answer2) interim(x *exchange, status int) error {
-	block := appendHeader(h2.AppendStatus(nil, status), x.header, h2.AppendField)
+	block := x.appendFields(h2.AppendStatus(nil, status), h2.AppendField)
 	a.headers(block, false)
 	a.st.h.send()
 	return nil
@@ -26,19 +27,19 @@ func (a *answer2) begin(x *exchange, status int) {
 	s := x.s.scratch()
 	defer x.s.scratches.Put(s)
 	block := h2.AppendStatus(s.out[:0], status)
-	if len(x.header["Date"]) == 0 {
+	if !x.says("Date") {
 		block = h2.AppendFieldBytes(block, "Date", *x.s.date.Load())
 	}
-	block = appendHeader(block, x.header, h2.AppendField)
+	block = x.appendFields(block, h2.AppendField)
+	if x.size >= 0 && status != http.StatusNoContent {
+		var digits [20]byte
+		block = h2.AppendFieldBytes(block, "Content-Length", strconv.AppendInt(digits[:0], x.size, 10))
+	}
 	if cap(block) <= keepBuffer {
 		s.out = block[:0]
 	}
-	a.left = -1
-	n, known := contentLength(x.header)
-	if known {
-		a.left = n
-	}
-	a.names = trailerNames(x.header["Trailer"])
+	a.left = x.size
+	a.names = x.trailers()
 	a.over = x.noBody || a.left == 0 && len(a.names) == 0
 	a.headers(block, a.over)
 	if hasElement(x.header["Connection"], "close") {

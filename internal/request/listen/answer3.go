@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -129,7 +130,7 @@ func (a *answer3) put(p []byte) (written int, err error) {
 func (a *answer3) interim(x *exchange, status int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.buf = h3.AppendFrame(a.buffer(), h3.Headers, appendHeader(h3.AppendStatus(nil, status), x.header, h3.AppendField))
+	a.buf = h3.AppendFrame(a.buffer(), h3.Headers, x.appendFields(h3.AppendStatus(nil, status), h3.AppendField))
 	return a.send()
 }
 
@@ -145,25 +146,25 @@ func (a *answer3) begin(x *exchange, status int) {
 	s := x.s.scratch()
 	defer x.s.scratches.Put(s)
 	block := h3.AppendStatus(s.out[:0], status)
-	if len(x.header["Date"]) == 0 {
+	if !x.says("Date") {
 		block = h3.AppendFieldBytes(block, "Date", *x.s.date.Load())
 	}
-	block = appendHeader(block, x.header, h3.AppendField)
+	block = x.appendFields(block, h3.AppendField)
+	if x.size >= 0 && status != http.StatusNoContent {
+		var digits [20]byte
+		block = h3.AppendFieldBytes(block, "Content-Length", strconv.AppendInt(digits[:0], x.size, 10))
+	}
 	if cap(block) <= keepBuffer {
 		s.out = block[:0]
 	}
-	a.left = -1
-	n, known := contentLength(x.header)
-	if known {
-		a.left = n
-	}
-	a.names = trailerNames(x.header["Trailer"])
+	a.left = x.size
+	a.names = x.trailers()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.buf = h3.AppendFrame(a.buffer(), h3.Headers, block)
 	// One frame is enough for a body of a known length.
-	if a.sized = known && n > 0 && !x.noBody; a.sized {
-		a.buf = h3.AppendHeader(a.buf, h3.Data, int(n))
+	if a.sized = a.left > 0 && !x.noBody; a.sized {
+		a.buf = h3.AppendHeader(a.buf, h3.Data, int(a.left))
 	}
 }
 

@@ -47,6 +47,7 @@ type conn struct {
 	worth   atomic.Uint32        // 0 nothing shown, 1 let in, 2 known to us
 	cleared atomic.Bool          // the last visit met brought a clearance
 	life    atomic.Pointer[life] // of the request being served; nil none
+	own     life                 // of all requests that take the straight road
 	since   atomic.Int64         // when its serving began, coarse ms
 	evicted atomic.Bool
 	rude    atomic.Bool               // closed without a word

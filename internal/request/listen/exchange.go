@@ -28,8 +28,11 @@ type exchange struct {
 	proof   string // what a certificate authority asked for; "" nothing
 
 	// For those let in.
-	req      *request
+	req      *request    // nil until made, see Straight
+	life     *life       // valid while it is served
 	header   http.Header // of the answer; nil until asked for
+	lines    [][2]string // of the answer besides header, while it begins
+	size     int64       // of the answer's body, as announced; -1 unknown. Valid once wrote
 	out      answerer    // how the answer goes out
 	one      answer1     // what out is in HTTP/1
 	wrote    bool        // the final answer was begun

@@ -95,6 +95,8 @@ func (h *head) known(name, value []byte, at span) fault {
 				h.connKeep = true
 			case equalFold(e, "upgrade"):
 				h.connUpgrade = true
+			default:
+				h.connNames = true
 			}
 		})
 	case "upgrade":

@@ -3,6 +3,7 @@ package listen
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,14 +65,75 @@ func appendLength(b []byte, n int64) []byte {
 	return strconv.AppendInt(append(b, lengthName...), n, 10)
 }
 
-// contentLength is what a room says of the length of its answer.
-func contentLength(h http.Header) (int64, bool) {
+// contentLength is what a room says of the length of its answer; -1 nothing.
+func contentLength(h http.Header) int64 {
 	vv := h["Content-Length"]
 	if len(vv) != 1 {
-		return 0, false
+		return -1
 	}
 	n, err := strconv.ParseInt(vv[0], 10, 64)
-	return n, err == nil && n >= 0
+	if err != nil {
+		return -1
+	}
+	return max(n, -1)
+}
+
+// says whether the answer has a field.
+func (x *exchange) says(name string) bool {
+	for i := range x.lines {
+		if x.lines[i][0] == name {
+			return true
+		}
+	}
+	return len(x.header[name]) > 0
+}
+
+// appendFields appends those fields of the answer that are its own, not its framing's,
+// the way that one version of HTTP has them.
+func (x *exchange) appendFields(b []byte, put putField) []byte {
+	for i := range x.lines {
+		b = appendOwn(b, x.lines[i][0], x.lines[i][1], put)
+	}
+	return appendHeader(b, x.header, put)
+}
+
+// appendHeader is appendFields for the standard form.
+func appendHeader(b []byte, h http.Header, put putField) []byte {
+	var room [40]string
+	names := room[:0]
+	for k := range h {
+		names = append(names, k)
+	}
+	slices.Sort(names) // a map has no order; the same answer looks the same
+	for _, k := range names {
+		for _, v := range h[k] {
+			b = appendOwn(b, k, v, put)
+		}
+	}
+	return b
+}
+
+// appendOwn appends a field of an answer, unless it is its framing's.
+func appendOwn(b []byte, name, value string, put putField) []byte {
+	switch name {
+	case "Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Proxy-Connection":
+		return b
+	}
+	if strings.HasPrefix(name, http.TrailerPrefix) || !isName(name) {
+		return b
+	}
+	if !cleanValue(value) {
+		value = string(appendValue(nil, value))
+	}
+	return put(b, name, value)
+}
+
+// putField1 appends a field's line in HTTP/1, with the end of the line before it.
+func putField1(b []byte, name, value string) []byte {
+	b = append(b, "\r\n"...)
+	b = append(b, name...)
+	b = append(b, ": "...)
+	return append(b, value...)
 }
 
 // hasElement says whether a list of a field has an element, in any case.
@@ -92,13 +154,23 @@ type trailer struct {
 	values []string
 }
 
-// trailerNames are the trailers that a room announces.
-func trailerNames(values []string) (names []string) {
-	for _, v := range values {
-		for name := range strings.SplitSeq(v, ",") {
-			if name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)); name != "" {
-				names = append(names, name)
-			}
+// trailers are the names of the trailers that the answer announces.
+func (x *exchange) trailers() (names []string) {
+	for i := range x.lines {
+		if x.lines[i][0] == "Trailer" {
+			names = appendNames(names, x.lines[i][1])
+		}
+	}
+	for _, v := range x.header["Trailer"] {
+		names = appendNames(names, v)
+	}
+	return names
+}
+
+func appendNames(names []string, list string) []string {
+	for name := range strings.SplitSeq(list, ",") {
+		if name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)); name != "" {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -122,26 +194,6 @@ func trailerValues(h http.Header, announced []string) (list []trailer) {
 
 // putField appends a field the way that one version of HTTP has it.
 type putField func(b []byte, name, value string) []byte
-
-// appendHeader appends those fields of an answer that HTTP/2 and 3 have a place for.
-func appendHeader(b []byte, h http.Header, put putField) []byte {
-	for k, vv := range h {
-		switch k {
-		case "Connection", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Proxy-Connection":
-			continue
-		}
-		if strings.HasPrefix(k, http.TrailerPrefix) || !isName(k) {
-			continue
-		}
-		for _, v := range vv {
-			if !cleanValue(v) {
-				v = string(appendValue(nil, v))
-			}
-			b = put(b, k, v)
-		}
-	}
-	return b
-}
 
 func cleanValue(v string) bool {
 	if v == "" {

@@ -51,6 +51,7 @@ type head struct {
 	connUpgrade   bool // Connection: upgrade
 	connClose     bool
 	connKeep      bool
+	connNames     bool // Connection names something else, a field of this connection only
 	expectsOther  bool
 	trailerFaulty bool
 }

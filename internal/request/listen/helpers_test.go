@@ -129,6 +129,11 @@ func testConfig() Config {
 
 func start(t testing.TB, cfg Config, door Door, rooms http.HandlerFunc) *house {
 	t.Helper()
+	return startRooms(t, cfg, door, rooms)
+}
+
+func startRooms(t testing.TB, cfg Config, door Door, rooms http.Handler) *house {
+	t.Helper()
 	if l := cfg.Validate(); len(l) > 0 {
 		t.Fatal(l.Err())
 	}

@@ -20,7 +20,7 @@ type stream struct {
 	announced int64     // of the body's length; -1 nothing, or it does not matter
 
 	// Guarded by h.mu, which cond uses.
-	life       *life // nil: not being served yet
+	life       *life // of the request; nil: not being served yet
 	cond       sync.Cond
 	window     int64  // what the client lets us send
 	credit     int64  // what we let it send
@@ -43,6 +43,7 @@ type stream struct {
 	readFor    time.Duration // what is left of its patience
 	writeFor   time.Duration
 
+	own     life // of a request that takes the straight road
 	out     answer2
 	timer   *time.Timer // the room's own deadline for reading
 	tunnels bool
@@ -62,19 +63,20 @@ func newStream(h *http2conn, id uint32, x *exchange) *stream {
 func (st *stream) serve() {
 	h, x := st.h, st.x
 	x.out = &st.out
-	whole := false
-	if err := x.standard(); err != nil {
+	whole, served := false, false
+	if x.isStraight() {
+		st.lives(&st.own)
+		whole, served = x.serveStraight(&st.own)
+	}
+	switch {
+	case served:
+	case x.standard() != nil:
 		h.s.count.disagreed.Add(1)
 		x.outcome.Status = http.StatusBadRequest
 		x.record()
-	} else {
+	default:
 		x.req.reads(st, st.wake)
-		h.mu.Lock()
-		st.life = &x.req.life
-		if st.lost {
-			st.life.end()
-		}
-		h.mu.Unlock()
+		st.lives(&x.req.life)
 		whole = x.serve()
 	}
 	hijacked := x.hijacked
@@ -104,6 +106,15 @@ func (st *stream) serve() {
 	h.send()
 	if !hijacked {
 		h.s.freeExchange(x)
+	}
+}
+
+// lives has l end with the stream.
+func (st *stream) lives(l *life) {
+	st.h.mu.Lock()
+	defer st.h.mu.Unlock()
+	if st.life = l; st.lost {
+		l.end()
 	}
 }
 

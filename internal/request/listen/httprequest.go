@@ -69,7 +69,7 @@ func (x *exchange) standard() error {
 		r.Trailer = trailersOf(names)
 	}
 	q.http = r.WithContext(&q.life)
-	x.req = q
+	x.req, x.life = q, &q.life
 	return nil
 }
 

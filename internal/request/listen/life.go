@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 )
@@ -14,6 +15,7 @@ type life struct {
 	done  chan struct{}      // nil until somebody asks
 	hooks map[*hook]struct{} // nil until there are two
 	one   *hook              // the first of them
+	held  io.Closer          // see Hold
 }
 
 type hook struct{ f func() }
@@ -77,6 +79,29 @@ func (l *life) unhook(h *hook) bool {
 	return there
 }
 
+// Hold has c closed at the end, unless Drop is called before. It holds one thing at a
+// time, and costs less than AfterFunc.
+func (l *life) Hold(c io.Closer) {
+	l.mu.Lock()
+	over := l.err != nil
+	if !over {
+		l.held = c
+	}
+	l.mu.Unlock()
+	if over {
+		go c.Close()
+	}
+}
+
+// Drop takes Hold back. It returns false where that is too late.
+func (l *life) Drop() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.held != nil
+	l.held = nil
+	return was
+}
+
 // end ends it. Only the first call counts.
 func (l *life) end() {
 	l.mu.Lock()
@@ -88,9 +113,12 @@ func (l *life) end() {
 	if l.done != nil {
 		close(l.done)
 	}
-	one, hooks := l.one, l.hooks
-	l.one, l.hooks = nil, nil
+	one, hooks, held := l.one, l.hooks, l.held
+	l.one, l.hooks, l.held = nil, nil, nil
 	l.mu.Unlock()
+	if held != nil {
+		go held.Close()
+	}
 	if one != nil {
 		go one.f()
 	}

@@ -67,20 +67,27 @@ func (c *conn) serveRequest() bool {
 	a := &x.one
 	*a = answer1{c: c}
 	x.out = a
-	if err := x.standard(); err != nil {
-		c.s.count.disagreed.Add(1)
-		x.outcome.Status = http.StatusBadRequest
-		x.record()
-		c.reject(faultTarget)
-		return false
-	}
-	if x.head.body() {
-		x.req.one = body1{c: c, q: x.req, asks: x.head.expects}
-		x.req.reads(&x.req.one, c.wake)
-	}
 	c.since.Store(c.s.coarse())
-	c.life.Store(&x.req.life)
-	whole := x.serve()
+	whole, served := false, false
+	if x.isStraight() {
+		c.life.Store(&c.own)
+		whole, served = x.serveStraight(&c.own)
+	}
+	if !served {
+		if err := x.standard(); err != nil {
+			c.s.count.disagreed.Add(1)
+			x.outcome.Status = http.StatusBadRequest
+			x.record()
+			c.reject(faultTarget)
+			return false
+		}
+		if x.head.body() {
+			x.req.one = body1{c: c, q: x.req, asks: x.head.expects}
+			x.req.reads(&x.req.one, c.wake)
+		}
+		c.life.Store(&x.req.life)
+		whole = x.serve()
+	}
 	c.life.Store(nil)
 	closes, minor, hijacked := a.closes || !whole, x.head.minor, x.hijacked
 	if hijacked {

@@ -30,7 +30,6 @@ func (x *exchange) serve() (whole bool) {
 
 // finish ends the answer and records the visit.
 func (x *exchange) finish(thrown any) (whole bool) {
-	q := x.req
 	isAbort := thrown == http.ErrAbortHandler
 	if thrown != nil && !isAbort {
 		x.s.panicked("room", thrown)
@@ -39,7 +38,7 @@ func (x *exchange) finish(thrown any) (whole bool) {
 		if thrown != nil {
 			_ = x.c.Close()
 		}
-		q.life.end()
+		x.life.end()
 		return false
 	}
 	f := x.out.fault()
@@ -58,8 +57,9 @@ func (x *exchange) finish(thrown any) (whole bool) {
 		x.answerPlain(http.StatusInternalServerError, "something broke while this request was served\n")
 		whole = true
 	}
-	// What the client is still sending may be read by a room no more.
-	_ = q.body.Close()
+	if x.req != nil { // what the client is still sending may be read by a room no more
+		_ = x.req.body.Close()
+	}
 	failed := false
 	if whole {
 		failed = x.out.finish(x) != nil
@@ -69,22 +69,20 @@ func (x *exchange) finish(thrown any) (whole bool) {
 		x.out.abandon(x)
 	}
 	o := &x.outcome
-	o.BytesIn = q.body.n.Load()
 	o.Took = x.s.clk.Now().Sub(x.visit.At)
-	gone := q.life.Err() != nil && (f == faultNone || f == faultTruncated) && !x.complete()
+	gone := x.life.Err() != nil && (f == faultNone || f == faultTruncated) && !x.complete()
 	o.Left = gone || failed && x.c.writeFailed.Load()
-	q.life.end()
+	if x.req != nil {
+		o.BytesIn = x.req.body.n.Load()
+		x.life.end() // a room may have kept it
+	}
 	x.record()
 	return whole
 }
 
 // complete says whether the whole answer, as announced, was written.
 func (x *exchange) complete() bool {
-	if x.noBody {
-		return x.wrote
-	}
-	n, err := strconv.ParseInt(x.Header().Get("Content-Length"), 10, 64)
-	return x.wrote && err == nil && n == x.outcome.BytesOut
+	return x.wrote && (x.noBody || x.size == x.outcome.BytesOut)
 }
 
 // panicked logs a panic, at most one a second, since a stranger may know how to
@@ -152,12 +150,19 @@ func (x *exchange) WriteHeader(code int) {
 	x.begin(code)
 }
 
+// begin begins the answer, with what is in header.
 func (x *exchange) begin(code int) {
+	x.size = contentLength(x.header)
+	x.start(code)
+}
+
+// start begins the answer; size is known.
+func (x *exchange) start(code int) {
 	x.wrote = true
 	x.outcome.Status = code
 	x.noBody = x.visit.Method == "HEAD" || code == http.StatusNoContent || code == http.StatusNotModified
-	x.strict(x.Header())
-	x.unasked = x.req.said.Swap(2) == 0 && x.head.expects
+	x.strict()
+	x.unasked = x.req != nil && x.req.said.Swap(2) == 0 && x.head.expects
 	x.out.begin(x, code)
 }
 

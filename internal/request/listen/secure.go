@@ -231,11 +231,11 @@ func (x *exchange) move() {
 
 // strict tells browsers to come by HTTPS only, where that is wanted and the site
 // does not say it itself (RFC 6797), and that HTTP/3 is spoken (RFC 7838).
-func (x *exchange) strict(h http.Header) {
-	if alt := x.c.altSvc(); alt != nil && h["Alt-Svc"] == nil {
-		h["Alt-Svc"] = alt
+func (x *exchange) strict() {
+	if alt := x.c.altSvc(); alt != nil && !x.says("Alt-Svc") {
+		x.Header()["Alt-Svc"] = alt
 	}
-	if s := x.c.s; x.c.https && s.hsts != nil && h["Strict-Transport-Security"] == nil {
-		h["Strict-Transport-Security"] = s.hsts
+	if s := x.c.s; x.c.https && s.hsts != nil && !x.says("Strict-Transport-Security") {
+		x.Header()["Strict-Transport-Security"] = s.hsts
 	}
 }

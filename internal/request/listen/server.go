@@ -45,6 +45,7 @@ type Server struct {
 	door  Door
 	watch Watcher
 	rooms http.Handler
+	road  Road // rooms, where they are one; else nil
 	clk   *clock.Clock
 	log   *slog.Logger
 
@@ -108,6 +109,7 @@ func New(cfg Config, door Door, watch Watcher, rooms http.Handler, clk *clock.Cl
 		clients: newTally(), networks: newTally(),
 		stop: make(chan struct{}),
 	}
+	s.road, _ = rooms.(Road)
 	s.batch = max(1, cfg.MaxConns/64)
 	s.mostUnread = max(4<<20, int64(cfg.MaxConns)*2<<10)
 	s.mostAgain = int64(max(leastAgain, cfg.MaxConns/16))

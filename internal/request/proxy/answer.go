@@ -4,17 +4,16 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 // interim passes a 1xx answer on, such as 103 Early Hints. HTTP/1.0 has none.
 func (x *exchange) interim(h head) {
-	if !x.r.ProtoAtLeast(1, 1) {
+	if !x.since11() {
 		return
 	}
 	out := x.w.Header()
 	before := out.Clone()
-	copyFields(out, h.header)
+	h.fields.endToEnd().addTo(out)
 	x.writeHeader(h.status)
 	clear(out)
 	for k, vv := range before {
@@ -32,35 +31,44 @@ func (x *exchange) answer(c *conn, h head) {
 	// Of known lengths, the head may go out together with the body.
 	x.dirty = h.framing != framedLength
 	b := answerBody{br: c.br, framing: h.framing, left: max(0, h.length), scratch: c.scratch}
-	c.beforeRead = func() {
-		x.lasts(c)
-		if x.dirty {
-			x.dirty = false
-			x.flush()
-		}
-	}
+	c.reads = x
 	if err := x.copyBody(&b); err != nil {
-		x.outcome.Failed = err != errClientGone && x.r.Context().Err() == nil && !x.cut.Load()
+		x.outcome.Failed = err != errClientGone && x.ctx.Err() == nil && !x.cut.Load()
 		x.abort(h.framing)
 	}
-	c.beforeRead = nil
+	c.reads = nil
 	x.endAnswer(b.trailer)
+}
+
+// beforeRead runs before the origin is waited for, so that what the client has not
+// been sent yet goes out first.
+func (x *exchange) beforeRead(c *conn) {
+	x.lasts(c)
+	if x.dirty {
+		x.dirty = false
+		x.flush()
+	}
 }
 
 // beginAnswer passes an answer's head on.
 func (x *exchange) beginAnswer(h head) {
-	out := onlyEndToEnd(h.header)
+	fields := h.fields.endToEnd()
+	if x.straight != nil {
+		x.beginStraight(h, fields)
+		return
+	}
+	out := make(http.Header, len(fields)+2)
 	if x.adopter == nil || !x.adopter.Adopt(out) {
 		out = x.w.Header()
-		copyFields(out, h.header)
 	}
+	fields.addTo(out)
 	if h.length >= 0 && h.status != http.StatusNoContent {
 		out["Content-Length"] = []string{strconv.FormatInt(h.length, 10)}
 	}
 	if _, ok := out["Content-Type"]; !ok {
 		out["Content-Type"] = nil // net/http would guess one
 	}
-	if !x.body.ended() && x.r.ProtoMajor == 1 {
+	if !x.body.ended() && x.major == 1 {
 		out["Connection"] = []string{"close"}
 	}
 	x.writeHeader(h.status)
@@ -69,7 +77,7 @@ func (x *exchange) beginAnswer(h head) {
 // writeHeader begins the answer. In HTTP/1 that is kept until there is more; where
 // others share the connection, they may have to be sent first.
 func (x *exchange) writeHeader(status int) {
-	if x.r.ProtoMajor == 1 {
+	if x.major == 1 {
 		x.w.WriteHeader(status)
 		return
 	}
@@ -81,21 +89,22 @@ func (x *exchange) writeHeader(status int) {
 // flush sends the client what was written so far.
 func (x *exchange) flush() {
 	x.reader.begin(x)
-	_ = x.rc.Flush()
+	_ = x.rc().Flush()
 	x.reader.end(x)
 }
 
 // endAnswer passes an answer's trailers on.
-func (x *exchange) endAnswer(trailer http.Header) {
+func (x *exchange) endAnswer(trailer fields) {
+	if len(trailer) == 0 {
+		return
+	}
 	out := x.w.Header()
-	for k, vv := range trailer {
-		if !hopByHop(k) && k != "Content-Length" && k != "Trailer" {
-			out[http.TrailerPrefix+k] = vv
+	for _, f := range trailer {
+		if k := f[0]; !hopByHop(k) && k != "Content-Length" && k != "Trailer" {
+			out[http.TrailerPrefix+k] = append(out[http.TrailerPrefix+k], f[1])
 		}
 	}
-	if len(trailer) > 0 {
-		_ = x.rc.Flush() // or net/http gives a short answer a length, and no trailers
-	}
+	_ = x.rc().Flush() // or net/http gives a short answer a length, and no trailers
 }
 
 // copyBody copies an answer's body. It holds a small buffer while the body
@@ -146,8 +155,8 @@ func (x *exchange) copyBody(b *answerBody) error {
 // abort breaks the client's connection off. Where the connection's end is the
 // body's end, as in HTTP/1.0, a reset tells the client that it is not.
 func (x *exchange) abort(f framing) {
-	if f != framedLength && !x.r.ProtoAtLeast(1, 1) {
-		if nc, _, err := x.rc.Hijack(); err == nil {
+	if f != framedLength && !x.since11() {
+		if nc, _, err := x.rc().Hijack(); err == nil {
 			if l, ok := nc.(interface{ SetLinger(int) error }); ok {
 				_ = l.SetLinger(0)
 			}
@@ -155,43 +164,4 @@ func (x *exchange) abort(f framing) {
 		}
 	}
 	panic(http.ErrAbortHandler)
-}
-
-// copyFields adds an answer's end-to-end fields to out. They are all that stays in it.
-func copyFields(out, in http.Header) {
-	for k, vv := range onlyEndToEnd(in) {
-		if old := out[k]; len(old) > 0 {
-			vv = append(old[:len(old):len(old)], vv...)
-		}
-		out[k] = vv
-	}
-}
-
-// onlyEndToEnd takes the fields of the origin's connection out of an answer's, and
-// its length, which is known already.
-func onlyEndToEnd(h http.Header) http.Header {
-	named := h["Connection"]
-	plain := namesNone(named)
-	for k := range h {
-		if hopByHop(k) || k == "Content-Length" || (!plain && hasToken(named, k)) {
-			delete(h, k)
-		}
-	}
-	return h
-}
-
-// namesNone says whether a Connection field names no other field.
-func namesNone(connection []string) bool {
-	return len(connection) == 0 ||
-		len(connection) == 1 && (strings.EqualFold(connection[0], "keep-alive") || strings.EqualFold(connection[0], "close"))
-}
-
-// hopByHop says whether an answer's field, by its canonical name, is of the origin's
-// connection only.
-func hopByHop(name string) bool {
-	switch name {
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return false
 }

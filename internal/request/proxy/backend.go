@@ -118,7 +118,10 @@ func (b *backend) pop() *conn {
 
 // put keeps a connection for the next exchange.
 func (b *backend) put(c *conn, keep time.Duration) {
-	c.idleAt, c.keep, c.beforeRead = b.clk.Now(), keep, nil
+	c.idleAt, c.keep, c.reads = b.clk.Now(), keep, nil
+	if clear(c.fields); cap(c.fields) > 64 {
+		c.fields = nil
+	}
 	b.mu.Lock()
 	full := b.closed || len(b.idle) >= maxIdle || keep <= 0
 	if !full {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"net/http"
 )
 
 // answerBody reads an answer's body off a connection, and stops exactly at its
@@ -12,9 +11,9 @@ import (
 type answerBody struct {
 	br      *bufio.Reader
 	framing framing
-	left    int64       // of the body, or of the chunk
-	began   bool        // a chunk was read, so its line end comes before the next
-	trailer http.Header // valid once Read returned io.EOF; nil for none
+	left    int64  // of the body, or of the chunk
+	began   bool   // a chunk was read, so its line end comes before the next
+	trailer fields // valid once Read returned io.EOF; nil for none
 	scratch []byte
 	err     error
 }
@@ -84,7 +83,7 @@ func (b *answerBody) nextChunk() error {
 		return err
 	}
 	if len(b.scratch) > 2 {
-		if b.trailer, err = parseFields(string(b.scratch)); err != nil {
+		if b.trailer, err = parseFields(nil, string(b.scratch)); err != nil {
 			return err
 		}
 	}

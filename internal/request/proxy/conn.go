@@ -21,50 +21,60 @@ type conn struct {
 	br      *bufio.Reader
 	bw      *bufio.Writer
 	scratch []byte // for heads and trailers
+	fields  fields // room for those of an answer
 
-	// beforeRead runs before the origin is waited for, so that what the client
-	// has not been sent yet goes out first.
-	beforeRead func()
-	used       bool // it has carried an exchange before
-	idleAt     clock.Instant
-	keep       time.Duration // how long it may be idle
+	reads  *exchange // is told before the origin is waited for; nil nobody
+	used   bool      // it has carried an exchange before
+	idleAt clock.Instant
+	keep   time.Duration // how long it may be idle
 
-	raw   syscall.RawConn // nil where the state of the socket cannot be asked
-	probe func(fd uintptr) bool
-	live  bool // probe's result
+	silent func() bool // nil where the state of the socket cannot be asked
 }
 
 func newConn(nc net.Conn, from *backend) *conn {
-	if t, ok := nc.(*net.TCPConn); ok {
-		if s, err := socket.New(t); err == nil {
-			nc = s
-		}
-	}
 	c := &conn{Conn: nc, from: from}
-	c.br = bufio.NewReaderSize(hooked{c}, connBuffer)
-	c.bw = bufio.NewWriterSize(nc, connBuffer)
 	under := nc
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		under = t.NetConn()
 	}
-	if s, ok := under.(syscall.Conn); ok {
-		c.raw, _ = s.SyscallConn()
+	if t, ok := under.(*net.TCPConn); ok {
+		if s, err := socket.New(t); err == nil {
+			if c.silent = s.Silent; under == nc {
+				c.Conn, nc = s, s
+			}
+		}
+	} else if s, ok := under.(syscall.Conn); ok {
+		c.silent = silence(s)
 	}
-	c.probe = func(fd uintptr) bool {
-		var b [1]byte
-		_, err := syscall.Read(int(fd), b[:])
-		c.live = err == syscall.EAGAIN
-		return true
-	}
+	c.br = bufio.NewReaderSize(hooked{c}, connBuffer)
+	c.bw = bufio.NewWriterSize(nc, connBuffer)
 	return c
 }
 
-// hooked is a conn's reading side with beforeRead.
+// silence makes what socket.Conn.Silent is, for what is no TCP.
+func silence(s syscall.Conn) func() bool {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return func() bool {
+		live := false
+		err := raw.Read(func(fd uintptr) bool {
+			var b [1]byte
+			_, err := syscall.Read(int(fd), b[:])
+			live = err == syscall.EAGAIN
+			return true
+		})
+		return err == nil && live
+	}
+}
+
+// hooked is a conn's reading side with reads.
 type hooked struct{ c *conn }
 
 func (h hooked) Read(p []byte) (int, error) {
-	if h.c.beforeRead != nil {
-		h.c.beforeRead()
+	if x := h.c.reads; x != nil {
+		x.beforeRead(h.c)
 	}
 	return h.c.Conn.Read(p)
 }
@@ -77,11 +87,7 @@ func (c *conn) alive() bool {
 	if c.br.Buffered() > 0 {
 		return false
 	}
-	if c.raw == nil {
-		return true
-	}
-	c.live = false
-	return c.raw.Read(c.probe) == nil && c.live
+	return c.silent == nil || c.silent()
 }
 
 // closeWrite ends the writing side and leaves the other open.

@@ -21,20 +21,31 @@ import (
 // exchange is one request on its way to the origin and back. It belongs to the
 // handler's goroutine.
 type exchange struct {
-	p  *Proxy
-	w  http.ResponseWriter
-	r  *http.Request
-	rc *http.ResponseController
+	p        *Proxy
+	w        http.ResponseWriter
+	straight Straight      // w; nil where r is the request
+	r        *http.Request // nil where straight is
+	control  *http.ResponseController
+	ctx      context.Context
+	held     holder // nil where ctx is none
 
 	visit   *traffic.Visit // nil: unknown
 	verdict mitigation.Verdict
 	outcome *traffic.Outcome
 	adopter adopter // nil: there is none
 
-	target  string
-	upgrade string // protocol wanted; "" for none
-	expects bool   // the client waits for 100 Continue
-	grpc    bool   // a call of gRPC, for an origin that can take one
+	method       string
+	target       string
+	host         string // as asked for
+	path         string
+	fields       traffic.Headers
+	keepCookie   func(string) string // of straight: what of a Cookie field is for the site
+	major, minor int                 // of the HTTP that the client speaks
+	trailers     bool                // the client takes trailers
+	upgrade      string              // protocol wanted; "" for none
+	expects      bool                // the client waits for 100 Continue
+	grpc         bool                // a call of gRPC, for an origin that can take one
+
 	body    upload
 	sending atomic.Pointer[sending] // the body by HTTP/2; nil by HTTP/1.1
 	slot    Slot
@@ -42,6 +53,8 @@ type exchange struct {
 	long    *time.Timer   // makes the slot a stream; nil until something takes long
 	cut     atomic.Bool   // no more streams are allowed, so this one was cut off
 	dirty   bool          // something was written that the client has not been sent
+	leaves  bool          // the slot is given back later
+	unhook  func() bool   // takes tie back, where there is no holder
 	asked   clock.Instant // when an origin was, last; 0 not yet, or its answer has begun
 }
 
@@ -61,7 +74,7 @@ func (x *exchange) begin() bool {
 	x.body.length = r.ContentLength
 	// A body that is read while the answer is written already is HTTP as usual,
 	// but must be asked for here. HTTP/2 can do no other.
-	_ = x.rc.EnableFullDuplex()
+	_ = x.rc().EnableFullDuplex()
 	if x.expects = strings.EqualFold(r.Header.Get("Expect"), "100-continue") && r.ProtoAtLeast(1, 1); x.expects {
 		return true
 	}
@@ -77,6 +90,20 @@ func (x *exchange) begin() bool {
 	}
 	return true
 }
+
+// rc is what else can be asked of w.
+func (x *exchange) rc() *http.ResponseController {
+	if x.control == nil {
+		x.control = http.NewResponseController(x.w)
+	}
+	return x.control
+}
+
+// since11 says whether the client speaks HTTP/1.1 or something newer.
+func (x *exchange) since11() bool { return x.major > 1 || x.minor > 0 }
+
+// class is the request's, see classOf.
+func (x *exchange) class() uint8 { return classOf(safe(x.method), x.path) }
 
 // client is whom the request is counted for in line; the zero Addr where nobody knows.
 func (x *exchange) client() (a netip.Addr) {
@@ -94,11 +121,11 @@ func (x *exchange) end() {
 	x.body.stop(x)
 	x.slot.Moves() // the client may be answered no more
 	x.body.buffer(x.p, 0)
-	if x.asked != 0 && x.r.Context().Err() != nil {
+	if x.asked != 0 && x.ctx.Err() != nil {
 		// The client left, and the origin works on: else whoever asks and leaves
 		// would have it do more than the limit allows.
-		class := classOf(safe(x.r.Method), x.r.URL.Path)
-		if d := x.p.gate.StillWorks(class, x.asked); d > 0 {
+		if d := x.p.gate.StillWorks(x.class(), x.asked); d > 0 {
+			x.leaves = true
 			x.slot.Left(d)
 			return
 		}
@@ -124,7 +151,7 @@ func (x *exchange) run() {
 		if errors.Is(err, errDial) { // by HTTP/2, where connect does not dial
 			more = attempt < len(x.p.backends)-1
 		}
-		if more && again && x.r.Context().Err() == nil {
+		if more && again && x.ctx.Err() == nil {
 			continue
 		}
 		x.originFailed(err)
@@ -149,15 +176,15 @@ func (x *exchange) ask(b *backend, c *conn) (again bool, err error) {
 // the protocol takes HTTP/1.1.
 func (x *exchange) connect(skip *backend, fresh bool) (*backend, *conn, error) {
 	p := x.p
-	young := !safe(x.r.Method)
+	young := !safe(x.method)
 	turn := p.turn.Add(1)
 	for tries := 0; ; tries++ {
 		b := choose(p.backends, skip, turn)
 		if b.h2 != nil && x.upgrade == "" {
 			return b, nil, nil
 		}
-		c, err := b.get(x.r.Context(), young, fresh)
-		if err == nil || tries >= len(p.backends)-1 || x.r.Context().Err() != nil {
+		c, err := b.get(x.ctx, young, fresh)
+		if err == nil || tries >= len(p.backends)-1 || x.ctx.Err() != nil {
 			return b, c, err
 		}
 		skip = b
@@ -176,12 +203,10 @@ func safe(method string) bool {
 // try sends the request on c and passes the answer on. An error means that the
 // client has been sent nothing yet; again, that another origin may be asked.
 func (x *exchange) try(c *conn) (again bool, err error) {
-	ctx := x.r.Context()
-	// The client's leaving ends whatever waits for the origin.
-	unhook := afterwards(ctx, func() { c.Close() })
+	x.tie(c)
 	keep := false
 	defer func() {
-		if unhook() && keep {
+		if x.untie() && keep {
 			x.keep(c)
 		} else {
 			c.Close()
@@ -202,12 +227,12 @@ func (x *exchange) try(c *conn) (again bool, err error) {
 		}
 		// Only a request without a body, that changes nothing, to an origin
 		// that broke off without a word.
-		again = safe(x.r.Method) && x.body.length == 0 && !timedOut(err) &&
+		again = safe(x.method) && x.body.length == 0 && !timedOut(err) &&
 			!errors.Is(err, errNonsense) && !x.body.touched.Load()
 		return again, err
 	}
 	if h.status == http.StatusSwitchingProtocols {
-		return false, x.tunnel(c, h, unhook)
+		return false, x.tunnel(c, h)
 	}
 	x.answer(c, h)
 	keep = x.finish(c, h)
@@ -215,15 +240,21 @@ func (x *exchange) try(c *conn) (again bool, err error) {
 	return false, nil
 }
 
-// afterwards is context.AfterFunc. listen's contexts can do that themselves, for
-// less.
-func afterwards(ctx context.Context, f func()) (stop func() bool) {
-	if own, ok := ctx.(interface {
-		AfterFunc(func()) func() bool
-	}); ok {
-		return own.AfterFunc(f)
+// tie has the client's leaving close c, which ends whatever waits for the origin.
+func (x *exchange) tie(c *conn) {
+	if x.held != nil {
+		x.held.Hold(c)
+		return
 	}
-	return context.AfterFunc(ctx, f)
+	x.unhook = context.AfterFunc(x.ctx, func() { c.Close() })
+}
+
+// untie takes that back. False means that c is being closed.
+func (x *exchange) untie() bool {
+	if x.held != nil {
+		return x.held.Drop()
+	}
+	return x.unhook()
 }
 
 // patienceOf is how long the origin says it keeps the connection, less a second
@@ -242,16 +273,16 @@ func (x *exchange) keep(c *conn) { c.from.put(c, c.keep) }
 // sending began.
 func (x *exchange) send(c *conn) (clock.Instant, error) {
 	c.SetDeadline(time.Now().Add(x.p.cfg.AnswerTimeout))
-	x.writeHead(c.bw, x.host(c.from), x.body.length)
+	x.writeHead(c.bw, x.hostFor(c.from), x.body.length)
 	err := x.body.start(x, c)
 	return x.p.clk.Now(), err
 }
 
-// host is what the origin is told to have been asked for.
-func (x *exchange) host(b *backend) string {
+// hostFor is what the origin is told to have been asked for.
+func (x *exchange) hostFor(b *backend) string {
 	switch x.p.cfg.Host {
 	case "":
-		return x.r.Host
+		return x.host
 	case hostOfOrigin:
 		return b.place.host
 	}
@@ -276,7 +307,8 @@ func (x *exchange) awaitHead(c *conn, sent clock.Instant) (head, error) {
 		if err != nil {
 			return head{}, err
 		}
-		h, err := parseHead(c.scratch, x.r.Method)
+		h, err := parseHead(c.fields[:0], c.scratch, x.method)
+		c.fields = h.fields
 		if cap(c.scratch) > 4*connBuffer {
 			c.scratch = nil
 		}
@@ -289,7 +321,7 @@ func (x *exchange) awaitHead(c *conn, sent clock.Instant) (head, error) {
 			x.body.answered(c)
 			x.asked = 0
 			if h.status < 500 {
-				x.slot.Observe(classOf(safe(x.r.Method), x.r.URL.Path), sent, x.outcome.OriginTime)
+				x.slot.Observe(x.class(), sent, x.outcome.OriginTime)
 			}
 			return h, nil
 		case i >= maxInterim:

@@ -28,7 +28,7 @@ func (x *exchange) originFailed(err error) {
 	case x.cut.Load():
 		x.shed()
 		return
-	case x.r.Context().Err() != nil:
+	case x.ctx.Err() != nil:
 		panic(http.ErrAbortHandler) // the client left
 	}
 	x.outcome.Failed = true
@@ -39,7 +39,7 @@ func (x *exchange) originFailed(err error) {
 	}
 	x.fail(status, err)
 	if u.broken || u.touched.Load() && !u.ended() {
-		_ = x.rc.Flush()
+		_ = x.rc().Flush()
 		x.linger()
 	}
 }
@@ -88,7 +88,7 @@ func pageOf(status int, err error) page {
 func (x *exchange) fail(status int, err error) {
 	p := pageOf(status, err)
 	h := x.w.Header()
-	if !x.body.ended() && x.body.length != 0 && x.r.ProtoMajor == 1 {
+	if !x.body.ended() && x.body.length != 0 && x.major == 1 {
 		h.Set("Connection", "close")
 	}
 	h.Set("Cache-Control", "no-store")
@@ -96,11 +96,11 @@ func (x *exchange) fail(status int, err error) {
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retry))
 	}
-	kind, body := p.render(status, x.r.Header.Get("Accept"))
+	kind, body := p.render(status, x.fields.Get("Accept"))
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.w.WriteHeader(status)
-	if x.r.Method != http.MethodHead {
+	if x.method != http.MethodHead {
 		_, _ = x.w.Write([]byte(body))
 	}
 }

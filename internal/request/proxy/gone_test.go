@@ -205,7 +205,7 @@ func TestShed(t *testing.T) {
 	cfg.MaxInFlight, cfg.MaxWaiting = 1, 1
 	var full []string
 	h := newHouse(t, cfg)
-	h.full = func(w http.ResponseWriter, r *http.Request, v *traffic.Visit, d mitigation.Verdict) {
+	h.full = func(w http.ResponseWriter, _ bool, _ traffic.Headers, v *traffic.Visit, d mitigation.Verdict) {
 		full = append(full, fmt.Sprint(v != nil, d.Action, d.Reason, d.RetryAfter))
 		w.WriteHeader(503)
 	}

@@ -93,7 +93,7 @@ func (p *Proxy) check(ctx context.Context, b *backend) error {
 	if err != nil {
 		return err
 	}
-	h, err := parseHead(raw, http.MethodGet)
+	h, err := parseHead(nil, raw, http.MethodGet)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ type house struct {
 
 	mu       sync.Mutex
 	outcomes []traffic.Outcome
+
+	standard atomic.Bool // no request takes the straight road
 }
 
 // last returns the latest finished request's outcome.
@@ -100,7 +103,9 @@ func newHouse(t testing.TB, cfg Config) *house {
 			h.outcomes = append(h.outcomes, *l.o)
 			h.mu.Unlock()
 		}()
-		p.ServeHTTP(l, r)
+		if s := laneOf(l, r); s == nil || h.standard.Load() || !p.Straight(s, keepAll) {
+			p.ServeHTTP(l, r)
+		}
 	}))
 	h.srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	h.srv.Start()

@@ -34,7 +34,7 @@ func isGRPC(h http.Header) bool {
 
 // tryHTTP2 is try for an origin that is spoken to in HTTP/2.
 func (x *exchange) tryHTTP2(b *backend) (again bool, err error) {
-	ctx, cancel := context.WithCancel(x.r.Context())
+	ctx, cancel := context.WithCancel(x.ctx)
 	defer cancel()
 	said := interims{x: x}
 	var first atomic.Int64 // clock.Instant of the answer's first byte
@@ -71,24 +71,24 @@ func (x *exchange) tryHTTP2(b *backend) (again bool, err error) {
 		case errors.Is(err, errDial):
 			again = !x.body.touched.Load()
 		default:
-			again = safe(x.r.Method) && x.body.length == 0 && !timedOut(err)
+			again = safe(x.method) && x.body.length == 0 && !timedOut(err)
 		}
 		return again, err
 	}
 	defer res.Body.Close()
 	x.asked = 0
-	h := head{status: res.StatusCode, header: res.Header}
-	if err := h.frame(x.r.Method, 1); err != nil {
+	h := head{status: res.StatusCode, fields: fieldsOf(res.Header)}
+	if err := h.frame(x.method, 1); err != nil {
 		return false, err
 	}
 	if h.status < 500 {
-		x.slot.Observe(classOf(safe(x.r.Method), x.r.URL.Path), sent, x.outcome.OriginTime)
+		x.slot.Observe(x.class(), sent, x.outcome.OriginTime)
 	}
 	x.lasts(cutHTTP2{x})
 	x.answerHTTP2(res, h, s)
 	x.slot.Release()
-	if !x.body.ended() && x.r.ProtoMajor == 1 {
-		_ = x.rc.Flush()
+	if !x.body.ended() && x.major == 1 {
+		_ = x.rc().Flush()
 		cancel()
 		s.end()
 		x.linger()
@@ -106,7 +106,7 @@ func (c cutHTTP2) Close() error {
 
 // requestHTTP2 is what the origin is asked.
 func (x *exchange) requestHTTP2(ctx context.Context, b *backend, s *sending) *http.Request {
-	r, host := x.r, x.host(b)
+	r, host := x.r, x.hostFor(b)
 	out := &http.Request{
 		Method: r.Method, URL: b.h2.url(x.target, host), Host: host,
 		Header: x.fieldsHTTP2(), ContentLength: x.body.length,
@@ -129,11 +129,11 @@ func (x *exchange) requestHTTP2(ctx context.Context, b *backend, s *sending) *ht
 func (x *exchange) fieldsHTTP2() http.Header {
 	var forwarded bytes.Buffer
 	bw := bufio.NewWriter(&forwarded)
-	writeForwarded(bw, x.r, x.visit)
+	x.writeForwarded(bw)
 	_ = bw.Flush()
-	out, err := parseFields(forwarded.String())
-	if err != nil { // a host that is none
-		out = http.Header{}
+	out := http.Header{}
+	if f, err := parseFields(nil, forwarded.String()); err == nil { // else a host that is none
+		f.addTo(out)
 	}
 	for k, vv := range x.r.Header {
 		if !ours(k) {
@@ -143,7 +143,7 @@ func (x *exchange) fieldsHTTP2() http.Header {
 	if _, ok := out["User-Agent"]; !ok {
 		out["User-Agent"] = nil // net/http would send its own
 	}
-	if hasToken(x.r.Header["Te"], "trailers") {
+	if x.trailers {
 		out["Te"] = []string{"trailers"}
 	}
 	if x.expects {
@@ -162,7 +162,7 @@ type interims struct {
 	done chan struct{}
 }
 
-func (i *interims) take(status int, fields textproto.MIMEHeader) error {
+func (i *interims) take(status int, said textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
@@ -180,7 +180,7 @@ func (i *interims) take(status int, fields textproto.MIMEHeader) error {
 		}()
 	}
 	select {
-	case i.ch <- head{status: status, header: http.Header(fields)}:
+	case i.ch <- head{status: status, fields: fieldsOf(http.Header(said))}:
 		return nil
 	default:
 		return nonsense("it sends more than %d interim answers at once", maxInterim)
@@ -212,8 +212,8 @@ func (x *exchange) answerHTTP2(res *http.Response, h head, s *sending) {
 		}
 	}
 	if len(names) > 0 {
-		h.header["Trailer"] = []string{strings.Join(names, ", ")}
-		if x.r.ProtoMajor == 1 { // has no place for trailers behind a known length
+		h.fields = append(h.fields, [2]string{"Trailer", strings.Join(names, ", ")})
+		if x.major == 1 { // has no place for trailers behind a known length
 			h.framing, h.length = framedClose, -1
 		}
 	}
@@ -225,10 +225,10 @@ func (x *exchange) answerHTTP2(res *http.Response, h head, s *sending) {
 		x.flush()
 	}
 	if err := x.copyHTTP2(res.Body, s); err != nil {
-		x.outcome.Failed = err != errClientGone && x.r.Context().Err() == nil && !x.cut.Load() && !s.quiet.Load()
+		x.outcome.Failed = err != errClientGone && x.ctx.Err() == nil && !x.cut.Load() && !s.quiet.Load()
 		x.abort(h.framing)
 	}
-	x.endAnswer(res.Trailer)
+	x.endAnswer(fieldsOf(res.Trailer))
 }
 
 // copyHTTP2 copies an answer's body, each piece as it comes.
@@ -242,7 +242,7 @@ func (x *exchange) copyHTTP2(body io.Reader, s *sending) error {
 			x.reader.begin(x)
 			_, werr := x.w.Write((*buf)[:n])
 			if werr == nil {
-				werr = x.rc.Flush()
+				werr = x.rc().Flush()
 			}
 			x.reader.end(x)
 			if werr != nil {

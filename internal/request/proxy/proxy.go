@@ -18,9 +18,9 @@ import (
 	"seawall/internal/traffic"
 )
 
-// FullFunc answers a request for which the line was full, or too slow. v is
-// nil where the ResponseWriter carries no Visit.
-type FullFunc func(w http.ResponseWriter, r *http.Request, v *traffic.Visit, d mitigation.Verdict)
+// FullFunc answers a request for which the line was full, or too slow: one for HEAD
+// without a body. v is nil where the ResponseWriter carries no Visit.
+type FullFunc func(w http.ResponseWriter, isHead bool, h traffic.Headers, v *traffic.Visit, d mitigation.Verdict)
 
 // hostOfOrigin is the value of Config.Host that stands for the origin's address.
 const hostOfOrigin = "origin"
@@ -44,6 +44,7 @@ type Proxy struct {
 	slowClient time.Duration
 
 	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
+	exchanges    sync.Pool // *exchange
 
 	ctx   context.Context // ends with Close; upgraded connections end with it
 	close context.CancelFunc
@@ -135,8 +136,15 @@ func (p *Proxy) Streams() int { return p.gate.Gauges().Streams }
 // panics with http.ErrAbortHandler where the client must see its connection
 // break off: half an answer must not look like a whole one.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{p: p, w: w, r: r, rc: http.NewResponseController(w)}
+	x := &exchange{
+		p: p, w: w, r: r, ctx: r.Context(), method: r.Method, host: r.Host, path: r.URL.Path,
+		fields: r.Header, major: r.ProtoMajor, minor: r.ProtoMinor, trailers: anyToken(r.Header["Te"], "trailers"),
+	}
+	x.held, _ = x.ctx.(holder)
 	x.visit, x.verdict, x.outcome, x.adopter = found(w)
+	if x.visit != nil {
+		x.path = x.visit.Path
+	}
 	if x.target = targetOf(r); x.target == "" {
 		x.fail(http.StatusBadRequest, nil)
 		return
@@ -146,12 +154,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(http.StatusMethodNotAllowed, nil)
 		return
 	}
-	if !x.begin() {
-		return
+	if x.begin() {
+		p.serve(x)
 	}
-	defer x.end()
+}
 
-	waited, err := p.gate.Acquire(r.Context(), x.verdict.Rank, x.client(), &x.slot)
+// serve waits for a place at the origin, and asks.
+func (p *Proxy) serve(x *exchange) {
+	defer x.end()
+	waited, err := p.gate.Acquire(x.ctx, x.verdict.Rank, x.client(), &x.slot)
 	x.outcome.Waited = waited
 	if err != nil {
 		if !errors.Is(err, errFull) {
@@ -172,7 +183,7 @@ func (x *exchange) shed() {
 		d.RetryAfter = 5 * time.Second
 	}
 	if x.p.full != nil {
-		x.p.full(x.w, x.r, x.visit, d)
+		x.p.full(x.w, x.method == http.MethodHead, x.fields, x.visit, d)
 		return
 	}
 	x.fail(http.StatusServiceUnavailable, nil)

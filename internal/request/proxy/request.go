@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"seawall/internal/traffic"
 )
 
 // targetOf returns the request target to send, exactly as the client wrote it;
@@ -41,13 +39,35 @@ func targetOf(r *http.Request) string {
 // writeHead writes the request's head. A body of length comes with it (-1:
 // chunked; 0: none).
 func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
-	r := x.r
-	bw.WriteString(r.Method)
+	bw.WriteString(x.method)
 	bw.WriteByte(' ')
 	bw.WriteString(x.target)
 	bw.WriteString(" HTTP/1.1\r\n")
 	field(bw, "Host", host)
 
+	if x.straight != nil {
+		x.writeStraight(bw)
+	} else {
+		x.writeStandard(bw, length)
+	}
+	if x.expects {
+		bw.WriteString("Expect: 100-continue\r\n")
+	}
+	// "TE: trailers" is the one value that may pass (RFC 9110 10.1.4).
+	switch {
+	case x.upgrade != "":
+		bw.WriteString("Connection: Upgrade\r\n")
+		field(bw, "Upgrade", x.upgrade)
+	case x.trailers:
+		bw.WriteString("Connection: TE\r\nTE: trailers\r\n")
+	}
+	x.writeForwarded(bw)
+	bw.WriteString("\r\n")
+}
+
+// writeStandard writes the fields of a request in the standard form.
+func (x *exchange) writeStandard(bw *bufio.Writer, length int64) {
+	r := x.r
 	// Sorted, because a map has no order and the same request should always
 	// look the same.
 	var room [64]string
@@ -64,7 +84,6 @@ func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
 			field(bw, k, v)
 		}
 	}
-
 	switch {
 	case length > 0:
 		lengthField(bw, length)
@@ -85,20 +104,6 @@ func (x *exchange) writeHead(bw *bufio.Writer, host string, length int64) {
 	case len(r.Header["Content-Length"]) > 0, r.Method == http.MethodPost, r.Method == http.MethodPut, r.Method == http.MethodPatch:
 		lengthField(bw, 0) // RFC 9110 8.6: a method that expects content says so
 	}
-	if x.expects {
-		bw.WriteString("Expect: 100-continue\r\n")
-	}
-	// "TE: trailers" is the one value that may pass (RFC 9110 10.1.4).
-	te := hasToken(r.Header["Te"], "trailers")
-	switch {
-	case x.upgrade != "":
-		bw.WriteString("Connection: Upgrade\r\n")
-		field(bw, "Upgrade", x.upgrade)
-	case te:
-		bw.WriteString("Connection: TE\r\nTE: trailers\r\n")
-	}
-	writeForwarded(bw, r, x.visit)
-	bw.WriteString("\r\n")
 }
 
 // dropNamed takes out of a request's fields those that Connection names: they
@@ -171,16 +176,16 @@ func ours(name string) bool {
 
 // writeForwarded says who asked, by which name and scheme (RFC 7239 and the
 // older fields that everybody reads).
-func writeForwarded(bw *bufio.Writer, r *http.Request, v *traffic.Visit) {
-	var client netip.Addr
-	if v != nil && v.Client.IsValid() {
-		client = v.Client
-	} else if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		client = ap.Addr()
+func (x *exchange) writeForwarded(bw *bufio.Writer) {
+	client := x.client()
+	if !client.IsValid() && x.r != nil {
+		if ap, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
+			client = ap.Addr()
+		}
 	}
 	client = client.Unmap().WithZone("")
 	scheme := "http"
-	if r.TLS != nil || v != nil && v.Secure {
+	if x.visit != nil && x.visit.Secure || x.r != nil && x.r.TLS != nil {
 		scheme = "https"
 	}
 	if client.IsValid() {
@@ -188,7 +193,7 @@ func writeForwarded(bw *bufio.Writer, r *http.Request, v *traffic.Visit) {
 		bw.Write(client.AppendTo(bw.AvailableBuffer()))
 		bw.WriteString("\r\n")
 	}
-	field(bw, "X-Forwarded-Host", r.Host)
+	field(bw, "X-Forwarded-Host", x.host)
 	field(bw, "X-Forwarded-Proto", scheme)
 	bw.WriteString("Forwarded: ")
 	if client.IsValid() {
@@ -200,10 +205,10 @@ func writeForwarded(bw *bufio.Writer, r *http.Request, v *traffic.Visit) {
 		bw.Write(client.AppendTo(bw.AvailableBuffer()))
 		bw.WriteString(shut)
 	}
-	if r.Host != "" {
+	if x.host != "" {
 		bw.WriteString(`host="`)
-		for i := range len(r.Host) {
-			switch c := r.Host[i]; c {
+		for i := range len(x.host) {
+			switch c := x.host[i]; c {
 			case '"', '\\':
 				bw.WriteByte('\\')
 				bw.WriteByte(c)
@@ -224,11 +229,11 @@ func writeForwarded(bw *bufio.Writer, r *http.Request, v *traffic.Visit) {
 // door, and RFC 9110 7.8 lets any server ignore the wish. With a body neither:
 // nobody could tell for certain where it ends and the new protocol begins.
 func upgradeOf(r *http.Request) string {
-	if r.ContentLength != 0 || !hasToken(r.Header["Connection"], "upgrade") || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
+	if r.ContentLength != 0 || !anyToken(r.Header["Connection"], "upgrade") || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
 		return ""
 	}
 	vv := r.Header["Upgrade"]
-	if len(vv) == 0 || hasToken(vv, "h2c") || hasToken(vv, "h2") {
+	if len(vv) == 0 || anyToken(vv, "h2c") || anyToken(vv, "h2") {
 		return ""
 	}
 	return strings.Join(vv, ", ")

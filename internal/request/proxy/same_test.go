@@ -14,11 +14,12 @@ import (
 // TestSameBytes asks an origin directly and through the proxy, by either road, and
 // compares.
 func TestSameBytes(t *testing.T) {
-	t.Run("HTTP/1.1", func(t *testing.T) { sameBytes(t, testConfig) })
-	t.Run("HTTP/2", func(t *testing.T) { sameBytes(t, config2) })
+	t.Run("HTTP/1.1", func(t *testing.T) { sameBytes(t, testConfig, false) })
+	t.Run("standard form", func(t *testing.T) { sameBytes(t, testConfig, true) })
+	t.Run("HTTP/2", func(t *testing.T) { sameBytes(t, config2, false) })
 }
 
-func sameBytes(t *testing.T, by func(...string) Config) {
+func sameBytes(t *testing.T, by func(...string) Config, standard bool) {
 	content := strings.Repeat("0123456789abcdef", 20000)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	origin := site2(t, func(w http.ResponseWriter, r *http.Request) {
@@ -58,6 +59,7 @@ func sameBytes(t *testing.T, by func(...string) Config) {
 		}
 	})
 	h := newHouse(t, by(origin))
+	h.standard.Store(standard)
 	for _, c := range []struct {
 		name, method, path, body string
 		fields                   []string
@@ -114,7 +116,7 @@ func sameBytes(t *testing.T, by func(...string) Config) {
 }
 
 // seen returns what the origin reads of a request's head.
-func seen(t testing.TB, cfg Config, request string) (string, string) {
+func seen(t testing.TB, cfg Config, standard bool, request string) (string, string) {
 	t.Helper()
 	heads := make(chan string, 1)
 	cfg.Origins = []Origin{{URL: rawSite(t, func(_ int, c net.Conn, br *bufio.Reader) {
@@ -122,6 +124,7 @@ func seen(t testing.TB, cfg Config, request string) (string, string) {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 	})}}
 	h := newHouse(t, cfg)
+	h.standard.Store(standard)
 	answer := say(t, h.addr, request)
 	select {
 	case head := <-heads:
@@ -154,7 +157,7 @@ func TestRequestHead(t *testing.T) {
 			if strings.Contains(c.request, "Upgrade") { // say reads to the end
 				c.request = strings.Replace(c.request, "Connection: Upgrade", "Connection: close, Upgrade", 1)
 			}
-			head, answer := seen(t, testConfig(), c.request)
+			head, answer := seen(t, testConfig(), true, c.request)
 			if c.want == "" { // net/http itself refuses such a path
 				if !strings.HasPrefix(answer, "HTTP/1.1 400") || head != "" {
 					t.Errorf("origin saw %q, client %q", head, answer)
@@ -175,7 +178,7 @@ func TestHostOption(t *testing.T) {
 	for host, want := range map[string]string{"": "Host: a\r\n", "origin": "Host: 127.0.0.1:", "www.example.org": "Host: www.example.org\r\n"} {
 		cfg := testConfig()
 		cfg.Host = host
-		head, _ := seen(t, cfg, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		head, _ := seen(t, cfg, false, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		if !strings.Contains(head, want) {
 			t.Errorf("host %q: origin saw %q", host, head)
 		}

@@ -129,7 +129,7 @@ func (s *sending) Close() error {
 		s.finish(errStopped)
 	default:
 		s.over = true
-		if s.x.rc.SetReadDeadline(past) != nil {
+		if s.x.rc().SetReadDeadline(past) != nil {
 			go s.x.r.Body.Close()
 		}
 	}

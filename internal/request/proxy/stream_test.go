@@ -377,7 +377,7 @@ func TestUpgrade(t *testing.T) {
 
 // TestUpgradeWithBody: the wish is not passed on.
 func TestUpgradeWithBody(t *testing.T) {
-	got, _ := seen(t, testConfig(), "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nab")
+	got, _ := seen(t, testConfig(), false, "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nab")
 	if got == "" || strings.Contains(got, "pgrade") {
 		t.Errorf("the origin was asked %q", got)
 	}

@@ -18,9 +18,9 @@ var errClientGone = errors.New("the client left")
 
 // tunnel takes over both connections after 101 Switching Protocols and copies
 // bytes both ways until both sides are done, or nothing came for a while.
-func (x *exchange) tunnel(c *conn, h head, unhook func() bool) error {
-	protocol := strings.Join(h.header["Upgrade"], ", ")
-	if !hasToken([]string{x.upgrade}, firstToken(protocol)) {
+func (x *exchange) tunnel(c *conn, h head) error {
+	protocol := h.fields.get("Upgrade")
+	if !hasToken(x.upgrade, firstToken(protocol)) {
 		return nonsense("it changes to %.40q when %.40q was asked for", protocol, x.upgrade)
 	}
 	if !x.slot.Stream() {
@@ -28,14 +28,14 @@ func (x *exchange) tunnel(c *conn, h head, unhook func() bool) error {
 		return errFull
 	}
 	out := x.w.Header()
-	copyFields(out, h.header)
-	nc, rw, err := x.rc.Hijack()
+	h.fields.endToEnd().addTo(out)
+	nc, rw, err := x.rc().Hijack()
 	if err != nil {
 		return fmt.Errorf("take over the client's connection: %w", err)
 	}
 	defer nc.Close()
 	defer c.Close()
-	unhook()
+	x.untie()
 	defer context.AfterFunc(x.p.ctx, func() { nc.Close(); c.Close() })()
 	x.outcome.Status = h.status
 	nc.SetDeadline(time.Now().Add(x.p.cfg.AnswerTimeout))

@@ -180,7 +180,7 @@ func (u *upload) copy(x *exchange, c *conn) error {
 		wait := x.p.cfg.AnswerTimeout
 		if u.late.Load() {
 			wait = lingerTime
-			_ = x.rc.SetReadDeadline(time.Now().Add(wait))
+			_ = x.rc().SetReadDeadline(time.Now().Add(wait))
 		}
 		u.sender.begin(x)
 		n, err := x.r.Body.Read(*u.buf)
@@ -267,7 +267,7 @@ func (u *upload) stop(x *exchange) {
 		}
 		// A read that waits for the client returns; where deadlines are not to
 		// be had, closing the body does it.
-		if x.rc.SetReadDeadline(past) != nil {
+		if x.rc().SetReadDeadline(past) != nil {
 			x.r.Body.Close()
 		}
 		<-u.done
@@ -277,7 +277,7 @@ func (u *upload) stop(x *exchange) {
 // linger reads on for a while what the client still sends, so that its system
 // does not throw the answer away before it is read.
 func (x *exchange) linger() {
-	if x.rc.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+	if x.rc().SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 		io.CopyN(io.Discard, x.r.Body, lingerBytes)
 	}
 }
@@ -291,13 +291,13 @@ func (x *exchange) finish(c *conn, h head) bool {
 		return reusable
 	}
 	x.slot.Release()
-	_ = x.rc.Flush()
+	_ = x.rc().Flush()
 	if u.done != nil && u.touched.Load() {
 		// The origin may want the rest all the same, unless it says that it
 		// closes. Nobody waits for long.
 		u.late.Store(true)
 		deadline := time.Now().Add(lingerTime)
-		_ = x.rc.SetReadDeadline(deadline)
+		_ = x.rc().SetReadDeadline(deadline)
 		c.SetWriteDeadline(deadline)
 		if h.close {
 			c.Close()
@@ -321,7 +321,7 @@ func (x *exchange) clientFailed(err error) {
 		x.fail(http.StatusRequestEntityTooLarge, nil)
 	case timedOut(err):
 		x.fail(http.StatusRequestTimeout, nil)
-	case errors.Is(err, io.ErrUnexpectedEOF), x.r.Context().Err() != nil:
+	case errors.Is(err, io.ErrUnexpectedEOF), x.ctx.Err() != nil:
 		panic(http.ErrAbortHandler) // the client left
 	default:
 		x.fail(http.StatusBadRequest, nil)

@@ -10,6 +10,7 @@ import (
 // is not for those who send or read slowly. Each side that waits has one of its own.
 type waiting struct {
 	timer *time.Timer
+	ran   bool // once; the timer may be at it still
 	waits atomic.Bool
 	mu    sync.Mutex // held while the timer acts
 }
@@ -27,6 +28,7 @@ func (w *waiting) begin(x *exchange) {
 func (w *waiting) end(x *exchange) {
 	w.waits.Store(false)
 	if !w.timer.Stop() {
+		w.ran = true
 		w.mu.Lock() // once it has acted
 		x.slot.Moves()
 		w.mu.Unlock()
@@ -47,6 +49,6 @@ func (w *waiting) tooLong(x *exchange) {
 // giveWay ends the exchange from outside, for a better visitor to have its place.
 func (x *exchange) giveWay() {
 	x.cut.Store(true)
-	_ = x.rc.SetWriteDeadline(past)
-	_ = x.rc.SetReadDeadline(past)
+	_ = x.rc().SetWriteDeadline(past)
+	_ = x.rc().SetReadDeadline(past)
 }
