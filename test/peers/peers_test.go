@@ -44,7 +44,7 @@ func newOptions(t testing.TB) options {
 	}
 	o := options{
 		program: os.Getenv("PEERS_PROGRAM"),
-		rounds:  number("PEERS_ROUNDS", 5), seconds: number("PEERS_SECONDS", 2), idle: number("PEERS_IDLE", 10_000),
+		rounds:  number("PEERS_ROUNDS", 11), seconds: number("PEERS_SECONDS", 1), idle: number("PEERS_IDLE", 10_000),
 		only: os.Getenv("PEERS_ONLY"), settle: 3 * time.Second, accept: "*/*", pin: os.Getenv("PEERS_PIN") != "off",
 	}
 	o.differing = filepath.Join(t.TempDir(), "differing.lua")

@@ -115,11 +115,11 @@ func TestTable(t *testing.T) {
 		t.Errorf("nothing is asked of four in\n%s", b.String())
 	}
 	for _, want := range []string{
-		"one 20.0 (10.0 to 30.0) 10.0 (10.0 to 10.0) 25.0 (10.0 to 40.0) 2.00 0.80",
+		"one 20.0 (10.0 to 30.0) 10.0 (10.0 to 10.0) 25.0 (10.0 to 40.0) 2.00 0.75",
 		"three failed 10.0 (10.0 to 10.0) 25.0 (10.0 to 40.0) - -",
 		"one 1000 (0.50) 1000 (0.50) 1000 (0.50) 0.25",
 		"one, against nginx at most 1.5 times 2.00 times MISSED",
-		"two, against HAProxy at most 1.5 times 0.80 times ok",
+		"two, against HAProxy at most 1.5 times 0.75 times ok",
 		"three, against nginx at most 1.5 times failed goal",
 		"four 20.0 (10.0 to 30.0)",
 		"goal 1.0x at most 1.0 times 1 of 3 reached",

@@ -65,29 +65,43 @@ func names() []string { return []string{ours, nginx, haproxy} }
 // of is the median of one figure of a shield, with the least and the most;
 // whether there is one.
 func (m measured) of(name string, figure func(sample) float64) (middle, least, greatest float64, ok bool) {
-	if m.faults[name] != "" || len(m.samples[name]) == 0 {
+	if m.faults[name] != "" {
 		return 0, 0, 0, false
 	}
 	var all []float64
 	for _, s := range m.samples[name] {
 		all = append(all, figure(s))
 	}
-	slices.Sort(all)
+	return median(all)
+}
+
+func median(all []float64) (middle, least, greatest float64, ok bool) {
 	n := len(all)
+	if n == 0 {
+		return 0, 0, 0, false
+	}
+	slices.Sort(all)
 	return (all[(n-1)/2] + all[n/2]) / 2, all[0], all[n-1], true
 }
 
 func cost(s sample) float64 { return s.cost }
 
-// ratio is how many times what another takes Seawall takes, by the medians, to
-// two digits: what is printed is what is judged.
+// ratio is how many times what another takes Seawall takes: in each round, in which
+// the machine's pace is nearly the same for both, and of those the median. It has two
+// digits: what is printed is what is judged.
 func (m measured) ratio(to string) (float64, bool) {
-	a, _, _, ok := m.of(ours, cost)
-	b, _, _, known := m.of(to, cost)
-	if !ok || !known || b == 0 {
+	if m.faults[ours] != "" || m.faults[to] != "" {
 		return 0, false
 	}
-	return math.Round(a/b*100) / 100, true
+	var all []float64
+	a, b := m.samples[ours], m.samples[to]
+	for i := range min(len(a), len(b)) {
+		if b[i].cost > 0 {
+			all = append(all, a[i].cost/b[i].cost)
+		}
+	}
+	middle, _, _, ok := median(all)
+	return math.Round(middle*100) / 100, ok
 }
 
 // others is the median of what others used of the machine, over all runs.
