@@ -18,3 +18,9 @@ func send(fd uintptr, p []byte) (int, syscall.Errno) {
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 	return int(n), errs
 }
+
+func epoll(fd uintptr, events []syscall.EpollEvent) (int, syscall.Errno) {
+	n, _, errs := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	return int(n), errs
+}

@@ -17,6 +17,11 @@ func send(fd uintptr, p []byte) (int, syscall.Errno) {
 	return max(n, 0), number(err)
 }
 
+func epoll(fd uintptr, events []syscall.EpollEvent) (int, syscall.Errno) {
+	n, err := syscall.EpollWait(int(fd), events, 0)
+	return max(n, 0), number(err)
+}
+
 func number(err error) syscall.Errno {
 	e, _ := err.(syscall.Errno)
 	return e

@@ -1,0 +1,203 @@
+package socket
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// loose is a connection whose one end is loose, and watched by a Poller as 7.
+func loose(t *testing.T) (Loose, *Poller, interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+	SetReadDeadline(time.Time) error
+}) {
+	t.Helper()
+	ours, theirs := pair(t)
+	l, err := Loosen(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPoller(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	if err := p.Add(l, 7); err != nil {
+		t.Fatal(err)
+	}
+	return l, p, theirs
+}
+
+func ready(t *testing.T, p *Poller) {
+	t.Helper()
+	keys, err := p.Wait()
+	if err != nil || len(keys) != 1 || keys[0] != 7 {
+		t.Fatalf("%v, %v", keys, err)
+	}
+}
+
+// Both ways, with nobody waiting in Read or Write; and back to package net.
+func TestLoose(t *testing.T) {
+	l, p, theirs := loose(t)
+	buf := make([]byte, 16)
+	if n, err := l.Read(buf); n != 0 || err != ErrWait {
+		t.Errorf("with nothing there: %d, %v", n, err)
+	}
+	for range 3 { // it is told of more than once
+		if _, err := theirs.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		ready(t, p)
+		ready(t, p) // and as long as nobody reads
+		if n, err := l.Read(buf); err != nil || string(buf[:n]) != "hello" {
+			t.Errorf("%q, %v", buf[:n], err)
+		}
+	}
+	written := 0
+	piece := make([]byte, 64<<10)
+	for {
+		n, err := l.Write(piece)
+		written += n
+		if err == ErrWait {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Remove(l); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Bind()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = c.Write([]byte("end")); _ = c.CloseWrite() }()
+	got, err := io.ReadAll(theirs)
+	if err != nil || len(got) != written+3 || !bytes.HasSuffix(got, []byte("\x00end")) {
+		t.Errorf("%d bytes of %d arrived, %v", len(got), written+3, err)
+	}
+	if _, err := theirs.Write([]byte("more")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "more" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	_ = c.Close()
+}
+
+// The other side's end, an interruption and a hard close are seen.
+func TestLooseEnds(t *testing.T) {
+	buf := make([]byte, 16)
+	l, p, theirs := loose(t)
+	_, _ = theirs.Write([]byte("bye"))
+	_ = theirs.CloseWrite()
+	ready(t, p)
+	if n, err := l.Read(buf); err != nil || string(buf[:n]) != "bye" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	ready(t, p)
+	if n, err := l.Read(buf); n != 0 || err != nil {
+		t.Errorf("at the end: %d, %v", n, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if n, err := theirs.Read(buf); n != 0 || err != io.EOF {
+		t.Errorf("the other side: %d, %v", n, err)
+	}
+
+	l, p, theirs = loose(t)
+	go func() { time.Sleep(20 * time.Millisecond); _ = l.Interrupt() }()
+	ready(t, p)
+	if n, err := l.Read(buf); n != 0 || err != nil {
+		t.Errorf("interrupted: %d, %v", n, err)
+	}
+	_ = l.Forget()
+	_ = l.Close()
+	_ = theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := theirs.Read(buf); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a hard close is seen as %v", err)
+	}
+}
+
+// Everybody is read who has something to say, however little of it is read at a time
+// and however it comes together with an end; closing the Poller ends that.
+func TestPoller(t *testing.T) {
+	const conns, rounds = 20, 200
+	p, err := NewPoller(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours [conns]Loose
+	var got [conns]int
+	var ends atomic.Int32
+	for i := range conns {
+		c, theirs := pair(t)
+		if ours[i], err = Loosen(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Add(ours[i], i); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for range rounds {
+				_, _ = theirs.Write([]byte("seven b"))
+				if i%2 == 0 {
+					time.Sleep(time.Duration(i) * 10 * time.Microsecond)
+				}
+			}
+			_ = theirs.CloseWrite()
+		}()
+	}
+	done := make(chan error, 1)
+	go func() {
+		buf := make([]byte, 5)
+		for {
+			keys, err := p.Wait()
+			if err != nil {
+				done <- err
+				return
+			}
+			for _, key := range keys {
+				n, err := ours[key].Read(buf)
+				if got[key] += n; n == 0 && err != ErrWait {
+					_ = ours[key].Close()
+					ends.Add(1)
+				}
+			}
+		}
+	}()
+	for range 4000 {
+		if ends.Load() == conns {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	_ = p.Close()
+	if err := <-done; !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
+	for i, n := range got {
+		if n != 7*rounds {
+			t.Errorf("of %d came %d bytes, not %d", i, n, 7*rounds)
+		}
+	}
+	if ends.Load() != conns {
+		t.Errorf("%d of %d ends were seen", ends.Load(), conns)
+	}
+	if err := p.Add(ours[0], 1); err == nil {
+		t.Error("a closed one takes more")
+	}
+	c, _ := pair(t)
+	_ = c.Close()
+	if _, err := Loosen(c); err == nil {
+		t.Error("a closed connection is made loose")
+	}
+}
