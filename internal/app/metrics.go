@@ -58,6 +58,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 
 	conns := g.listen.Stats()
 	gauge("connections", "Open connections.", float64(conns.Open))
+	gauge("connections_parked", "Open connections of clients that are refused time and again, answered by one goroutine together.", float64(conns.Parked))
 	count("connections_total", "Connections accepted.", conns.Accepted)
 	count("tls_handshakes_total", "TLS handshakes made.", conns.Handshakes)
 	count("tls_handshakes_failed_total", "TLS handshakes begun and not made: scanners, old clients, clear text, or too slow.", conns.HandshakesLost)

@@ -64,7 +64,8 @@ func (s *Server) enrol(t *net.TCPConn, https bool) *conn {
 		s.givePlaces(held)
 		return nil
 	}
-	c := &conn{s: s, tcp: sock, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	c := &conn{s: s, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	c.tcp.Store(sock)
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted
 	if !s.conns.add(c) {
@@ -107,7 +108,7 @@ func (c *conn) greet() error {
 	}
 	// Version 1 must fit the buffer (107 bytes), and what is read beyond the
 	// header must fit small.
-	br := bufio.NewReaderSize(c.tcp, 512)
+	br := bufio.NewReaderSize(c.tcp.Load(), 512)
 	h, err := proxyproto.Read(br)
 	if !c.enter(phaseBusy, 0) {
 		return errProxy

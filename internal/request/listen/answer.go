@@ -68,6 +68,10 @@ func (s *Server) scratch() *scratch {
 
 // reject answers a message that is not accepted, and ends the connection.
 func (c *conn) reject(f fault) {
+	if c.inLot {
+		c.later = f
+		return
+	}
 	if f != faultSlowHead {
 		c.s.count.malformed[f].Add(1)
 	}

@@ -213,7 +213,7 @@ func (a *answer2) writeBy(t time.Time) error {
 	h.remember(st.id)
 	if st.sends { // what all streams have waits for the client to take anything
 		h.c.interrupt()
-		_ = h.c.tcp.SetWriteDeadline(t)
+		_ = h.c.tcp.Load().SetWriteDeadline(t)
 	}
 	h.room.Broadcast()
 	return nil

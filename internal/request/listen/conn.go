@@ -34,7 +34,7 @@ const (
 // before it returns. So what only readers touch needs no lock.
 type conn struct {
 	s        *Server
-	tcp      *socket.Conn // nil in HTTP/3
+	tcp      atomic.Pointer[socket.Conn] // nil in HTTP/3; closed while parked
 	slot     int32
 	peer     netip.Addr
 	trusted  bool  // peer is a trusted proxy
@@ -65,6 +65,9 @@ type conn struct {
 	held       places
 	readUntil  bool // a read deadline is set at the socket
 	writeUntil bool
+	parked     bool // a lot has it, as loose
+	loose      socket.Loose
+	key        int // in its lot
 
 	wmu         sync.Mutex // one write at a time
 	writeBudget time.Duration
@@ -85,10 +88,16 @@ type conn struct {
 	r, w       int
 	left       int64 // bytes of a fixed body still to come; -1 chunked
 	chunks     chunks
-	trailer    []byte               // the bytes of a chunked body's trailers
-	x          *exchange            // the head being read, or the current request
-	last       *exchange            // the one before, which was refused; nil: nothing is kept of it
-	refused    bool                 // the last request was
+	trailer    []byte    // the bytes of a chunked body's trailers
+	x          *exchange // the head being read, or the current request
+	last       *exchange // the one before, which was refused; nil: nothing is kept of it
+	refused    bool      // the last request was
+	refusals   int       // in a row
+	parkAfter  int       // so many of them
+	inLot      bool      // nothing may wait now, see lot.go; then the following is left to be done
+	rest       []byte    // of an answer, to be sent
+	later      fault     // to be told
+	lingers    bool
 	addr       string               // the other end, as text; "" not asked for yet
 	state      *tls.ConnectionState // nil: not asked for yet
 	broken     atomic.Uint32
@@ -196,6 +205,9 @@ func (c *conn) fill() error {
 
 // Write writes an answer, enciphered where that is asked for.
 func (c *conn) Write(p []byte) (int, error) {
+	if c.inLot {
+		return c.sendNow(p)
+	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	return c.put(p)
@@ -222,7 +234,7 @@ func (c *conn) writeBoth(pieces *net.Buffers) error {
 		return nil
 	}
 	begun := c.beginSend()
-	n, err := pieces.WriteTo(c.tcp.TCPConn)
+	n, err := pieces.WriteTo(c.tcp.Load().TCPConn)
 	c.endSend(begun, int(n), err)
 	return err
 }
@@ -232,7 +244,7 @@ func (c *conn) writeBoth(pieces *net.Buffers) error {
 // holds wmu or, of TLS, its lock for what goes out.
 func (c *conn) send(p []byte) (int, error) {
 	begun := c.beginSend()
-	n, err := c.tcp.Write(p)
+	n, err := c.tcp.Load().Write(p)
 	c.endSend(begun, n, err)
 	return n, err
 }
@@ -263,6 +275,10 @@ func (c *conn) endSend(begun int64, n int, err error) {
 // sent and nobody read (RFC 9112, section 9.6).
 func (c *conn) linger() {
 	const atMost = 64 << 10
+	if c.inLot {
+		c.lingers = true
+		return
+	}
 	_ = c.CloseWrite()
 	if !c.enter(phaseLinger, c.s.coarse()+500) {
 		return
@@ -291,7 +307,13 @@ func (c *conn) cut() {
 		return
 	}
 	c.rude.Store(true)
-	_ = c.tcp.SetLinger(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parked {
+		_ = c.loose.Forget()
+		return
+	}
+	_ = c.tcp.Load().SetLinger(0)
 }
 
 // Close closes the connection and gives its places back.
@@ -302,11 +324,18 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	c.closed = true
+	parked := c.parked
+	if parked {
+		_ = c.loose.Interrupt() // its lot sees that, and closes it
+	}
 	c.mu.Unlock()
 	if l := c.life.Load(); l != nil {
 		l.end()
 	}
-	err := c.shut()
+	var err error
+	if !parked {
+		err = c.shut()
+	}
 	c.s.forget(c)
 	return err
 }
@@ -318,10 +347,10 @@ func (c *conn) shut() error {
 		c.h3.quit(h3.NoError)
 		return nil
 	}
-	if t := c.tls.Load(); t != nil && !c.rude.Load() && sendQueue(c.tcp.TCPConn) == 0 {
+	if t := c.tls.Load(); t != nil && !c.rude.Load() && sendQueue(c.tcp.Load().TCPConn) == 0 {
 		return t.Close()
 	}
-	return c.tcp.Close()
+	return c.tcp.Load().Close()
 }
 
 // CloseWrite ends the sending side.
@@ -331,7 +360,7 @@ func (c *conn) CloseWrite() error {
 			return err
 		}
 	}
-	return c.tcp.CloseWrite()
+	return c.tcp.Load().CloseWrite()
 }
 
 // interrupt stops a read that is under way, and all later ones.
@@ -342,7 +371,11 @@ func (c *conn) interrupt() {
 	}
 	c.mu.Lock()
 	c.ended = true
-	_ = c.tcp.SetReadDeadline(time.Unix(1, 0))
+	if c.parked {
+		_ = c.loose.Interrupt()
+	} else {
+		_ = c.tcp.Load().SetReadDeadline(time.Unix(1, 0))
+	}
 	c.mu.Unlock()
 }
 
@@ -354,7 +387,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 		return nil
 	}
 	c.readUntil = !t.IsZero()
-	return c.tcp.SetReadDeadline(t)
+	return c.tcp.Load().SetReadDeadline(t)
 }
 
 // SetWriteDeadline is for rooms that want one; there is none otherwise.
@@ -365,7 +398,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 		return nil
 	}
 	c.writeUntil = !t.IsZero()
-	return c.tcp.SetWriteDeadline(t)
+	return c.tcp.Load().SetWriteDeadline(t)
 }
 
 // SetDeadline sets both.
@@ -377,16 +410,16 @@ func (c *conn) SetDeadline(t time.Time) error {
 }
 
 // LocalAddr returns our end of the TCP connection.
-func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+func (c *conn) LocalAddr() net.Addr { return c.tcp.Load().LocalAddr() }
 
 // RemoteAddr returns the other end of the TCP connection, whatever a PROXY
 // header says.
-func (c *conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.tcp.Load().RemoteAddr() }
 
 // remote returns the other end as text.
 func (c *conn) remote() string {
 	if c.addr == "" {
-		c.addr = c.tcp.RemoteAddr().String()
+		c.addr = c.tcp.Load().RemoteAddr().String()
 	}
 	return c.addr
 }

@@ -23,7 +23,12 @@
 // those let in an exchange makes the standard http.Request and is itself the
 // http.ResponseWriter; the rooms run on the same goroutine, so that there is no other
 // to be woken. Answers therefore stay in order under pipelining. Nobody reads the
-// socket meanwhile: that a client has left is seen by the sweeper.
+// socket meanwhile: that a client has left is seen by the sweeper. Most requests need
+// no standard form, and rooms that are a Road get them without (straight.go).
+//
+// Who is refused time and again in clear text is parked: one goroutine for each
+// processor reads and answers for all of them, and whatever might have to wait gets a
+// goroutine of its own again (lot.go).
 //
 // # HTTP/2
 //

@@ -15,11 +15,10 @@ import (
 // serve is the connection's own goroutine: it reads requests and serves them, one
 // after the other, until the connection is over.
 func (c *conn) serve() {
+	parked := false
 	defer func() {
-		c.release()
-		c.shutBuffer()
-		if c.part != partRaw { // else whoever took it over closes it
-			_ = c.Close()
+		if !parked {
+			c.leave()
 		}
 	}()
 	if !c.greeted {
@@ -37,13 +36,36 @@ func (c *conn) serve() {
 		c.serve2()
 		return
 	}
-	for c.nextRequest() && c.serveRequest() {
+	parked = c.serve1(false)
+}
+
+// leave is the end of the connection's goroutine.
+func (c *conn) leave() {
+	c.release()
+	c.shutBuffer()
+	if c.part != partRaw { // else whoever took it over closes it
+		_ = c.Close()
+	}
+}
+
+// serve1 serves requests of HTTP/1; the first was let in already where in says so. It
+// returns when the connection is over, or parked.
+func (c *conn) serve1(in bool) (parked bool) {
+	for {
+		if !in {
+			if in, parked = c.nextRequest(); !in {
+				return parked
+			}
+		}
+		if in = false; !c.serveRequest() {
+			return false
+		}
 	}
 }
 
 // nextRequest reads heads and answers those that are not let in, until one is. It
-// returns false when the connection is over.
-func (c *conn) nextRequest() bool {
+// returns false when the connection is over, or parked.
+func (c *conn) nextRequest() (in, parked bool) {
 	for {
 		if err := c.readHead(); err != nil {
 			c.release()
@@ -51,11 +73,14 @@ func (c *conn) nextRequest() bool {
 			if errors.As(err, &f) {
 				c.reject(f)
 			}
-			return false
+			return false, false
 		}
 		in, err := c.meetDoor()
 		if in || err != nil {
-			return err == nil
+			return err == nil, false
+		}
+		if c.parks() {
+			return false, true
 		}
 	}
 }
@@ -143,32 +168,39 @@ func (c *conn) readHead() error {
 	c.headUntil = 0
 	mayBeEmpty := true // one empty line before a request is forgiven (RFC 9112, section 2.2)
 	for {
-		b := c.buf[c.r:c.w]
-		if mayBeEmpty && len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
-			mayBeEmpty = false
-			c.r += 2
-			continue
-		}
-		if len(b) > 0 && !(mayBeEmpty && len(b) == 1 && b[0] == '\r') {
-			mayBeEmpty = false
-			if c.x == nil {
-				if c.repeats(b) {
-					return nil
-				}
-				c.x = c.s.newExchange(c)
-			}
-			done, f := c.x.head.scan(b)
-			if f != faultNone {
-				return f
-			}
-			if done {
-				return nil
-			}
+		done, err := c.scanHead(&mayBeEmpty)
+		if done || err != nil {
+			return err
 		}
 		if err := c.fill(); err != nil {
 			return err
 		}
 	}
+}
+
+// scanHead looks at what has come of a head.
+func (c *conn) scanHead(mayBeEmpty *bool) (done bool, err error) {
+	b := c.buf[c.r:c.w]
+	if *mayBeEmpty && len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
+		*mayBeEmpty = false
+		c.r += 2
+		b = b[2:]
+	}
+	if len(b) == 0 || *mayBeEmpty && len(b) == 1 && b[0] == '\r' {
+		return false, nil
+	}
+	*mayBeEmpty = false
+	if c.x == nil {
+		if c.repeats(b) {
+			return true, nil
+		}
+		c.x = c.s.newExchange(c)
+	}
+	done, f := c.x.head.scan(b)
+	if f != faultNone {
+		return false, f
+	}
+	return done, nil
 }
 
 // meetDoor takes the head in c.x to the door. It returns true when the visit is
@@ -189,7 +221,11 @@ func (c *conn) meetDoor() (in bool, err error) {
 	}
 	c.served = true
 	x.decide()
-	c.refused = !x.verdict.LetsIn()
+	if c.refused = !x.verdict.LetsIn(); c.refused {
+		c.refusals++
+	} else {
+		c.refusals = 0
+	}
 	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
 	if x.verdict.LetsIn() && x.proof == "" {
 		c.worth.Store(1)

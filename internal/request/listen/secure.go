@@ -111,7 +111,7 @@ func (w *wire) goOn() {
 func (c *conn) handshake() error {
 	first := append([]byte(nil), c.buf[c.r:c.w]...)
 	c.r, c.w = 0, 0
-	w := &wire{Conn: c.tcp, c: c, first: first, most: mostGreeting}
+	w := &wire{Conn: c.tcp.Load(), c: c, first: first, most: mostGreeting}
 	t := tls.Server(w, c.s.tls)
 	if !c.enter(phaseNew, c.accepted+ms(c.s.cfg.HeadTimeout)) {
 		return io.EOF
@@ -146,8 +146,8 @@ func (c *conn) sayHTTPS(err error) {
 		return
 	}
 	const text = "this port speaks HTTPS: write https:// instead of http://\n"
-	_ = c.tcp.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = io.WriteString(c.tcp, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
+	_ = c.tcp.Load().SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = io.WriteString(c.tcp.Load(), "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
 		strconv.Itoa(len(text))+"\r\nConnection: close\r\n\r\n"+text)
 	c.linger()
 }
@@ -192,7 +192,7 @@ func (c *conn) read(p []byte) (int, error) {
 		}
 		return n, err
 	}
-	return c.tcp.Read(p)
+	return c.tcp.Load().Read(p)
 }
 
 // moves says whether the request is to be asked again by HTTPS.

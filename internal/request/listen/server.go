@@ -73,6 +73,7 @@ type Server struct {
 	clients    *tally
 	networks   *tally
 	exchanges  sync.Pool
+	lots       []*lot       // made by Serve
 	again      atomic.Int64 // heads that are kept, see again.go
 	mostAgain  int64
 	scratches  sync.Pool
@@ -230,6 +231,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if !s.sweeping {
 		s.sweeping = true
 		s.sweeper.Go(s.sweepLoop)
+		s.openLots()
 		if s.tls != nil {
 			s.tendTLS()
 		}
@@ -312,6 +314,7 @@ func (s *Server) Close() {
 	s.endTLS()
 	s.sweeper.Wait()
 	s.each(func(c *conn) { _ = c.abort() })
+	s.closeLots()
 	s.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()

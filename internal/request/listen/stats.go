@@ -5,6 +5,7 @@ import "sync/atomic"
 // Stats is what metrics are made of. Counts are since the start.
 type Stats struct {
 	Open     int    // connections now
+	Parked   int    // those of them that have no goroutine, see lot.go
 	Accepted uint64 // connections, refused ones among them
 
 	OverAll        uint64 // connections refused: all places taken, nobody idle
@@ -43,6 +44,7 @@ func (s *Server) Stats() Stats {
 	n := &s.count
 	st := Stats{
 		Open:     s.conns.open(),
+		Parked:   s.parked(),
 		Accepted: n.accepted.Load(),
 		OverAll:  n.overAll.Load(), OverClient: n.overClient.Load(), OverNetwork: n.overNetwork.Load(),
 		ProxyMissing: n.proxyMissing.Load(), ProxyMalformed: n.proxyMalformed.Load(),

@@ -129,7 +129,7 @@ func (c *conn) missed(now int64) {
 	if lasted < 50 || lasted > 2000 && (now/ms(c.s.tick)+int64(c.slot))%max(1, 1000/ms(c.s.tick)) != 0 {
 		return
 	}
-	if hungUp(c.tcp.TCPConn) {
+	if hungUp(c.tcp.Load().TCPConn) {
 		l.end()
 	}
 }
@@ -156,7 +156,7 @@ func (c *conn) stalled(now int64) bool {
 	if until == 0 {
 		return false
 	}
-	q := sendQueue(c.tcp.TCPConn)
+	q := sendQueue(c.tcp.Load().TCPConn)
 	if until == c.sampled && q < c.queued {
 		more := int64(c.queued-q) * 1000 / int64(c.s.cfg.MinRate)
 		longer := max(until, min(until+more, now+ms(c.s.cfg.Grace)))

@@ -2,7 +2,8 @@
 // and brings the answers back, losing nothing on either way.
 //
 // In: an *http.Request, and on its ResponseWriter, if listen put them there,
-// the Visit, the Verdict and the Outcome of the request. Out: the origin's
+// the Visit, the Verdict and the Outcome of the request; or, for what needs no
+// standard form, a Straight. Out: the origin's
 // answer, byte for byte, or a page that says why there is none; and in the
 // Outcome, what became of it (Reached, OriginTime, Waited, Failed, Shed).
 //
