@@ -56,6 +56,8 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.now.Load().rooms.first.ServeHTTP(w, r)
 }
 
+var _ listen.Road = (*door)(nil)
+
 // Straight takes past them who needs none of them.
 func (d *door) Straight(s listen.Straight) bool {
 	return !d.last.Load() && d.now.Load().rooms.straight(s)

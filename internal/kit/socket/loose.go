@@ -43,8 +43,9 @@ func duplicate(fd int) (int, error) {
 	return int(n), nil
 }
 
-// Bind gives the connection back to package net. l is of no use afterwards, whether it
-// fails or not.
+// Bind gives the connection back to package net, which sets its own options for keeping
+// it alive. It takes another descriptor for a moment. It fails also where the other end
+// has broken off. l is of no use afterwards, whether it fails or not.
 func (l Loose) Bind() (*Conn, error) {
 	f := os.NewFile(uintptr(l.fd), "")
 	if f == nil {
@@ -56,11 +57,14 @@ func (l Loose) Bind() (*Conn, error) {
 		return nil, err
 	}
 	t, ok := c.(*net.TCPConn)
-	if !ok {
-		_ = c.Close()
-		return nil, syscall.EPROTONOSUPPORT
+	if err = syscall.ENOTCONN; ok && t.RemoteAddr() != nil {
+		var s *Conn
+		if s, err = New(t); err == nil {
+			return s, nil
+		}
 	}
-	return New(t)
+	_ = c.Close()
+	return nil, err
 }
 
 // Read reads what is there. It returns 0 and no error at the end, and ErrWait where
@@ -84,8 +88,9 @@ func tried(do func(uintptr, []byte) (int, syscall.Errno), fd int, p []byte) (int
 	}
 }
 
-// Interrupt has Read return the end once what has come was read. It may be called from
-// any goroutine, but not after Close or Bind.
+// Interrupt has a Poller return the connection, and Read return the end once all that
+// has come was read, later bytes among it. It may be called from any goroutine, but not
+// after Close or Bind.
 func (l Loose) Interrupt() error { return syscall.Shutdown(l.fd, syscall.SHUT_RD) }
 
 // Forget has Close forget at once what was not sent yet, and tell the other end so.

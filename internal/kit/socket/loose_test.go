@@ -15,6 +15,7 @@ import (
 func loose(t *testing.T) (Loose, *Poller, interface {
 	io.ReadWriteCloser
 	CloseWrite() error
+	SetLinger(int) error
 	SetReadDeadline(time.Time) error
 }) {
 	t.Helper()
@@ -199,5 +200,16 @@ func TestPoller(t *testing.T) {
 	_ = c.Close()
 	if _, err := Loosen(c); err == nil {
 		t.Error("a closed connection is made loose")
+	}
+}
+
+// Who has broken off cannot be given back: package net would know no address of it.
+func TestBindBroken(t *testing.T) {
+	l, p, theirs := loose(t)
+	_ = theirs.SetLinger(0)
+	_ = theirs.Close()
+	ready(t, p)
+	if c, err := l.Bind(); !errors.Is(err, syscall.ENOTCONN) {
+		t.Errorf("%v, %v", c, err)
 	}
 }

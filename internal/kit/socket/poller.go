@@ -51,7 +51,9 @@ func (p *Poller) Add(l Loose, key int) error {
 	return failed
 }
 
-// Remove takes Add back. Close of a Loose does so as well.
+// Remove takes Add back. To close l is not enough: the kernel goes on watching as long
+// as a copy of the descriptor is open somewhere, as it is in a child that is just being
+// made.
 func (p *Poller) Remove(l Loose) error {
 	var failed error
 	err := p.raw.Control(func(fd uintptr) {
@@ -66,7 +68,7 @@ func (p *Poller) Remove(l Loose) error {
 // Wait returns the keys of some that are to be read, once there are any. What it returns
 // is valid until it is called again. After Close it returns os.ErrClosed.
 func (p *Poller) Wait() ([]int, error) {
-	if p.raw.Read(p.try) != nil { // it has no deadlines, so that nothing else can be
+	if p.raw.Read(p.try) != nil { // there are no deadlines, so that it was closed
 		return nil, os.ErrClosed
 	}
 	return p.ready, p.failed

@@ -64,7 +64,7 @@ func (s *Server) enrol(t *net.TCPConn, https bool) *conn {
 		s.givePlaces(held)
 		return nil
 	}
-	c := &conn{s: s, peer: peer, trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
+	c := &conn{s: s, peer: peer, port: remote.AddrPort().Port(), trusted: trusted, https: https, from: peer, held: held, accepted: s.coarse(), writeBudget: s.cfg.Grace}
 	c.tcp.Store(sock)
 	c.buf = c.small[:]
 	c.greeted = s.cfg.ProxyProtocol == ProxyOff || s.cfg.ProxyProtocol == "" || !trusted

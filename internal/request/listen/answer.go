@@ -46,10 +46,7 @@ func appendField(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}
-	b = append(b, "\r\n"...)
-	b = append(b, name...)
-	b = append(b, ": "...)
-	return append(b, value...)
+	return putField1(b, name, value)
 }
 
 // scratch is room for one refusal. It is not a part of exchange, so that heads

@@ -29,8 +29,9 @@ const (
 	partRaw              // taken over: the bytes belong to somebody else's protocol
 )
 
-// conn is one connection. Its own goroutine reads heads and serves the requests;
-// a room may read a body on another one, under the lock of the body, and ends that
+// conn is one connection. Its own goroutine reads heads and serves the requests, or
+// that of a lot does in its place, which one hands to the other (take, bringBack); a room
+// may read a body on another one, under the lock of the body, and ends that
 // before it returns. So what only readers touch needs no lock.
 type conn struct {
 	s        *Server
@@ -98,6 +99,7 @@ type conn struct {
 	rest       []byte    // of an answer, to be sent
 	later      fault     // to be told
 	lingers    bool
+	port       uint16               // of peer
 	addr       string               // the other end, as text; "" not asked for yet
 	state      *tls.ConnectionState // nil: not asked for yet
 	broken     atomic.Uint32
@@ -260,14 +262,19 @@ func (c *conn) endSend(begun int64, n int, err error) {
 	if now := c.s.coarse(); now != begun {
 		c.writeBudget = time.Duration(until-now) * time.Millisecond
 	}
-	c.writeBudget = min(c.s.cfg.Grace,
-		c.writeBudget+time.Duration(n)*time.Second/time.Duration(c.s.cfg.MinRate))
+	c.earn(n)
 	if err != nil {
 		c.writeFailed.Store(true)
 		if l := c.life.Load(); l != nil {
 			l.end()
 		}
 	}
+}
+
+// earn gives time to take what follows for n bytes that were taken.
+func (c *conn) earn(n int) {
+	c.writeBudget = min(c.s.cfg.Grace,
+		c.writeBudget+time.Duration(n)*time.Second/time.Duration(c.s.cfg.MinRate))
 }
 
 // linger ends the sending side and reads on for a moment, so that the client
@@ -325,8 +332,9 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	parked := c.parked
-	if parked {
-		_ = c.loose.Interrupt() // its lot sees that, and closes it
+	if parked { // its lot sees that, and closes it
+		c.watch.Store(phaseEnded)
+		_ = c.loose.Interrupt()
 	}
 	c.mu.Unlock()
 	if l := c.life.Load(); l != nil {
@@ -419,7 +427,7 @@ func (c *conn) RemoteAddr() net.Addr { return c.tcp.Load().RemoteAddr() }
 // remote returns the other end as text.
 func (c *conn) remote() string {
 	if c.addr == "" {
-		c.addr = c.tcp.Load().RemoteAddr().String()
+		c.addr = netip.AddrPortFrom(c.peer, c.port).String()
 	}
 	return c.addr
 }

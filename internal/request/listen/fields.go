@@ -24,10 +24,7 @@ func appendValues(b []byte, name string, values []string) []byte {
 		return b
 	}
 	for _, v := range values {
-		b = append(b, "\r\n"...)
-		b = append(b, name...)
-		b = append(b, ": "...)
-		b = appendValue(b, v)
+		b = appendValue(putField1(b, name, ""), v)
 	}
 	return b
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // life is a request's context: it ends when the client leaves, or when the request
-// was answered. It costs nothing as long as nobody waits for it.
+// was answered; that of a Straight is its connection's, or its stream's, and goes on. It
+// costs nothing as long as nobody waits for it.
 type life struct {
 	mu    sync.Mutex
 	err   error

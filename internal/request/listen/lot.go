@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"seawall/internal/kit/socket"
@@ -33,6 +34,8 @@ const (
 	// runtime may make a millisecond of it.
 	pause = 100 * time.Microsecond
 	often = 200 * time.Microsecond
+	// longest is for how long a lot goes on without a pause.
+	longest = time.Millisecond
 )
 
 // lot holds parked connections.
@@ -118,11 +121,32 @@ func (l *lot) take(c *conn) bool {
 	l.conns[key] = c
 	if l.poller.Add(loose, key) != nil {
 		l.clear(key)
-		c.parked = false
-		_ = loose.Close() // and with it the connection
+		c.bind() // or it is over, as its goroutine will find
 		return false
 	}
+	l.s.count.parks.Add(1)
 	return true
+}
+
+// bind ends being parked. It needs mu.
+func (c *conn) bind() error {
+	c.parked = false
+	tcp, err := c.loose.Bind()
+	if err != nil {
+		return err
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		_ = socketOptions("", "", raw) // package net has set its own
+	}
+	c.tcp.Store(tcp)
+	switch {
+	case c.closed:
+		_ = tcp.SetLinger(0)
+		_ = tcp.Close()
+	case c.ended:
+		_ = tcp.SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
 }
 
 // clear takes out who has a key. It needs mu.
@@ -133,12 +157,17 @@ func (l *lot) clear(key int) {
 
 // run answers for those in the lot until that is closed.
 func (l *lot) run() {
-	var last time.Time // when some were answered
+	var last, rested time.Time // when some were answered, and when others surely had a turn
 	var batch [together]*conn
 	for {
 		keys, err := l.poller.Wait()
 		if err != nil {
 			break
+		}
+		began := time.Now()
+		soon := began.Sub(last) < often
+		if !soon {
+			rested = began
 		}
 		l.mu.Lock()
 		for i, k := range keys {
@@ -146,19 +175,23 @@ func (l *lot) run() {
 		}
 		l.mu.Unlock()
 		for i := range keys {
-			l.turn(batch[i])
-			batch[i] = nil
+			if batch[i] != nil {
+				l.turn(batch[i])
+				batch[i] = nil
+			}
 		}
 		// In a flood more have something to say soon, and waking for each would cost as
-		// much as its answer. Nobody who is refused is the worse for a moment.
-		now := time.Now()
-		if len(keys) < together/2 && now.Sub(last) < often {
+		// much as its answer. Nobody who is refused is the worse for a moment. And where
+		// there always is something to do, the runtime looks for what others wait for
+		// only now and then.
+		last = time.Now()
+		if soon && len(keys) < together/2 || last.Sub(rested) > longest {
 			time.Sleep(pause)
-			now = now.Add(pause)
+			last = last.Add(pause)
+			rested = last
 		} else {
 			runtime.Gosched()
 		}
-		last = now
 	}
 	l.mu.Lock()
 	l.closed = true
@@ -239,6 +272,7 @@ func (c *conn) sendNow(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	c.earn(n)
 	c.rest = append(c.rest, p[n:]...)
 	return len(p), nil
 }
@@ -255,7 +289,9 @@ func (l *lot) close(c *conn) {
 	_ = c.loose.Close()
 }
 
+// remove takes c out.
 func (l *lot) remove(c *conn) {
+	_ = l.poller.Remove(c.loose)
 	l.mu.Lock()
 	l.clear(c.key)
 	l.mu.Unlock()
@@ -264,33 +300,30 @@ func (l *lot) remove(c *conn) {
 // bringBack gives c a goroutine of its own again.
 func (l *lot) bringBack(c *conn, n next) {
 	c.refusals, c.parkAfter = 0, min(max(c.parkAfter, firstParked)*nextParked, mostParked)
-	_ = l.poller.Remove(c.loose)
 	l.remove(c)
 	c.mu.Lock()
-	tcp, err := c.loose.Bind()
-	c.parked = false
-	if err == nil {
-		c.tcp.Store(tcp)
-		switch {
-		case c.closed:
-			_ = tcp.SetLinger(0)
-			_ = tcp.Close()
-		case c.ended:
-			_ = tcp.SetReadDeadline(time.Unix(1, 0))
-		}
-	}
+	err := c.bind()
 	c.mu.Unlock()
-	l.s.running.Go(func() { c.goOn(n) })
+	if err == nil {
+		l.s.running.Go(func() { c.goOn(n) })
+		return
+	}
+	// The client has broken off, or there is no descriptor left.
+	if !errors.Is(err, syscall.ENOTCONN) {
+		l.s.count.acceptFailed.Add(1)
+	}
+	if n == nextServe {
+		c.x.outcome.Left = true
+		c.x.record()
+	}
+	parked := false
+	c.leave(&parked)
 }
 
 // goOn is the goroutine of a connection that has stood in a lot.
 func (c *conn) goOn(n next) {
 	parked := false
-	defer func() {
-		if !parked {
-			c.leave()
-		}
-	}()
+	defer c.leave(&parked)
 	if rest := c.rest; len(rest) > 0 {
 		c.rest = nil
 		if _, err := c.Write(rest); err != nil {

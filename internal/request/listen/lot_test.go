@@ -10,11 +10,15 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -146,9 +150,12 @@ func TestLotUnread(t *testing.T) {
 	c := h.dial(t)
 	_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
 	br := bufio.NewReader(c)
+	// Of 64 bytes each, so that no read of the lot ends within one: then nothing but an
+	// answer that does not fit has the connection leave it.
 	ask := func(from, n int) {
 		for i := range n {
-			_, _ = fmt.Fprintf(c, "GET /refuse?%d HTTP/1.1\r\nHost: a\r\n\r\n", from+i)
+			text := fmt.Sprintf("GET /refuse?%d HTTP/1.1\r\nHost: a\r\nX: ", from+i)
+			_, _ = io.WriteString(c, text+strings.Repeat("x", 60-len(text))+"\r\n\r\n")
 		}
 	}
 	for i := range firstParked {
@@ -169,6 +176,92 @@ func TestLotUnread(t *testing.T) {
 		if r.visit.RawQuery != fmt.Sprint(i) {
 			t.Fatalf("request %d is recorded as %s", i, r.visit.RawQuery)
 		}
+	}
+}
+
+// Who is let in and breaks off at once is no trouble, however that meets being taken out
+// of a lot.
+func TestLotBrokenOff(t *testing.T) {
+	h := start(t, testConfig(), testDoor{}, hello)
+	for i := range 200 {
+		c := h.dial(t)
+		refusals(t, c, bufio.NewReader(c), firstParked)
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+		if i%2 == 0 {
+			time.Sleep(time.Duration(i) * time.Microsecond)
+		}
+		_ = c.Close()
+	}
+	eventually(t, "the end of all", func() bool { s := h.Stats(); return s.Open == 0 && s.Parked == 0 })
+	if n := h.Stats().Panics; n != 0 {
+		t.Errorf("%d panics", n)
+	}
+	if n := h.count.parks.Load(); n < 150 {
+		t.Errorf("only %d of 200 were parked", n)
+	}
+}
+
+// Who is banned is gone, however fast more comes.
+func TestLotBannedInFull(t *testing.T) {
+	h := start(t, testConfig(), testDoor{}, hello)
+	c, br := h.park(t)
+	go func() { _, _ = io.Copy(io.Discard, br) }()
+	over := make(chan error, 1)
+	go func() {
+		request := "GET /refuse HTTP/1.1\r\nHost: a\r\n"
+		request += "X: " + strings.Repeat("x", 57-len(request)) + "\r\n\r\n" // 64 bytes
+		for {
+			if _, err := io.WriteString(c, request); err != nil {
+				over <- err
+				return
+			}
+		}
+	}()
+	eventually(t, "a flood", func() bool { return len(h.watch.all()) > 500 })
+	if n, _ := h.CloseClients([]Banned{{Prefix: netip.MustParsePrefix("127.0.0.1/32"), Person: true}}, nil); n != 1 {
+		t.Fatalf("%d connections are closed", n)
+	}
+	if err := <-over; errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("it goes on")
+	}
+	eventually(t, "an empty lot", func() bool { return h.Stats().Parked == 0 })
+}
+
+// A connection is the same after it has stood in a lot.
+func TestLotSocket(t *testing.T) {
+	h := start(t, testConfig(), testDoor{}, hello)
+	options := func() (list []int) {
+		h.each(func(c *conn) {
+			raw, err := c.tcp.Load().SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = raw.Control(func(fd uintptr) {
+				for _, o := range [][2]int{
+					{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+					{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}, {unix.IPPROTO_TCP, unix.TCP_NODELAY},
+				} {
+					n, err := unix.GetsockoptInt(int(fd), o[0], o[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					list = append(list, n)
+				}
+			})
+		})
+		return list
+	}
+	c := h.dial(t)
+	br := bufio.NewReader(c)
+	refusals(t, c, br, 1)
+	before := options()
+	refusals(t, c, br, firstParked-1)
+	eventually(t, "a parked connection", func() bool { return h.Stats().Parked == 1 })
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer(t, br, "GET")
+	if after := options(); len(before) != 6 || !slices.Equal(before, after) {
+		t.Errorf("%v before, %v after", before, after)
 	}
 }
 
@@ -253,12 +346,12 @@ func TestLotMany(t *testing.T) {
 		_, _ = fmt.Fprintf(w, "%s %s", r.URL.RawQuery, b)
 	})
 	var wg sync.WaitGroup
-	for k := range 20 {
+	for k := range 60 {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(k), 1))
 			c := h.dial(t)
 			br := bufio.NewReader(c)
-			for i := range 300 {
+			for i := range 100 {
 				want, request := "too much\n", refusedGet
 				switch rnd.IntN(40) {
 				case 0:
@@ -290,7 +383,10 @@ func TestLotMany(t *testing.T) {
 	}
 	wg.Wait()
 	eventually(t, "the end of all", func() bool { s := h.Stats(); return s.Open == 0 && s.Parked == 0 })
-	if n := len(h.watch.wait(t, 20*300)); n != 20*300 {
+	if n := len(h.watch.wait(t, 60*100)); n != 60*100 {
 		t.Errorf("%d records", n)
+	}
+	if n := h.count.parks.Load(); n < 60 {
+		t.Errorf("connections were parked %d times", n)
 	}
 }

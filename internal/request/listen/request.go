@@ -16,11 +16,7 @@ import (
 // after the other, until the connection is over.
 func (c *conn) serve() {
 	parked := false
-	defer func() {
-		if !parked {
-			c.leave()
-		}
-	}()
+	defer c.leave(&parked)
 	if !c.greeted {
 		if err := c.greet(); err != nil {
 			_ = c.abort()
@@ -39,8 +35,12 @@ func (c *conn) serve() {
 	parked = c.serve1(false)
 }
 
-// leave is the end of the connection's goroutine.
-func (c *conn) leave() {
+// leave is the end of the connection's goroutine: its own as well, unless that was
+// parked.
+func (c *conn) leave(parked *bool) {
+	if *parked {
+		return
+	}
 	c.release()
 	c.shutBuffer()
 	if c.part != partRaw { // else whoever took it over closes it
@@ -94,7 +94,7 @@ func (c *conn) serveRequest() bool {
 	x.out = a
 	c.since.Store(c.s.coarse())
 	whole, served := false, false
-	if x.isStraight() {
+	if x.isStraight() && c.own.Err() == nil {
 		c.life.Store(&c.own)
 		whole, served = x.serveStraight(&c.own)
 	}

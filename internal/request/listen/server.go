@@ -64,7 +64,7 @@ type Server struct {
 	bound     []*net.TCPListener // those of them that did not come with the process
 	inherited func(address string) *net.TCPListener
 	serving   sync.WaitGroup // accepting
-	running   sync.WaitGroup // connections
+	running   sync.WaitGroup // connections, and lots
 	sweeper   sync.WaitGroup
 	sweeping  bool
 	shut      bool

@@ -33,7 +33,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, overAll, overClient, overNetwork, proxyMissing, proxyMalformed,
-	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed, glitched, connErrors, retries atomic.Uint64
+	evicted, banned, handshakes, handshakesFailed, acceptFailed, panics, disagreed, glitched, connErrors, retries, parks atomic.Uint64
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
 	hellos    [helloReasons]atomic.Uint64

@@ -39,7 +39,7 @@ type Straight interface {
 	Verdict() mitigation.Verdict
 	Outcome() *traffic.Outcome
 
-	// Context ends when the client leaves.
+	// Context ends when the client leaves, and not with the request.
 	Context() context.Context
 	// Hold has c closed when the client leaves, unless Drop is called before, which
 	// returns false where it is too late. One thing is held at a time.

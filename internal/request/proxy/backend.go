@@ -92,7 +92,6 @@ func (b *backend) get(ctx context.Context, young, fresh bool) (*conn, error) {
 			c.Close()
 			continue
 		}
-		c.used = true
 		return c, nil
 	}
 	nc, err := b.dial(ctx, b.tls)
@@ -119,7 +118,8 @@ func (b *backend) pop() *conn {
 // put keeps a connection for the next exchange.
 func (b *backend) put(c *conn, keep time.Duration) {
 	c.idleAt, c.keep, c.reads = b.clk.Now(), keep, nil
-	if clear(c.fields); cap(c.fields) > 64 {
+	// What they are parts of may be large.
+	if clear(c.fields[:cap(c.fields)]); cap(c.fields) > 64 {
 		c.fields = nil
 	}
 	b.mu.Lock()

@@ -24,7 +24,6 @@ type conn struct {
 	fields  fields // room for those of an answer
 
 	reads  *exchange // is told before the origin is waited for; nil nobody
-	used   bool      // it has carried an exchange before
 	idleAt clock.Instant
 	keep   time.Duration // how long it may be idle
 

@@ -22,7 +22,8 @@
 // HTTP/2, by net/http's Transport (http2road.go, overhttp2.go, sending.go), as
 // gRPC needs; all else is the same.
 //
-// Memory: a connection to an origin holds 8 KiB of buffers, a body on its way
+// Memory: a connection to an origin holds 8 KiB of buffers and up to 18 KiB of room for
+// heads, a body on its way
 // 4 or 32 KiB more in each direction, an answer in HTTP/2 up to 64 KiB that its
 // client has not taken yet; lines, slots and tables have fixed sizes. Nothing of a request is kept after it.
 //

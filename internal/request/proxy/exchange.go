@@ -19,7 +19,7 @@ import (
 )
 
 // exchange is one request on its way to the origin and back. It belongs to the
-// handler's goroutine.
+// handler's goroutine, but for what timers, the gate and a sending goroutine are given.
 type exchange struct {
 	p        *Proxy
 	w        http.ResponseWriter
@@ -206,7 +206,8 @@ func (x *exchange) try(c *conn) (again bool, err error) {
 	x.tie(c)
 	keep := false
 	defer func() {
-		if x.untie() && keep {
+		// The timer of lasts may be about to close it.
+		if x.untie() && keep && (x.long == nil || x.long.Stop()) {
 			x.keep(c)
 		} else {
 			c.Close()

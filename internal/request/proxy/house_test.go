@@ -42,6 +42,7 @@ type house struct {
 	outcomes []traffic.Outcome
 
 	standard atomic.Bool // no request takes the straight road
+	straight atomic.Int32
 }
 
 // last returns the latest finished request's outcome.
@@ -103,9 +104,14 @@ func newHouse(t testing.TB, cfg Config) *house {
 			h.outcomes = append(h.outcomes, *l.o)
 			h.mu.Unlock()
 		}()
-		if s := laneOf(l, r); s == nil || h.standard.Load() || !p.Straight(s, keepAll) {
-			p.ServeHTTP(l, r)
+		if s := laneOf(l, r); s != nil && !h.standard.Load() {
+			h.straight.Add(1) // before, since it may panic
+			if p.Straight(s, keepAll) {
+				return
+			}
+			h.straight.Add(-1)
 		}
+		p.ServeHTTP(l, r)
 	}))
 	h.srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	h.srv.Start()

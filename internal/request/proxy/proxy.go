@@ -162,6 +162,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve waits for a place at the origin, and asks.
 func (p *Proxy) serve(x *exchange) {
 	defer x.end()
+	if x.ctx.Err() != nil { // or it would take a place, and spoil a connection
+		panic(http.ErrAbortHandler)
+	}
 	waited, err := p.gate.Acquire(x.ctx, x.verdict.Rank, x.client(), &x.slot)
 	x.outcome.Waited = waited
 	if err != nil {

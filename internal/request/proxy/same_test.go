@@ -118,6 +118,13 @@ func sameBytes(t *testing.T, by func(...string) Config, standard bool) {
 // seen returns what the origin reads of a request's head.
 func seen(t testing.TB, cfg Config, standard bool, request string) (string, string) {
 	t.Helper()
+	head, answer, _ := seenBy(t, cfg, standard, request)
+	return head, answer
+}
+
+// seenBy says as well whether the request took the straight road.
+func seenBy(t testing.TB, cfg Config, standard bool, request string) (string, string, bool) {
+	t.Helper()
 	heads := make(chan string, 1)
 	cfg.Origins = []Origin{{URL: rawSite(t, func(_ int, c net.Conn, br *bufio.Reader) {
 		heads <- readHead(br)
@@ -128,9 +135,9 @@ func seen(t testing.TB, cfg Config, standard bool, request string) (string, stri
 	answer := say(t, h.addr, request)
 	select {
 	case head := <-heads:
-		return head, answer
+		return head, answer, h.straight.Load() > 0
 	default:
-		return "", answer
+		return "", answer, false
 	}
 }
 

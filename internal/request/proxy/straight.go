@@ -43,7 +43,7 @@ type holder interface {
 // does. It returns false, and has done nothing, where the request needs the standard
 // form. keep says what of a Cookie field is for the site.
 func (p *Proxy) Straight(s Straight, keep func(string) string) bool {
-	if p.http2 || s.Get("Range") != "" || s.Get("Request-Range") != "" {
+	if p.http2 || s.Values("Range") != nil || s.Values("Request-Range") != nil {
 		return false
 	}
 	x := p.exchange()
@@ -56,9 +56,7 @@ func (p *Proxy) Straight(s Straight, keep func(string) string) bool {
 	if v.HTTP == traffic.HTTP2 {
 		x.major, x.minor = 2, 0
 	}
-	if te := s.Get("Te"); te != "" {
-		x.trailers = anyToken(s.Values("Te"), "trailers")
-	}
+	x.trailers = anyToken(s.Values("Te"), "trailers")
 	x.body.complete = true
 	p.serve(x)
 	p.free(x)
@@ -72,15 +70,13 @@ func (x *exchange) writeStraight(bw *bufio.Writer) {
 		if !ok {
 			return
 		}
-		switch {
-		case ours(name):
+		if ours(name) {
 			continue
-		case name == "Cookie":
+		}
+		if name == "Cookie" && value != "" {
 			if value = x.keepCookie(value); value == "" {
 				continue
 			}
-		case name == "Range", name == "Request-Range": // empty, and good for nothing
-			continue
 		}
 		field(bw, name, value)
 	}

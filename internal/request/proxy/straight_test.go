@@ -72,6 +72,8 @@ func keepAll(field string) string { return field }
 // What the origin is asked is the same by either road.
 func TestStraightRequest(t *testing.T) {
 	for _, c := range []struct{ name, request, want string }{
+		{"empty fields", "GET / HTTP/1.1\r\nHost: a\r\nCookie:\r\nTE:\r\nTE: trailers\r\nX:\r\nConnection: close\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: a\r\nCookie: \r\nX: \r\nConnection: TE\r\nTE: trailers\r\n"},
 		{"fields that come twice", "GET /a?b HTTP/1.1\r\nHost: a\r\nZ: 1\r\nA: 2\r\nz: 3\r\nConnection: close\r\n\r\n",
 			"GET /a?b HTTP/1.1\r\nHost: a\r\nA: 2\r\nZ: 1\r\nZ: 3\r\n"},
 		{"ours", "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers, x\r\nX-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-Ip: 6.6.6.6\r\nProxy: evil\r\n" +
@@ -79,14 +81,17 @@ func TestStraightRequest(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers\r\n"},
 		{"too many ranges", "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1,0-1\r\nIf-Range: x\r\nConnection: close\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: a\r\n"},
-		{"empty range", "GET / HTTP/1.1\r\nHost: a\r\nRange:\r\nConnection: close\r\n\r\n",
+		{"empty range", "GET / HTTP/1.1\r\nHost: a\r\nRange:\r\nIf-Range: x\r\nConnection: close\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: a\r\n"},
 		{"cookies", "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; b=2\r\nConnection: close\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; b=2\r\n"},
 	} {
 		said := "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: a\r\nX-Forwarded-Proto: http\r\nForwarded: for=127.0.0.1;host=\"a\";proto=http\r\n\r\n"
 		for _, standard := range []bool{false, true} {
-			head, answer := seen(t, testConfig(), standard, c.request)
+			head, answer, straight := seenBy(t, testConfig(), standard, c.request)
+			if want := !standard && !strings.Contains(c.request, "Range"); straight != want {
+				t.Errorf("%s, standard form %v: the straight road was taken: %v", c.name, standard, straight)
+			}
 			if head != c.want+said {
 				t.Errorf("%s, standard form %v: the origin saw\n%q, want\n%q", c.name, standard, head, c.want+said)
 			}

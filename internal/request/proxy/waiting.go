@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,9 +47,11 @@ func (w *waiting) tooLong(x *exchange) {
 	}
 }
 
-// giveWay ends the exchange from outside, for a better visitor to have its place.
+// giveWay ends the exchange from outside, for a better visitor to have its place. rc is
+// the handler's.
 func (x *exchange) giveWay() {
 	x.cut.Store(true)
-	_ = x.rc().SetWriteDeadline(past)
-	_ = x.rc().SetReadDeadline(past)
+	rc := http.NewResponseController(x.w)
+	_ = rc.SetWriteDeadline(past)
+	_ = rc.SetReadDeadline(past)
 }
