@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrWait says that a Loose would have to wait.
@@ -24,7 +26,7 @@ func Loosen(c *Conn) (l Loose, err error) {
 	}
 	var failed error
 	if err := raw.Control(func(fd uintptr) {
-		l.fd, failed = duplicate(int(fd))
+		l.fd, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 	}); err != nil {
 		return l, err
 	}
@@ -33,14 +35,6 @@ func Loosen(c *Conn) (l Loose, err error) {
 	}
 	_ = c.Close() // whatever it says, c is closed
 	return l, nil
-}
-
-func duplicate(fd int) (int, error) {
-	n, _, errs := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 0)
-	if errs != 0 {
-		return -1, errs
-	}
-	return int(n), nil
 }
 
 // Bind gives the connection back to package net, which sets its own options for keeping

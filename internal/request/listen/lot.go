@@ -121,7 +121,7 @@ func (l *lot) take(c *conn) bool {
 	l.conns[key] = c
 	if l.poller.Add(loose, key) != nil {
 		l.clear(key)
-		c.bind() // or it is over, as its goroutine will find
+		_ = c.bind() // or it is over, as its goroutine will find
 		return false
 	}
 	l.s.count.parks.Add(1)
@@ -216,14 +216,14 @@ func (l *lot) turn(c *conn) {
 	}
 	c.r, c.w = 0, n
 	c.inLot = true
-	next := c.answerNow()
+	then := c.answerNow()
 	c.inLot = false
 	switch {
-	case next == nextParks && c.enter(phaseIdle, c.s.coarse()+ms(c.s.cfg.IdleTimeout)):
-	case next == nextParks, next == nextOver && len(c.rest) == 0 && c.later == faultNone && !c.lingers:
+	case then == nextParks && c.enter(phaseIdle, c.s.coarse()+ms(c.s.cfg.IdleTimeout)):
+	case then == nextParks, then == nextOver && len(c.rest) == 0 && c.later == faultNone && !c.lingers:
 		l.close(c)
 	default:
-		l.bringBack(c, next)
+		l.bringBack(c, then)
 	}
 }
 
@@ -280,9 +280,7 @@ func (c *conn) sendNow(p []byte) (int, error) {
 // close closes a connection that stands here.
 func (l *lot) close(c *conn) {
 	l.remove(c)
-	c.release()
-	c.shutBuffer()
-	_ = c.Close() // unless that was done
+	c.quit() // its socket is still open then
 	c.mu.Lock()
 	c.parked = false
 	c.mu.Unlock()
@@ -316,8 +314,7 @@ func (l *lot) bringBack(c *conn, n next) {
 		c.x.outcome.Left = true
 		c.x.record()
 	}
-	parked := false
-	c.leave(&parked)
+	c.quit()
 }
 
 // goOn is the goroutine of a connection that has stood in a lot.

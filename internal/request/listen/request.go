@@ -38,9 +38,13 @@ func (c *conn) serve() {
 // leave is the end of the connection's goroutine: its own as well, unless that was
 // parked.
 func (c *conn) leave(parked *bool) {
-	if *parked {
-		return
+	if !*parked {
+		c.quit()
 	}
+}
+
+// quit gives back all that the connection holds, and closes it.
+func (c *conn) quit() {
 	c.release()
 	c.shutBuffer()
 	if c.part != partRaw { // else whoever took it over closes it

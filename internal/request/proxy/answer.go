@@ -52,16 +52,16 @@ func (x *exchange) beforeRead(c *conn) {
 
 // beginAnswer passes an answer's head on.
 func (x *exchange) beginAnswer(h head) {
-	fields := h.fields.endToEnd()
+	own := h.fields.endToEnd()
 	if x.straight != nil {
-		x.beginStraight(h, fields)
+		x.beginStraight(h, own)
 		return
 	}
-	out := make(http.Header, len(fields)+2)
+	out := make(http.Header, len(own)+2)
 	if x.adopter == nil || !x.adopter.Adopt(out) {
 		out = x.w.Header()
 	}
-	fields.addTo(out)
+	own.addTo(out)
 	if h.length >= 0 && h.status != http.StatusNoContent {
 		out["Content-Length"] = []string{strconv.FormatInt(h.length, 10)}
 	}
