@@ -103,7 +103,7 @@ http { access_log off; default_type text/html; server { listen ` + originAddr + 
 	run(t, space, nil, "nginx", "-p", dir, "-c", file)
 }
 
-// sshd runs one that knows one key, which it returns.
+// sshd runs one that knows one key, which it returns once connections are accepted.
 func sshd(t testing.TB, space string) (key string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -127,6 +127,11 @@ func sshd(t testing.TB, space string) (key string) {
 			t.Logf("sshd: %s", d.log)
 		}
 	})
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(d.log.String(), "Server listening on "); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("sshd does not listen")
+		}
+	}
 	return key
 }
 
