@@ -64,6 +64,7 @@ func TestVisitsHaveJA4(t *testing.T) {
 	c := h.handshake(t, a, "example.org")
 	fetch(t, c, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n")
 	fetch(t, c, "GET / HTTP/1.0\r\nHost: example.org\r\n\r\n")
+	h.watch.wait(t, 2) // a visit is recorded after its answer, and may be after another connection's
 	clear := h.dial(t)
 	fetch(t, clear, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n")
 	list := h.watch.wait(t, 3)
