@@ -37,7 +37,7 @@ func loose(t *testing.T) (Loose, *Poller, interface {
 
 func ready(t *testing.T, p *Poller) {
 	t.Helper()
-	keys, err := p.Wait()
+	keys, err := p.Wait(false)
 	if err != nil || len(keys) != 1 || keys[0] != 7 {
 		t.Fatalf("%v, %v", keys, err)
 	}
@@ -160,8 +160,8 @@ func TestPoller(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		buf := make([]byte, 5)
-		for {
-			keys, err := p.Wait()
+		for i := 0; ; i++ {
+			keys, err := p.Wait(i%3 == 0)
 			if err != nil {
 				done <- err
 				return
@@ -211,5 +211,79 @@ func TestBindBroken(t *testing.T) {
 	ready(t, p)
 	if c, err := l.Bind(); !errors.Is(err, syscall.ENOTCONN) {
 		t.Errorf("%v, %v", c, err)
+	}
+}
+
+// A question and its answer by turns: whenever a question comes, before Wait or in its
+// midst, it is found.
+func TestPollerMissesNothing(t *testing.T) {
+	const rounds = 20_000
+	l, p, theirs := loose(t)
+	failed := make(chan error, 1)
+	go func() {
+		buf := make([]byte, 8)
+		for i := range rounds {
+			keys, err := p.Wait(i%2 == 0)
+			if err == nil && len(keys) == 0 {
+				err = errors.New("nobody")
+			}
+			if err == nil {
+				_, err = l.Read(buf)
+			}
+			if err == nil {
+				_, err = l.Write(buf[:1])
+			}
+			if err != nil {
+				failed <- err
+				return
+			}
+		}
+		failed <- nil
+	}()
+	_ = theirs.SetReadDeadline(time.Now().Add(60 * time.Second))
+	buf := make([]byte, 1)
+	for i := range rounds {
+		if _, err := theirs.Write(buf); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Read(buf); err != nil {
+			t.Fatalf("question %d: %v", i, err)
+		}
+		for range i % 1000 { // before Wait, and after
+			_ = time.Now()
+		}
+	}
+	if err := <-failed; err != nil {
+		t.Error(err)
+	}
+}
+
+// While nobody waits, nothing that comes is told to the runtime.
+func TestPollerIsShut(t *testing.T) {
+	l, p, theirs := loose(t)
+	buf := make([]byte, 8)
+	for i := range 200 {
+		if _, err := theirs.Write(buf[:1]); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(10 * time.Second); ; { // it has come
+			n, _ := epoll(uintptr(p.inside), make([]syscall.EpollEvent, 1))
+			if n == 1 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("nothing comes")
+			}
+		}
+		var n int
+		if err := p.atGate.Control(func(gate uintptr) { n, _ = epoll(gate, make([]syscall.EpollEvent, 1)) }); err != nil || n != 0 {
+			t.Fatalf("round %d: %d came through, %v", i, n, err)
+		}
+		if keys, err := p.Wait(i%2 == 0); err != nil || len(keys) != 1 {
+			t.Fatalf("%v, %v", keys, err)
+		}
+		if _, err := l.Read(buf); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -30,11 +30,7 @@ const (
 	mostParked = 1 << 20
 	// together is how many may be answered before others have their turn.
 	together = 32
-	// pause is waited for more to come, where some have come within often of others. The
-	// runtime may make a millisecond of it.
-	pause = 100 * time.Microsecond
-	often = 200 * time.Microsecond
-	// longest is for how long a lot goes on without a pause.
+	// longest is for how long a lot goes on before the runtime looks for others' work.
 	longest = time.Millisecond
 )
 
@@ -157,17 +153,19 @@ func (l *lot) clear(key int) {
 
 // run answers for those in the lot until that is closed.
 func (l *lot) run() {
-	var last, rested time.Time // when some were answered, and when others surely had a turn
 	var batch [together]*conn
+	rested := time.Now() // others surely had a turn then
 	for {
-		keys, err := l.poller.Wait()
+		// Where there always is something to do, the runtime looks for what others wait
+		// for every 10 ms only.
+		now := time.Now()
+		yields := now.Sub(rested) > longest
+		if yields {
+			rested = now
+		}
+		keys, err := l.poller.Wait(yields)
 		if err != nil {
 			break
-		}
-		began := time.Now()
-		soon := began.Sub(last) < often
-		if !soon {
-			rested = began
 		}
 		l.mu.Lock()
 		for i, k := range keys {
@@ -180,18 +178,7 @@ func (l *lot) run() {
 				batch[i] = nil
 			}
 		}
-		// In a flood more have something to say soon, and waking for each would cost as
-		// much as its answer. Nobody who is refused is the worse for a moment. And where
-		// there always is something to do, the runtime looks for what others wait for
-		// only now and then.
-		last = time.Now()
-		if soon && len(keys) < together/2 || last.Sub(rested) > longest {
-			time.Sleep(pause)
-			last = last.Add(pause)
-			rested = last
-		} else {
-			runtime.Gosched()
-		}
+		runtime.Gosched()
 	}
 	l.mu.Lock()
 	l.closed = true
