@@ -59,6 +59,52 @@ func TestSlowClientsHoldNoPlace(t *testing.T) {
 	}
 }
 
+// TestSlowByDegreesHoldsNoPlace: nor does who keeps us waiting again and again, each
+// time for less than would count by itself.
+func TestSlowByDegreesHoldsNoPlace(t *testing.T) {
+	const pause, slow = 20 * time.Millisecond, 400 * time.Millisecond
+	origin := site(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			_, _ = io.Copy(io.Discard, r.Body)
+			return
+		}
+		w.Header().Set("Content-Length", "300000000")
+		_, _ = w.Write(make([]byte, 300_000_000))
+	})
+	for name, c := range map[string]struct {
+		request string
+		more    func(net.Conn, *bufio.Reader) error
+	}{
+		"sends": {
+			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
+			func(conn net.Conn, _ *bufio.Reader) error { _, err := io.WriteString(conn, "1\r\nx\r\n"); return err },
+		},
+		"reads": {
+			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+			func(_ net.Conn, br *bufio.Reader) error { _, err := io.CopyN(io.Discard, br, 256<<10); return err },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(origin.URL)
+			cfg.MaxInFlight = 1
+			h := newHouse(t, cfg)
+			h.longLived, h.slowClient = time.Hour, slow
+			conn, br := dialHouse(t, h.addr)
+			_, _ = io.WriteString(conn, c.request)
+			for range 5 * slow / pause {
+				time.Sleep(pause)
+				if err := c.more(conn, br); err != nil {
+					t.Fatal(err)
+				}
+				if g := h.gate.Gauges(); g.InFlight == 0 && g.Streams == 1 {
+					return
+				}
+			}
+			t.Errorf("still %+v", h.gate.Gauges())
+		})
+	}
+}
+
 // TestSlowBodiesAreNotTheOriginsTime: neither one that never ends, nor one that
 // the origin answers before it ends.
 func TestSlowBodiesAreNotTheOriginsTime(t *testing.T) {

@@ -5,29 +5,45 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"seawall/internal/kit/clock"
 )
 
-// waiting gives the place at the origin back once the client keeps us waiting: it
-// is not for those who send or read slowly. Each side that waits has one of its own.
+// waiting gives the place at the origin back once the client has kept us waiting for
+// long, at a time or again and again: it is not for those who send or read slowly.
+// Each side that waits has one of its own.
 type waiting struct {
 	timer *time.Timer
-	ran   bool // once; the timer may be at it still
+	ran   bool          // once; the timer may be at it still
+	since clock.Instant // when this wait began
+	spent time.Duration // on those before it
 	waits atomic.Bool
-	mu    sync.Mutex // held while the timer acts
+	over  atomic.Bool // it is a stream, and nothing more is to be done
+	mu    sync.Mutex  // held while the timer acts
 }
 
 // begin is called before what may wait for the client, end after it.
 func (w *waiting) begin(x *exchange) {
-	w.waits.Store(true)
-	if w.timer == nil {
-		w.timer = time.AfterFunc(x.p.slowClient, func() { w.tooLong(x) })
+	if w.over.Load() {
 		return
 	}
-	w.timer.Reset(x.p.slowClient)
+	w.since = x.p.clk.Now()
+	w.waits.Store(true)
+	switch left := x.p.slowClient - w.spent; {
+	case left <= 0:
+		w.tooLong(x)
+	case w.timer == nil:
+		w.timer = time.AfterFunc(left, func() { w.tooLong(x) })
+	default:
+		w.timer.Reset(left)
+	}
 }
 
 func (w *waiting) end(x *exchange) {
-	w.waits.Store(false)
+	if !w.waits.Swap(false) {
+		return
+	}
+	w.spent += x.p.clk.Now().Sub(w.since)
 	if !w.timer.Stop() {
 		w.ran = true
 		w.mu.Lock() // once it has acted
@@ -42,7 +58,12 @@ func (w *waiting) end(x *exchange) {
 func (w *waiting) tooLong(x *exchange) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.waits.Load() && !x.stream() {
+	if !w.waits.Load() {
+		return
+	}
+	if x.stream() {
+		w.over.Store(true)
+	} else {
 		x.slot.Stuck(x.giveWay)
 	}
 }
