@@ -20,7 +20,7 @@ func (h *http2conn) meetDoor(b blockState) error {
 	x.decide()
 	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
 	if x.verdict.LetsIn() && x.proof == "" {
-		c.worth.Store(1)
+		c.worth.Store(letIn)
 		if x.visit.Clearance != traffic.ClearanceNone {
 			c.worth.Store(known)
 		}

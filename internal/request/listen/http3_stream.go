@@ -306,7 +306,7 @@ func (st *stream3) meetDoor() error {
 	x.decide()
 	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
 	if x.verdict.LetsIn() && x.proof == "" {
-		c.worth.Store(1)
+		c.worth.Store(letIn)
 		if x.visit.Clearance != traffic.ClearanceNone {
 			c.worth.Store(known)
 		}

@@ -57,6 +57,39 @@ func TestOldestIdleMakesRoom(t *testing.T) {
 	}
 }
 
+// Who has only just come has not had the time to show anything, and does not make room
+// before those who were let in and have been waiting for longer.
+func TestWhoHasJustComeStays(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxConns = 16
+	cfg.HeadTimeout = 400 * time.Millisecond // a fine tick: 50 ms
+	for name, begun := range map[string]string{"silent": "", "a head begun": "GET / HT"} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, cfg, testDoor{}, hello)
+			ask := func() {
+				_, br := h.send(t, "GET / HTTP/1.1\r\n"+host+"\r\n")
+				answer(t, br, "GET")
+			}
+			for range 16 {
+				ask()
+			}
+			time.Sleep(60 * time.Millisecond)
+			c, br := h.send(t, begun)
+			for range 3 {
+				time.Sleep(20 * time.Millisecond)
+				ask()
+			}
+			_, _ = io.WriteString(c, strings.TrimPrefix("GET / HTTP/1.1\r\n"+host+"\r\n", begun))
+			if r, _ := answer(t, br, "GET"); r.StatusCode != 200 {
+				t.Errorf("answered %d", r.StatusCode)
+			}
+			if s := h.Stats(); s.Evicted < 3 {
+				t.Errorf("only %d made room", s.Evicted)
+			}
+		})
+	}
+}
+
 // Bodies that are sent as slowly as they may be, and answers that are not taken,
 // leave half of all places to others, and make room where nothing else does.
 func TestSlowMakeRoom(t *testing.T) {

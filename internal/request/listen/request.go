@@ -232,7 +232,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 	}
 	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
 	if x.verdict.LetsIn() && x.proof == "" {
-		c.worth.Store(1)
+		c.worth.Store(letIn)
 		if x.visit.Clearance != traffic.ClearanceNone {
 			c.worth.Store(known)
 		}

@@ -253,34 +253,47 @@ func (s *Server) evict() int {
 
 // waiting appends the connections that wait, since a moment or longer, for a head or
 // for the rest of one. Lower go those that have shown nothing or were refused last,
-// then those let in, then known visitors, in each class the longest waiting.
+// then those let in, then known visitors, in each class the longest waiting. Whose first
+// request may still be on its way is counted among those let in.
 func (s *Server) waiting(list []candidate, until int64) []candidate {
+	now := s.coarse()
 	for i := range s.conns.slots {
 		c := s.conns.slots[i].Load()
 		if c == nil {
 			continue
 		}
 		word := c.watch.Load()
-		since := int64(word >> 8)
+		since, worth := int64(word>>8), int64(c.worth.Load())
 		switch word & 0xff {
 		case phaseNew:
 			since -= ms(s.cfg.HeadTimeout)
+			worth = max(worth, benefit(since, now))
 		case phaseIdle:
 			since -= ms(s.cfg.IdleTimeout)
 		case phaseHead:
 			// Or one byte of a head would keep a place for as long as a head may
 			// take. Honest heads are there within a moment, so they are the last.
 			since -= ms(s.cfg.HeadTimeout)
+			worth = max(worth, benefit(since, now))
 		case phaseLinger:
 			since -= 500
 		default:
 			continue
 		}
 		if since <= until {
-			list = append(list, candidate{c, word, int64(c.worth.Load())<<48 + since})
+			list = append(list, candidate{c, word, worth<<48 + since})
 		}
 	}
 	return s.strangers(list)
+}
+
+// benefit is what a connection is worth that has been about to say something since a
+// moment, when nothing else speaks for it.
+func benefit(since, now int64) int64 {
+	if now-since < fresh {
+		return letIn
+	}
+	return 0
 }
 
 // slow appends the connections whose client is sending a body or taking an answer,
@@ -317,8 +330,11 @@ func (s *Server) slow(list []candidate) []candidate {
 	return s.strangers(list)
 }
 
-// known is what a connection is worth whose last visit brought a clearance.
-const known = 2
+// What a connection is worth by its last visit: 0 where it was refused, or there was none.
+const (
+	letIn = 1
+	known = 2 // it brought a clearance
+)
 
 // strangers takes visitors whom we know off a list, unless they hold more than half
 // of all places: a flood that takes cookies is to leave room as well.
