@@ -3,14 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
 
 	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
-	"seawall/internal/traffic"
 )
 
 // errFull says that the line is full, or that the wait was too long.
@@ -40,7 +38,8 @@ type Gate struct {
 	lines    [mitigation.Ranks]line
 	seenGood clock.Instant // when a known or proven visitor came last
 	free     *waiter       // unused waiters, chained by next
-	seed     maphash.Seed
+	came     uint64        // waiters so far
+	fair     fair
 	stuck    stuck
 }
 
@@ -52,6 +51,8 @@ type Slot struct {
 	rank  mitigation.Rank
 	state uint8
 	with  int // in flight when it was given, itself among them; never changes
+	bill  bill
+	since clock.Instant // when it was given
 
 	giveWay    func() // nil: it is not stuck
 	prev, next *Slot  // of the stuck
@@ -67,7 +68,8 @@ const (
 
 // NewGate makes a gate. maxInFlight 0 lets it adapt to the origin.
 func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
-	g := &Gate{clk: clk, seed: maphash.MakeSeed(), maxWaiting: maxWaiting, maxStreams: maxStreams}
+	g := &Gate{clk: clk, maxWaiting: maxWaiting, maxStreams: maxStreams}
+	g.fair.init()
 	g.limit.init(maxInFlight, clk.Now())
 	return g
 }
@@ -85,15 +87,20 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	if rank <= mitigation.RankProven {
 		g.seenGood = now
 	}
+	who, flow := g.fair.who(client, rank)
+	b := g.fair.charge(flow)
 	if g.room(rank, now) && !g.ahead(rank) {
-		g.take(rank)
-		*s = Slot{g: g, rank: rank, state: slotInFlight, with: g.inFlight}
+		g.take(rank, b)
+		*s = g.slot(rank, b, now)
 		g.mu.Unlock()
 		return 0, nil
 	}
 	g.limit.use()
-	w := g.enqueue(rank, g.who(client), now)
-	if w != nil && rank <= mitigation.RankProven {
+	w := g.enqueue(rank, who, b, now)
+	switch {
+	case w == nil:
+		g.fair.refund(b)
+	case rank <= mitigation.RankProven:
 		g.relieve()
 	}
 	g.mu.Unlock()
@@ -113,17 +120,22 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	after := g.clk.Now()
+	if w.fate != goes {
+		g.fair.refund(b)
+	}
 	switch w.fate {
 	case goes:
 		// A slot that came together with the end of our patience is used; one
 		// that came together with the client's leaving is passed on.
 		if ctx.Err() == nil {
 			err = nil
-			*s = Slot{g: g, rank: rank, state: slotInFlight, with: g.inFlight}
+			*s = g.slot(rank, b, after)
 		} else {
 			err = ctx.Err()
+			g.fair.refund(b)
 			g.give(rank)
-			g.dispatch(g.clk.Now())
+			g.dispatch(after)
 		}
 	case leaves:
 		err = errFull
@@ -136,17 +148,17 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	default:
 	}
 	w.next, g.free = g.free, w
-	return g.clk.Now().Sub(now), err
+	return after.Sub(now), err
 }
 
-// who is the bucket of a client, by its own prefix.
-func (g *Gate) who(client netip.Addr) uint16 {
-	return uint16(maphash.Comparable(g.seed, traffic.PrefixOf(client, traffic.LevelClient)) % buckets)
+// slot is a place that was taken.
+func (g *Gate) slot(rank mitigation.Rank, b bill, now clock.Instant) Slot {
+	return Slot{g: g, rank: rank, state: slotInFlight, with: g.inFlight, bill: b, since: now}
 }
 
 // enqueue puts a waiter in line, or returns nil when there is no place for
 // this rank.
-func (g *Gate) enqueue(rank mitigation.Rank, who uint16, now clock.Instant) *waiter {
+func (g *Gate) enqueue(rank mitigation.Rank, who uint16, b bill, now clock.Instant) *waiter {
 	if g.waiting >= g.maxWaiting && !g.evict(rank, who, now) {
 		return nil
 	}
@@ -157,7 +169,8 @@ func (g *Gate) enqueue(rank mitigation.Rank, who uint16, now clock.Instant) *wai
 	} else {
 		w = &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(patience[rank])}
 	}
-	w.rank, w.who, w.fate = rank, who, waits
+	g.came++
+	w.rank, w.who, w.bill, w.number, w.fate = rank, who, b, g.came, waits
 	g.lines[rank].push(w, now)
 	g.waiting++
 	return w
@@ -226,7 +239,8 @@ func (g *Gate) ahead(rank mitigation.Rank) bool {
 	return false
 }
 
-func (g *Gate) take(rank mitigation.Rank) {
+func (g *Gate) take(rank mitigation.Rank, b bill) {
+	g.fair.goes(b)
 	g.inFlight++
 	if rank > mitigation.RankProven {
 		g.low++
@@ -248,8 +262,9 @@ func (g *Gate) give(rank mitigation.Rank) {
 func (g *Gate) dispatch(now clock.Instant) {
 	for r := mitigation.Rank(0); r < mitigation.Ranks && g.waiting > 0; r++ {
 		for g.lines[r].n > 0 && g.room(r, now) {
-			g.take(r)
-			g.call(g.lines[r].first(r, now), goes)
+			w := g.lines[r].first(r, now)
+			g.take(r, w.bill)
+			g.call(w, goes)
 		}
 	}
 }
@@ -264,6 +279,8 @@ func (s *Slot) Release() {
 	g.unstick(s)
 	switch s.state {
 	case slotInFlight:
+		now := g.clk.Now()
+		g.fair.settle(s.bill, now.Sub(s.since))
 		g.give(s.rank)
 		if s.leaves {
 			g.stuck.leaving--
@@ -272,7 +289,7 @@ func (s *Slot) Release() {
 			g.left--
 		}
 		if g.waiting > 0 {
-			g.dispatch(g.clk.Now())
+			g.dispatch(now)
 			g.relieve() // the limit may be another than it was
 		}
 	case slotStream:
@@ -304,11 +321,13 @@ func (s *Slot) Stream() bool {
 		s.leaves = false
 	}
 	g.unstick(s)
-	s.g.give(s.rank)
-	s.g.streams++
+	now := g.clk.Now()
+	g.fair.settle(s.bill, now.Sub(s.since))
+	g.give(s.rank)
+	g.streams++
 	s.state = slotStream
-	if s.g.waiting > 0 {
-		s.g.dispatch(s.g.clk.Now())
+	if g.waiting > 0 {
+		g.dispatch(now)
 	}
 	return true
 }

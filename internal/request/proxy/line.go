@@ -20,6 +20,9 @@ type waiter struct {
 	prev, next *waiter
 	rank       mitigation.Rank
 	who        uint16 // the client's bucket
+	bill       bill
+	number     uint64 // higher came later
+	at         int    // in its line's order
 	fate       int
 	ready      chan struct{} // one message when fate is no longer waits
 	timer      *time.Timer
@@ -36,11 +39,13 @@ const buckets = 1024
 //
 // Known and proven visitors are served in the order in which they came. Under
 // overload, when most of the others cannot be served at all, newcomers and
-// suspects are served newest first: those who came last still wait for their
-// answer, those who came first have mostly given up. (The idea is from
-// "Fail at Scale", ACM Queue 13/8, 2015: adaptive LIFO.)
+// suspects are served by what their clients had of the origin, the least first, and
+// newest first among equals: those who came last still wait for their answer, those who
+// came first have mostly given up. (The latter is from "Fail at Scale", ACM Queue 13/8,
+// 2015: adaptive LIFO.)
 type line struct {
 	oldest, newest *waiter
+	order          order // the same, as they go under overload; of newcomers and suspects
 	n              int
 	held           [buckets]uint16 // how many of each bucket
 	since          clock.Instant   // when it was empty last; valid iff n > 0
@@ -59,6 +64,9 @@ func (l *line) push(w *waiter, now clock.Instant) {
 	l.newest = w
 	l.n++
 	l.held[w.who]++
+	if w.rank >= mitigation.RankNewcomer {
+		l.order.add(w)
+	}
 }
 
 func (l *line) remove(w *waiter) {
@@ -75,9 +83,12 @@ func (l *line) remove(w *waiter) {
 	w.prev, w.next = nil, nil
 	l.n--
 	l.held[w.who]--
+	if w.rank >= mitigation.RankNewcomer {
+		l.order.remove(w)
+	}
 }
 
-// overloaded says whether r is a rank that is served newest first now.
+// overloaded says whether r is a rank that is not served in order of arrival now.
 func (l *line) overloaded(r mitigation.Rank, now clock.Instant) bool {
 	return r >= mitigation.RankNewcomer && l.n > 0 && now.Sub(l.since) > standing
 }
@@ -85,7 +96,7 @@ func (l *line) overloaded(r mitigation.Rank, now clock.Instant) bool {
 // first returns who is served next.
 func (l *line) first(r mitigation.Rank, now clock.Instant) *waiter {
 	if l.overloaded(r, now) {
-		return l.newest
+		return l.order[0]
 	}
 	return l.oldest
 }

@@ -21,7 +21,8 @@ func TestLineIsShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	greedy, modest := netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("198.18.1.1")
-	for g.who(greedy) == g.who(modest) { // by chance
+	bucket := func(a netip.Addr) uint16 { b, _ := g.fair.who(a, mitigation.RankNewcomer); return b }
+	for bucket(greedy) == bucket(modest) { // by chance
 		modest = modest.Next()
 	}
 	ctx, cancel := context.WithCancel(t.Context())

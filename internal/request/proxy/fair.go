@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"net/netip"
+	"time"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+// flows is how many clients are told from one another by what they had of the origin.
+const flows = 1 << 13
+
+// credit is how many requests of the typical cost a client may be ahead of the others
+// before it matters: a page with a few of its parts.
+const credit = 8
+
+// fair keeps an account of how long each client has held places at the origin, so that
+// under overload those who had little are served before those who had much.
+//
+// It is start-time fair queueing (Goyal, Vin and Cheng, 1996) with the time that places
+// are held for the packets' lengths: a request's tag is the virtual time at which its
+// client's earlier requests, at an equal share, would be done, and the lowest tag goes
+// first. Whoever asks for the first time has the present for a tag. The virtual time is
+// the highest tag of those that went. Two clients that fall on the same account wait for
+// each other. It has no lock of its own; the Gate's guards it.
+type fair struct {
+	seed    maphash.Seed
+	now     float64 // the virtual time, in seconds of a place
+	typical float64 // how long a place is held, in seconds
+	done    [flows]float64
+}
+
+func (f *fair) init() { f.seed = maphash.MakeSeed() }
+
+// bill is what one request was charged; nothing for those whom we know, since they
+// do not stand in line with the others.
+type bill struct {
+	flow int32 // its client's account; none
+	cost float32
+	tag  float64
+}
+
+const none = -1
+
+// who is the bucket of a client in a line, and its account, both by its own prefix.
+func (f *fair) who(client netip.Addr, rank mitigation.Rank) (bucket uint16, flow int32) {
+	h := maphash.Comparable(f.seed, traffic.PrefixOf(client, traffic.LevelClient))
+	if rank <= mitigation.RankProven || !client.IsValid() {
+		return uint16(h % buckets), none
+	}
+	return uint16(h % buckets), int32(h / buckets % flows)
+}
+
+// charge puts a request of typical cost on an account.
+func (f *fair) charge(flow int32) bill {
+	if flow == none {
+		return bill{flow: none, tag: f.now}
+	}
+	d := &f.done[flow]
+	b := bill{flow, float32(f.typical), max(f.now, *d-credit*f.typical)}
+	*d = max(f.now, *d) + float64(b.cost)
+	return b
+}
+
+// goes says that a charged request goes to the origin now.
+func (f *fair) goes(b bill) { f.now = max(f.now, b.tag) }
+
+// refund takes a charge back.
+func (f *fair) refund(b bill) {
+	if b.flow != none {
+		f.done[b.flow] -= float64(b.cost)
+	}
+}
+
+// settle puts what a request did cost in the place of what was charged.
+func (f *fair) settle(b bill, held time.Duration) {
+	if b.flow == none {
+		return
+	}
+	s := held.Seconds()
+	f.done[b.flow] += s - float64(b.cost)
+	f.typical += (s - f.typical) / 64
+}
+
+// order is the waiters of a line, the one whose turn it is under overload first: of
+// those with the same tag, who came last. It implements heap.Interface.
+type order []*waiter
+
+func (o order) Len() int { return len(o) }
+
+func (o order) Less(i, j int) bool {
+	if o[i].bill.tag != o[j].bill.tag {
+		return o[i].bill.tag < o[j].bill.tag
+	}
+	return o[i].number > o[j].number
+}
+
+func (o order) Swap(i, j int) {
+	o[i], o[j] = o[j], o[i]
+	o[i].at, o[j].at = i, j
+}
+
+// Push and Pop are heap's.
+func (o *order) Push(w any) {
+	w.(*waiter).at = len(*o)
+	*o = append(*o, w.(*waiter))
+}
+
+func (o *order) Pop() any {
+	last := len(*o) - 1
+	w := (*o)[last]
+	(*o)[last] = nil
+	*o = (*o)[:last]
+	return w
+}
+
+func (o *order) add(w *waiter)    { heap.Push(o, w) }
+func (o *order) remove(w *waiter) { heap.Remove(o, w.at) }
