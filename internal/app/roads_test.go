@@ -51,6 +51,26 @@ func (f *fork) Straight(s listen.Straight) bool {
 	return true
 }
 
+// between puts f between an origin and an address of its own, until end.
+func between(t *testing.T, f *fork, origin string) (addr string, end func()) {
+	t.Helper()
+	cfg := proxy.DefaultConfig()
+	cfg.Origins = []proxy.Origin{{URL: "http://" + origin}}
+	var err error
+	if f.Proxy, err = proxy.New(cfg, nil, clock.New(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	lc := listen.DefaultConfig()
+	lc.Addresses = []string{"127.0.0.1:0"}
+	s := listen.New(lc, open{}, nobody{}, f, clock.New(), slog.New(slog.DiscardHandler))
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(context.Background()) }()
+	return s.Addrs()[0].String(), func() { s.Close(); <-done; f.Proxy.Close() }
+}
+
 // TestRoads asks by both roads, from listen's sockets to an origin's, and compares what
 // the origin is asked and what the client is told: all of it, but for the order of fields.
 func TestRoads(t *testing.T) {
@@ -98,24 +118,10 @@ func TestRoads(t *testing.T) {
 	}()
 
 	ask := func(standard bool, request string) (asked, told string, took int) {
-		cfg := proxy.DefaultConfig()
-		cfg.Origins = []proxy.Origin{{URL: "http://" + l.Addr().String()}}
-		p, err := proxy.New(cfg, nil, clock.New(), slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Close()
-		f := &fork{Proxy: p, standard: standard}
-		lc := listen.DefaultConfig()
-		lc.Addresses = []string{"127.0.0.1:0"}
-		s := listen.New(lc, open{}, nobody{}, f, clock.New(), slog.New(slog.DiscardHandler))
-		if err := s.Listen(); err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(context.Background()) }()
-		defer func() { s.Close(); <-done }()
-		c, err := net.Dial("tcp", s.Addrs()[0].String())
+		f := &fork{standard: standard}
+		addr, end := between(t, f, l.Addr().String())
+		defer end()
+		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}

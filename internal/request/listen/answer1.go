@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"seawall/internal/kit/socket"
 )
 
 // ending is how the end of an HTTP/1 answer's body is told.
@@ -165,6 +167,29 @@ func (a *answer1) send(p []byte) error {
 	a.pieces = [2][]byte{out, p}
 	a.both = a.pieces[:]
 	return a.c.writeBoth(&a.both)
+}
+
+// pours says whether what follows may come by a pipe.
+func (a *answer1) pours() bool {
+	return a.end == endLength && !a.c.inLot && a.c.tls.Load() == nil
+}
+
+// pour sends what a pipe holds, after what was written before.
+func (a *answer1) pour(p *socket.Pipe) (int, error) {
+	n := p.Held()
+	if int64(n) > a.left {
+		return 0, http.ErrContentLength
+	}
+	if len(a.buf.out) > 0 {
+		if err := a.send(nil); err != nil {
+			return 0, err
+		}
+	}
+	if err := a.c.pour(p); err != nil {
+		return 0, err
+	}
+	a.left -= int64(n)
+	return n, nil
 }
 
 func (a *answer1) flush(x *exchange) error {

@@ -251,6 +251,16 @@ func (c *conn) send(p []byte) (int, error) {
 	return n, err
 }
 
+// pour sends what a pipe holds. Nothing is enciphered.
+func (c *conn) pour(p *socket.Pipe) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	begun := c.beginSend()
+	n, err := p.Empty(c.tcp.Load())
+	c.endSend(begun, n, err)
+	return err
+}
+
 func (c *conn) beginSend() int64 {
 	begun := c.s.coarse()
 	c.writing.Store(begun + ms(max(c.writeBudget, 0)))

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"seawall/internal/kit/socket"
 	"seawall/internal/traffic"
 )
 
@@ -219,6 +220,19 @@ func (x *exchange) Write(p []byte) (int, error) {
 
 // WriteString is Write for text.
 func (x *exchange) WriteString(p string) (int, error) { return x.Write([]byte(p)) }
+
+// Pours says whether the rest of an answer that has begun may be given to Pour.
+func (x *exchange) Pours() bool {
+	a, ok := x.out.(*answer1)
+	return ok && x.wrote && !x.hijacked && !x.replaced && !x.noBody && a.pours()
+}
+
+// Pour writes a part of the answer's body that the kernel holds.
+func (x *exchange) Pour(p *socket.Pipe) error {
+	n, err := x.out.(*answer1).pour(p)
+	x.counted(int64(n))
+	return err
+}
 
 // Flush sends what was written so far.
 func (x *exchange) Flush() { _ = x.FlushError() }

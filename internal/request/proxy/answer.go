@@ -32,7 +32,7 @@ func (x *exchange) answer(c *conn, h head) {
 	x.dirty = h.framing != framedLength
 	b := answerBody{br: c.br, framing: h.framing, left: max(0, h.length), scratch: c.scratch}
 	c.reads = x
-	if err := x.copyBody(&b); err != nil {
+	if err := x.copyBody(c, &b); err != nil {
 		x.outcome.Failed = err != errClientGone && x.ctx.Err() == nil && !x.cut.Load()
 		x.abort(h.framing)
 	}
@@ -108,8 +108,8 @@ func (x *exchange) endAnswer(trailer fields) {
 }
 
 // copyBody copies an answer's body. It holds a small buffer while the body
-// trickles and a large one while it runs.
-func (x *exchange) copyBody(b *answerBody) error {
+// trickles and a large one while it runs, or none where the kernel does it.
+func (x *exchange) copyBody(c *conn, b *answerBody) error {
 	small, large := x.p.small.Get().(*[]byte), (*[]byte)(nil)
 	defer func() {
 		x.p.small.Put(small)
@@ -142,6 +142,11 @@ func (x *exchange) copyBody(b *answerBody) error {
 			return nil
 		case err != nil:
 			return err
+		}
+		if poured, err := x.pour(c, b); poured {
+			return err
+		}
+		switch {
 		case n == smallBuffer && large == nil:
 			large = x.p.large.Get().(*[]byte)
 			buf = *large

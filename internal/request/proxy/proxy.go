@@ -45,6 +45,7 @@ type Proxy struct {
 
 	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
 	exchanges    sync.Pool // *exchange
+	pipes        pipes
 
 	ctx   context.Context // ends with Close; upgraded connections end with it
 	close context.CancelFunc
@@ -64,7 +65,7 @@ func New(cfg Config, full FullFunc, clk *clock.Clock, log *slog.Logger) (*Proxy,
 	}
 	p := &Proxy{cfg: cfg, full: full, clk: clk, log: log, longLived: 5 * time.Second, slowClient: 250 * time.Millisecond}
 	p.gate = NewGate(cfg.MaxInFlight, cfg.MaxStreams, cfg.MaxWaiting, clk)
-	p.quiet.log, p.quiet.clk = log, clk
+	p.quiet.log, p.quiet.clk, p.pipes = log, clk, newPipes()
 	p.small.New = func() any { b := make([]byte, smallBuffer); return &b }
 	p.large.New = func() any { b := make([]byte, largeBuffer); return &b }
 	p.ctx, p.close = context.WithCancel(context.Background())
@@ -114,6 +115,7 @@ func (p *Proxy) Close() {
 	for _, b := range p.backends {
 		b.close()
 	}
+	p.pipes.close()
 }
 
 // Origin returns the gauges of this moment: InFlight, Waiting, Limit, Healthy.
