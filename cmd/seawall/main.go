@@ -100,7 +100,7 @@ func commands() *cobra.Command {
 		statusCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
 		undoCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),
-		demoCommand(), benchCommand(), doctorCommand(), versionCommand(),
+		demoCommand(), benchCommand(), replayCommand(), doctorCommand(), versionCommand(),
 	)
 	return root
 }

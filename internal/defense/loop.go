@@ -74,6 +74,8 @@ type Deps struct {
 	// PacketsYet counts, by kind, what came since Packets was last asked; nil as
 	// above. It is asked ten times a second, by the same goroutine.
 	PacketsYet func() [traffic.PacketKinds]uint64
+	// Tell is told each Record; nil: nobody is. Only the loop's goroutine calls it.
+	Tell func(Record)
 	// Offences are the door's reports; nil: none.
 	Offences <-chan mitigation.Offence
 }
@@ -214,6 +216,31 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.guard(func() { defer close(a.done); a.do(l.moment()) })
 		}
 	}
+}
+
+// Step is a tenth of a second's work, for who sets the clock himself and calls this each
+// time that it has gone on by as much, in place of Run.
+func (l *Loop) Step() { l.guard(l.tick) }
+
+// Still says that nothing runs, stands or is expected: no attack, no crowd, no
+// mitigation. Whatever time passes without a visit then changes nothing.
+func (l *Loop) Still() bool {
+	active, _ := l.decider.Counts()
+	return active == 0 && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
+		len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
+}
+
+// Leave writes what was learnt to dir, for a Seawall that starts on it later. It fails
+// where one runs there.
+func (l *Loop) Leave(dir string) error {
+	s, err := openStore(dir)
+	if err == nil && s.trouble != "" {
+		err = errors.New(s.trouble)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.saveNow(l.baseline, firstCome{}), s.close())
 }
 
 // Close releases the files of a loop whose Run was never called.

@@ -118,7 +118,11 @@ func (r *records) close() {
 func (l *Loop) Subscribe(ctx context.Context) <-chan Record { return l.records.subscribe(ctx) }
 
 func (l *Loop) record(now decide.Moment, step, text string, numbers map[string]float64, warn bool) {
-	l.records.add(Record{At: now.Wall, Step: step, Text: text, Numbers: numbers}, warn)
+	r := Record{At: now.Wall, Step: step, Text: text, Numbers: numbers}
+	l.records.add(r, warn)
+	if l.deps.Tell != nil {
+		l.deps.Tell(r)
+	}
 	l.changed = true
 }
 

@@ -17,6 +17,9 @@ type Config struct {
 	// SampleAbove is the rate, in requests a second, above which only one
 	// request in N is looked at field by field, N being rate / SampleAbove.
 	SampleAbove int `yaml:"sample_above"`
+	// Seed is for what is replayed, which must give the same each time: then it is not
+	// 0, and one goroutine calls Record. It is nobody's setting.
+	Seed uint64 `yaml:"-"`
 }
 
 // DefaultConfig fits a machine with 1 GiB or more.

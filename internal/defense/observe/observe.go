@@ -23,6 +23,7 @@ type Observer struct {
 	lanes  []lane
 	shards []shard
 	step   atomic.Uint64 // fields of one request in step are counted
+	coin   *rand.Rand    // with Config.Seed, in place of chance; else nil
 
 	// What follows belongs to the goroutine that calls Cut and Peek.
 	spare  *tally // empty, to be swapped with a shard's
@@ -53,18 +54,21 @@ func New(cfg Config, clk *clock.Clock) *Observer {
 		}
 	}
 	seed := sketch.NewSeed()
+	var coin *rand.Rand
+	if cfg.Seed != 0 {
+		n, seed, coin = 1, sketch.FixedSeed(cfg.Seed), rand.New(rand.NewPCG(cfg.Seed, 1))
+	}
 	// Requests spread evenly, but not exactly so: twice its share of the
 	// samples lets a shard fill in for its neighbours.
 	samples := min(max(2*cfg.Samples/n, 50), cfg.Samples)
 	o := &Observer{
-		cfg: cfg, clock: clk,
+		cfg: cfg, clock: clk, coin: coin,
 		lanes:  make([]lane, n),
 		shards: make([]shard, n),
-		spare:  newTally(cfg, seed, samples, rand.Uint64()),
-		sum:    newTally(cfg, seed, 0, rand.Uint64()),
 	}
+	o.spare, o.sum = newTally(cfg, seed, samples, o.draw()), newTally(cfg, seed, 0, o.draw())
 	for i := range o.shards {
-		o.shards[i].now = newTally(cfg, seed, samples, rand.Uint64())
+		o.shards[i].now = newTally(cfg, seed, samples, o.draw())
 	}
 	o.step.Store(1)
 	o.cut.at = clk.Now()
@@ -72,13 +76,29 @@ func New(cfg Config, clk *clock.Clock) *Observer {
 	return o
 }
 
+// draw is a random number for who has a generator of its own.
+func (o *Observer) draw() uint64 {
+	if o.coin != nil {
+		return o.coin.Uint64()
+	}
+	return rand.Uint64()
+}
+
+// any is a random number; the runtime's generator is per processor, so that nothing is
+// shared.
+func (o *Observer) any() int {
+	if o.coin != nil {
+		return 0
+	}
+	return int(rand.Uint32())
+}
+
 // Record counts a request that has got its answer. It is safe for concurrent
 // use, never waits and keeps nothing of v.
 func (o *Observer) Record(v *traffic.Visit, d mitigation.Verdict, out traffic.Outcome) {
 	f := fateOf(d, &out)
 	mask := len(o.shards) - 1
-	// The runtime's generator is per processor, so that nothing is shared.
-	first := int(rand.Uint32()) & mask
+	first := o.any() & mask
 	o.lanes[first].add(f, v, &out)
 	for i := range o.shards {
 		s := &o.shards[(first+i)&mask]
@@ -96,7 +116,7 @@ func (o *Observer) Record(v *traffic.Visit, d mitigation.Verdict, out traffic.Ou
 // asked for is not. As Record, it never waits.
 func (o *Observer) TurnedAway(v *traffic.Visit, d mitigation.Verdict) {
 	mask := len(o.shards) - 1
-	first := int(rand.Uint32()) & mask
+	first := o.any() & mask
 	var out traffic.Outcome
 	o.lanes[first].add(refused, v, &out)
 	for i := range o.shards {
@@ -151,7 +171,7 @@ func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 	o.cut = mark{now, all}
 	o.pace(g.Offered, span)
 
-	kept := sketch.NewReservoir[traffic.Sample](min(o.cfg.Samples, int(g.Offered)+64), rand.Uint64())
+	kept := sketch.NewReservoir[traffic.Sample](min(o.cfg.Samples, int(g.Offered)+64), o.draw())
 	o.sum.reset()
 	for i := range o.shards {
 		s := &o.shards[i]

@@ -227,7 +227,7 @@ func unknown(f traffic.Field, key string) bool {
 		return key == "??"
 	case traffic.FieldNetwork:
 		return key == "0"
-	case traffic.FieldHeaderOrder, traffic.FieldPath, traffic.FieldJA4, traffic.FieldOpeningHTTP2:
+	case traffic.FieldHeaderOrder, traffic.FieldPath, traffic.FieldHost, traffic.FieldJA4, traffic.FieldOpeningHTTP2:
 		return key == ""
 	case traffic.FieldHTTP:
 		return key == traffic.HTTPUnknown.String()

@@ -33,3 +33,17 @@ func TestWallAndBack(t *testing.T) {
 		}
 	})
 }
+
+func TestStopped(t *testing.T) {
+	at := time.Date(2019, 11, 12, 9, 0, 0, 0, time.UTC)
+	c := NewStopped(at)
+	i := c.Now()
+	if i <= 0 || !c.Wall(i).Equal(at) || c.At(at) != i {
+		t.Fatalf("it shows %v, %v", i, c.Wall(i))
+	}
+	c.Set(i.Add(time.Minute))
+	c.Set(i) // never back
+	if now := c.Now(); now.Sub(i) != time.Minute || !c.Wall(now).Equal(at.Add(time.Minute)) || c.At(at.Add(time.Hour)).Sub(i) != time.Hour {
+		t.Errorf("after a minute it shows %v", c.Wall(now))
+	}
+}

@@ -6,5 +6,6 @@
 // restart. A Clock translates between the two, at the moment of translation.
 //
 // In: nothing. Out: Instants and wall times. A Clock is safe for concurrent
-// use and holds no goroutine. It reads time.Now, so testing/synctest drives it.
+// use and holds no goroutine. It reads time.Now, so testing/synctest drives it;
+// one that is stopped is set by whoever replays what was recorded.
 package clock

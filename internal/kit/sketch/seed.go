@@ -23,6 +23,13 @@ func NewSeed() Seed {
 	}
 }
 
+// FixedSeed is no secret: it is for what is recorded, which must give the same whenever
+// it is replayed. Only Distinct's estimates depend on it, which take no texts.
+func FixedSeed(n uint64) Seed {
+	r := rand.New(rand.NewPCG(n, n))
+	return Seed{text: maphash.MakeSeed(), a: r.Uint64(), c: r.Uint64(), b: r.Uint64() | 1, d: r.Uint64() | 1}
+}
+
 func (s *Seed) string(k string) uint64 { return maphash.String(s.text, k) }
 
 // number mixes by folding 128-bit products, twice, keyed each time.

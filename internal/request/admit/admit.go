@@ -62,11 +62,14 @@ func New(cfg Config, clk *clock.Clock, short func(netip.Prefix) uint64) (*Admit,
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, fmt.Errorf("make the door: %w", err)
 	}
+	draw := rand.Uint64
+	if cfg.Seed != 0 {
+		draw = rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)).Uint64
+	}
 	a := &Admit{
-
 		clk:        clk,
 		cfg:        cfg,
-		seed:       seeds{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()},
+		seed:       seeds{draw(), draw(), draw(), draw()},
 		allow:      prefixset.New[pass](cfg.Bans),
 		people:     prefixset.New[ban](cfg.Bans),
 		machine:    prefixset.New[ban](cfg.Bans),

@@ -31,6 +31,9 @@ type Config struct {
 	// Recent is how many refused prefixes are remembered, for an hour at most,
 	// so that `seawall why` can name them.
 	Recent int `yaml:"recent"`
+	// Seed is for what is replayed, which must give the same each time: then it is not
+	// 0. It is nobody's setting.
+	Seed uint64 `yaml:"-"`
 }
 
 // DefaultConfig suits a small server: about 30 MiB for a quarter of a million

@@ -1,0 +1,192 @@
+package accesslog
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// Entry is one request as a log tells of it. What the log does not tell is empty.
+type Entry struct {
+	Time     time.Time
+	Client   netip.Addr
+	Method   string
+	Host     string
+	Path     string // as asked for, without the query
+	Query    string
+	Protocol string // HTTP/1.1
+	Agent    string
+	Referer  string
+	Status   int
+	Bytes    int64
+	Took     time.Duration // until the answer was sent; 0 unknown
+	Origin   time.Duration // until the origin answered; 0 unknown
+}
+
+// What is wrong with a line.
+var (
+	errShort    = errors.New("it ends too early")
+	errForm     = errors.New("it has another form")
+	errTime     = errors.New("the time cannot be read")
+	errClient   = errors.New("it has no address")
+	errJSON     = errors.New("it is no JSON object")
+	errNoTime   = errors.New("it has no time")
+	errRequest  = errors.New("it has no request")
+	errTooDeep  = errors.New("its JSON is nested too deeply")
+	errNumber   = errors.New("a number cannot be read")
+	errNoFields = errors.New("no field of it is known")
+)
+
+// field is what a part of a line means.
+type field uint8
+
+const (
+	fieldNone field = iota // passed over
+	fieldClient
+	fieldClientPort // address:port
+	fieldTime       // of one of the forms that times have
+	fieldMethod
+	fieldHost
+	fieldURL      // path and query, or a whole URL
+	fieldPath     // without query
+	fieldQuery    // without ?, or with it
+	fieldProtocol // HTTP/1.1
+	fieldRequest  // METHOD URL PROTOCOL
+	fieldAgent
+	fieldReferer
+	fieldStatus
+	fieldBytes
+	fieldSeconds // until the answer was sent
+	fieldMillis
+	fieldMicros
+	fieldNanos
+	fieldOriginSeconds // until the origin answered
+	fieldOriginMillis
+)
+
+// put enters what a part of a line says. text may be "-" for nothing.
+func (r *Reader) put(e *Entry, f field, text string) error {
+	if text == "-" || text == "" {
+		return nil
+	}
+	switch f {
+	case fieldClient:
+		e.Client = r.address(text)
+	case fieldClientPort:
+		if i := strings.LastIndexByte(text, ':'); i > 0 {
+			text = text[:i]
+		}
+		e.Client = r.address(strings.Trim(text, "[]"))
+	case fieldTime:
+		t, ok := r.times.parse(text)
+		if !ok {
+			return errTime
+		}
+		e.Time = t
+	case fieldMethod:
+		e.Method = text
+	case fieldHost:
+		e.Host = text
+	case fieldURL:
+		e.url(text)
+	case fieldPath:
+		e.Path = text
+	case fieldQuery:
+		e.Query = strings.TrimPrefix(text, "?")
+	case fieldProtocol:
+		e.Protocol = text
+	case fieldRequest:
+		e.request(text)
+	case fieldAgent:
+		e.Agent = text
+	case fieldReferer:
+		e.Referer = text
+	case fieldStatus:
+		e.Status, _ = strconv.Atoi(text)
+	case fieldBytes:
+		n, _ := strconv.ParseInt(text, 10, 64)
+		e.Bytes = max(n, 0)
+	case fieldSeconds:
+		e.Took = span(text, time.Second)
+	case fieldMillis:
+		e.Took = span(text, time.Millisecond)
+	case fieldMicros:
+		e.Took = span(text, time.Microsecond)
+	case fieldNanos:
+		e.Took = span(text, time.Nanosecond)
+	case fieldOriginSeconds:
+		e.Origin = span(lastOf(text), time.Second)
+	case fieldOriginMillis:
+		e.Origin = span(lastOf(text), time.Millisecond)
+	}
+	return nil
+}
+
+// lastOf is the last of several origins' times (nginx: "0.001, 0.250").
+func lastOf(text string) string {
+	if i := strings.LastIndexAny(text, ",:"); i >= 0 {
+		text = text[i+1:]
+	}
+	return strings.TrimSpace(text)
+}
+
+// span is a time in units; 0 where it is none, or makes no sense.
+func span(text string, unit time.Duration) time.Duration {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(x > 0) || x*float64(unit) > float64(24*time.Hour) {
+		return 0
+	}
+	return time.Duration(x * float64(unit))
+}
+
+// request takes METHOD URL PROTOCOL apart. What is no request of HTTP, as scanners
+// send it, stays as a path.
+func (e *Entry) request(text string) {
+	method, rest, ok := strings.Cut(text, " ")
+	if !ok {
+		e.Path = text
+		return
+	}
+	e.Method = method
+	if i := strings.LastIndexByte(rest, ' '); i >= 0 && strings.HasPrefix(rest[i+1:], "HTTP/") {
+		e.Protocol, rest = rest[i+1:], rest[:i]
+	}
+	e.url(rest)
+}
+
+// url takes a path with its query, or a whole URL, apart.
+func (e *Entry) url(text string) {
+	if text != "" && text[0] != '/' {
+		if i := strings.Index(text, "://"); i > 0 && i < 8 {
+			host, rest := text[i+3:], "/"
+			if k := strings.IndexAny(host, "/?"); k >= 0 {
+				host, rest = host[:k], host[k:]
+			}
+			if e.Host == "" {
+				e.Host = host
+			}
+			text = rest
+		}
+	}
+	e.Path, e.Query, _ = strings.Cut(text, "?")
+}
+
+// address reads an address, of which the last is kept: the next line is often of the
+// same client.
+func (r *Reader) address(text string) netip.Addr {
+	if text == r.lastText {
+		return r.lastAddr
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	r.lastText, r.lastAddr = strings.Clone(text), a.Unmap()
+	return r.lastAddr
+}
+
+// text is b as a string that shares its memory.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,238 @@
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+
+	"seawall/internal/kit/accesslog"
+)
+
+const (
+	longest   = 64 << 10 // of a line; longer ones are counted as bad
+	guessFrom = 50       // lines
+	shownBad  = 3        // of each file
+)
+
+// source is one file, read line by line.
+type source struct {
+	about  *File
+	file   *os.File
+	close  func() // of what decompresses; nil: nothing does
+	lines  *bufio.Reader
+	reader *accesslog.Reader
+	chunk  []byte          // what is left of a piece of memory for lines
+	entry  accesslog.Entry // the next line; its strings stay as they are
+	number uint64          // of the last line read, from 1
+	ahead  []numbered      // lines that were read to guess their form
+}
+
+// numbered is a line of a file.
+type numbered struct {
+	number uint64
+	text   []byte // nil: it is empty, or too long
+}
+
+// counted counts the bytes of a file as they are read.
+type counted struct {
+	r    io.Reader
+	told func(n int64)
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.told(int64(n))
+	return n, err
+}
+
+// open opens a log and finds out its form, where f is nil.
+func open(path string, f *accesslog.Format, read func(n int64)) (_ *source, err error) {
+	s := &source{about: &File{Name: path}}
+	if s.file, err = os.Open(path); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.end()
+		}
+	}()
+	raw := bufio.NewReaderSize(counted{s.file, read}, 64<<10)
+	begins, _ := raw.Peek(4)
+	var from io.Reader = raw
+	switch {
+	case len(begins) >= 2 && begins[0] == 0x1f && begins[1] == 0x8b:
+		z, err := gzip.NewReader(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		from = z
+	case string(begins) == "\x28\xb5\x2f\xfd":
+		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		s.close = z.Close
+		from = z
+	case string(begins) == "\xd4\xc3\xb2\xa1", string(begins) == "\xa1\xb2\xc3\xd4", string(begins) == "\x0a\x0d\x0d\x0a":
+		return nil, fmt.Errorf("%s is a capture of packets; only access logs can be replayed yet", path)
+	}
+	s.lines = bufio.NewReaderSize(from, longest)
+	if f == nil {
+		if f, err = s.guess(); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	s.about.Form = f.Name()
+	s.reader = accesslog.NewReader(f)
+	return s, nil
+}
+
+// guess reads the first lines.
+func (s *source) guess() (*accesslog.Format, error) {
+	var texts [][]byte
+	for len(texts) < guessFrom {
+		n, err := s.line()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n.text != nil {
+			s.ahead = append(s.ahead, n)
+			texts = append(texts, n.text)
+		}
+	}
+	if len(texts) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	f, head, ok := accesslog.Guess(texts)
+	if !ok {
+		return nil, fmt.Errorf("its form is none that is known; say it with --format, as nginx's log_format or Apache's LogFormat has it; a line is %.200q", texts[0])
+	}
+	s.ahead = s.ahead[head:]
+	return f, nil
+}
+
+// line reads the next line into memory that stays.
+func (s *source) line() (numbered, error) {
+	b, err := s.lines.ReadSlice('\n')
+	s.number++
+	n := numbered{number: s.number}
+	if err == bufio.ErrBufferFull {
+		for err == bufio.ErrBufferFull {
+			_, err = s.lines.ReadSlice('\n')
+		}
+		if err != nil && err != io.EOF {
+			return n, err
+		}
+		s.bad(n, fmt.Errorf("it is longer than %d bytes", longest))
+		return n, nil
+	}
+	if err != nil && (err != io.EOF || len(b) == 0) {
+		return n, err
+	}
+	b = bytes.TrimRight(b, "\r\n")
+	if len(b) == 0 {
+		return n, nil
+	}
+	if len(s.chunk) < len(b) {
+		s.chunk = make([]byte, 1<<20)
+	}
+	n.text = s.chunk[:len(b):len(b)]
+	s.chunk = s.chunk[len(b):]
+	copy(n.text, b)
+	return n, nil
+}
+
+// next reads the next line that is an entry; io.EOF where there is none.
+func (s *source) next(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var n numbered
+		if len(s.ahead) > 0 {
+			n, s.ahead = s.ahead[0], s.ahead[1:]
+		} else {
+			var err error
+			if n, err = s.line(); err != nil {
+				if err != io.EOF {
+					err = fmt.Errorf("%s: %w", s.about.Name, err)
+				}
+				return err
+			}
+		}
+		if n.text == nil {
+			continue
+		}
+		if err := s.reader.Parse(n.text, &s.entry); err != nil {
+			s.bad(n, err)
+			continue
+		}
+		s.about.Lines++
+		return nil
+	}
+}
+
+func (s *source) bad(n numbered, err error) {
+	s.about.Lines++
+	if s.about.Bad++; len(s.about.Examples) < shownBad {
+		s.about.Examples = append(s.about.Examples, BadLine{n.number, err.Error(), fmt.Sprintf("%.120s", n.text)})
+	}
+}
+
+func (s *source) end() {
+	if s.close != nil {
+		s.close()
+	}
+	_ = s.file.Close()
+}
+
+// sources are files that are read as one, in the order of their times.
+type sources []*source
+
+// next takes the earliest entry of all.
+func (l *sources) next(ctx context.Context) (accesslog.Entry, error) {
+	var first *source
+	for _, s := range *l {
+		if first == nil || s.entry.Time.Before(first.entry.Time) {
+			first = s
+		}
+	}
+	if first == nil {
+		return accesslog.Entry{}, io.EOF
+	}
+	e := first.entry
+	return e, l.advance(ctx, first)
+}
+
+// advance reads the next line of s, and leaves it where it has no more.
+func (l *sources) advance(ctx context.Context, s *source) error {
+	err := s.next(ctx)
+	if err != io.EOF {
+		return err
+	}
+	s.end()
+	for i := range *l {
+		if (*l)[i] == s {
+			*l = append((*l)[:i], (*l)[i+1:]...)
+			break
+		}
+	}
+	return nil
+}
+
+func (l *sources) end() {
+	for _, s := range *l {
+		s.end()
+	}
+	*l = nil
+}
