@@ -29,17 +29,19 @@ demo: build
 	./bin/seawall demo $(ARGS)
 
 # One package at a time, the scenarios last: some tests watch how fast things
-# happen, and others would run on the same processors. Never from the cache: tests
-# of the whole program build it themselves, which the cache does not see.
+# happen, and others would run on the same processors. Those that mostly wait run
+# beside each other. Never from the cache: tests of the whole program build it
+# themselves, which the cache does not see.
+BESIDE := -parallel 4
 test: go
 	go vet ./...
-	go test -p 1 -count=1 $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
+	go test -p 1 $(BESIDE) -count=1 $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
 	go test -p 1 -count=1 $(TESTFLAGS) ./test/scenarios/...
 
 # Built on all processors first, of which -p 1 uses one.
 race: go
 	CGO_ENABLED=1 go build -race ./internal/... ./cmd/...
-	CGO_ENABLED=1 go test -p 1 -count=1 -race ./internal/... ./cmd/...
+	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race ./internal/... ./cmd/...
 
 lint: go
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; echo "gofmt -w the files above"; exit 1; }

@@ -80,6 +80,7 @@ func TestAttached(t *testing.T) {
 // What is pinned acts on after a kill -9, and the next process takes it over
 // with its lists, in one step.
 func TestSurvivesKill(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		if pins := os.Getenv(envRole); pins != "" { // the process that will be killed
 			f := made(t, pins)

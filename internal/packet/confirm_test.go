@@ -90,6 +90,7 @@ func trialConfig(t *testing.T, pins string) (cfg Config, state string) {
 // The first time, filtering ends by itself unless somebody confirms it; once
 // confirmed, it does not, and only another setup is on trial again.
 func TestTrial(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		greeter(t, ownAddr+":80")
 		cfg, state := trialConfig(t, bpffs(t))
@@ -170,6 +171,7 @@ func TestTrial(t *testing.T) {
 // A new SSH connection through the filter shows that the machine can be reached;
 // one that was there before does not, and its client is spared.
 func TestTrialEndsByLogin(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		greeter(t, ownAddr+":80")
 		held := holder(t, ownAddr+":22")
@@ -242,6 +244,7 @@ func holder(t *testing.T, addr string) func() {
 // Killed while the trial runs, the kernel ends it, but for what people ban; and
 // the next process goes on with what is left of it.
 func TestTrialOutlivesKill(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		if dir := os.Getenv(envRole); dir != "" {
 			cfg, _ := trialConfig(t, filepath.Join(dir, "v1"))

@@ -65,6 +65,7 @@ func TestCookiesAreProven(t *testing.T) {
 // SYNs beyond the rate arm the cookies at once, a crash leaves them armed, and
 // whoever removes the filter puts the kernel's settings back.
 func TestCookiesAreArmed(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.Interfaces, cfg.Ports = []string{ownLink}, []uint16{80}

@@ -271,16 +271,19 @@ func evade(t *testing.T, change func(*filter.Config), person bool, lease time.Du
 }
 
 func TestEvasions(t *testing.T) {
+	t.Parallel()
 	inNamespace(t, func(t *testing.T) { evade(t, nil, false, time.Minute) })
 }
 
 // As documented: people's bans hold when the lease is over.
 func TestEvasionsLeaseOver(t *testing.T) {
+	t.Parallel()
 	inNamespace(t, func(t *testing.T) { evade(t, nil, true, 0) })
 }
 
 // A dry run of malformed must not switch off the block list.
 func TestEvasionsMalformedDry(t *testing.T) {
+	t.Parallel()
 	inNamespace(t, func(t *testing.T) {
 		evade(t, func(c *filter.Config) { c.Malformed = filter.DryRun }, true, time.Minute)
 	})
@@ -288,11 +291,13 @@ func TestEvasionsMalformedDry(t *testing.T) {
 
 // Nor one of fragments.
 func TestEvasionsFragmentsDry(t *testing.T) {
+	t.Parallel()
 	inNamespace(t, func(t *testing.T) { evade(t, func(c *filter.Config) { c.Fragments = filter.Off }, true, time.Minute) })
 }
 
 // In generic mode, on the loopback interface: the same as native.
 func TestEvasionsGeneric(t *testing.T) {
+	t.Parallel()
 	inNamespace(t, func(t *testing.T) {
 		for _, n := range []string{"all", "lo"} {
 			_ = os.WriteFile("/proc/sys/net/ipv4/conf/"+n+"/rp_filter", []byte("0"), 0)

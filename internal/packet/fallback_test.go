@@ -48,6 +48,7 @@ func ruleset(t *testing.T) string {
 // The same as with XDP: a banned client reaches what is not protected, and
 // nothing else; who is allowed passes; what is over is over.
 func TestFallbackLists(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		l := tabled(t, fallback.Options{})
 		must := func(err error) {
@@ -131,6 +132,7 @@ func TestFallbackLists(t *testing.T) {
 // What the machine blocks ends with the lease, and a renewed lease prolongs it;
 // what people block stands.
 func TestFallbackLease(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		l := tabled(t, fallback.Options{})
 		greeter(t, ownAddr+":80")

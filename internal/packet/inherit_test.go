@@ -175,6 +175,7 @@ func TestOffSparesTheLiving(t *testing.T) {
 
 // Whoever takes over the pins of one that is closing keeps what it makes there.
 func TestCloseSparesItsSuccessor(t *testing.T) {
+	t.Parallel() // it mostly waits
 	inNamespace(t, func(t *testing.T) {
 		pins := bpffs(t)
 		for range 20 {

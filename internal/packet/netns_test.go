@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	ownAddr, peerAddr = "198.18.0.1", "198.18.0.2"
 )
 
+// namespaces counts those made by this process.
+var namespaces atomic.Int32
+
 // inNamespace makes two network namespaces with a wire between them and runs
 // the test again in one of them, as a process of its own; body is what runs
 // there. Nothing leaves the machine.
@@ -38,7 +42,8 @@ func inNamespace(t *testing.T, body func(t *testing.T)) {
 	if os.Geteuid() != 0 {
 		t.Skip("making network namespaces needs root")
 	}
-	server, client := fmt.Sprintf("sw%ds", os.Getpid()), fmt.Sprintf("sw%dc", os.Getpid())
+	n := namespaces.Add(1) // others may run at the same time
+	server, client := fmt.Sprintf("sw%d.%ds", os.Getpid(), n), fmt.Sprintf("sw%d.%dc", os.Getpid(), n)
 	for _, ns := range []string{server, client} {
 		run(t, "ip", "netns", "add", ns)
 		t.Cleanup(func() { run(t, "ip", "netns", "del", ns) })

@@ -109,6 +109,7 @@ const reloading = `RELOADING=1\nMONOTONIC_USEC=\d+`
 // Seawall serves on the sockets that it is given, tells the manager how it is, and
 // hands both on.
 func TestService(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	web, addr := socket(t)
 	steer, admin := socket(t)
@@ -147,6 +148,7 @@ func TestService(t *testing.T) {
 
 // A restart loses no request where the service manager keeps the sockets.
 func TestRestartWithSockets(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	web, addr := socket(t)
 	w := own(t, config{"listen": config{"addresses": []string{addr}}}, o.url)

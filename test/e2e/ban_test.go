@@ -90,6 +90,7 @@ func offend(w *wall, from string, refusals int) (net.Conn, time.Time, error) {
 // soon, its open connection is closed, and both end. How soon is printed, and
 // asserted only roughly: other things run on the machine.
 func TestOffendersReachTheKernel(t *testing.T) {
+	t.Parallel()
 	const (
 		clients  = 40
 		refusals = 20 // that make an offence under attack

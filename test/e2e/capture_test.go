@@ -21,6 +21,7 @@ import (
 // the headers of what came over the wire and nothing of what it carried, and is
 // gone when it is old.
 func TestCapture(t *testing.T) {
+	t.Parallel()
 	inOwnNetwork(t, func(t *testing.T, pins string) {
 		tcpdump, err := exec.LookPath("tcpdump")
 		if err != nil {

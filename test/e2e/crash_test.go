@@ -175,6 +175,7 @@ func TestKilledInTheMiddleOfAnAttack(t *testing.T) {
 // Undo ends what machine and people ordered, and the machine does not order it
 // again though the flood goes on.
 func TestUndo(t *testing.T) {
+	t.Parallel()
 	o := tired(t)
 	w := start(t, relayed(), o.url)
 	attack(t, w)

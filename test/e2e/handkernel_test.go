@@ -17,12 +17,12 @@ import (
 // filter over from another; by XDP, and by nftables where the rights for that are
 // missing.
 func TestFilterHandedOver(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("filtering packets needs root")
-	}
-	t.Run("xdp", func(t *testing.T) { filterHandedOver(t, "generic") })
-	t.Run("nftables", func(t *testing.T) {
-		filterHandedOver(t, "nftables", "setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin")
+	t.Parallel()
+	inOwnNetwork(t, func(t *testing.T, _ string) {
+		t.Run("xdp", func(t *testing.T) { filterHandedOver(t, "generic") })
+		t.Run("nftables", func(t *testing.T) {
+			filterHandedOver(t, "nftables", "setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin")
+		})
 	})
 }
 

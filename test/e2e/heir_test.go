@@ -134,6 +134,7 @@ func TestBadHeir(t *testing.T) {
 // A new process that is killed while the old one still finishes what it has begun is
 // made good for by that one, with what the dead had been ordered.
 func TestHeirKilled(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := own(t, config{"trusted_proxies": []string{"loopback"}}, o.url)
 	w.install(program)

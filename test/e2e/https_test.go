@@ -51,6 +51,7 @@ func certify(t *testing.T, dir, name string) (file, key string) {
 // what the origin is told, cookies that stay within HTTPS, who comes in clear
 // text, and a certificate that is renewed while visitors come.
 func TestHTTPS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, key := certify(t, dir, "example.org")
 	o := newOrigin(t)

@@ -32,12 +32,12 @@ func knock(w *wall, from string) string {
 // off`, with the daemon alive and dead; by XDP, and by nftables where the rights
 // for that are missing.
 func TestBansInTheKernel(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("filtering packets needs root")
-	}
-	t.Run("xdp", func(t *testing.T) { bansInTheKernel(t, "generic") })
-	t.Run("nftables", func(t *testing.T) {
-		bansInTheKernel(t, "nftables", "setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin")
+	t.Parallel()
+	inOwnNetwork(t, func(t *testing.T, _ string) {
+		t.Run("xdp", func(t *testing.T) { bansInTheKernel(t, "generic") })
+		t.Run("nftables", func(t *testing.T) {
+			bansInTheKernel(t, "nftables", "setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin")
+		})
 	})
 }
 
@@ -111,17 +111,14 @@ func bansInTheKernel(t *testing.T, mode string, under ...string) {
 // The first time, packets are filtered on trial; `seawall confirm` ends that for
 // good, and filters them again where it is over.
 func TestFilterOnTrial(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("filtering packets needs root")
-	}
-	mount := t.TempDir()
-	if err := unix.Mount("bpf", mount, "bpf", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(mount, unix.MNT_DETACH) })
+	t.Parallel()
+	inOwnNetwork(t, onTrial)
+}
+
+func onTrial(t *testing.T, pins string) {
 	const bad = "127.0.0.66"
 	o := newOrigin(t)
-	packet := config{"interfaces": []string{"lo"}, "pins": filepath.Join(mount, "seawall"), "confirm_within": "4s"}
+	packet := config{"interfaces": []string{"lo"}, "pins": pins, "confirm_within": "4s"}
 	w := start(t, config{"packet": packet}, o.url)
 	is := func(when, want string) {
 		t.Helper()

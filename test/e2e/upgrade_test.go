@@ -90,6 +90,7 @@ func (w *wall) figures() (all []time.Duration) {
 // Upgrades under load lose nothing: neither requests on connections old and new, nor
 // bodies on their way, nor what was upgraded; bans stand, and the old processes end.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	file, key := certify(t, t.TempDir(), "example.org")
 	w := own(t, config{"trusted_proxies": []string{"loopback"}, "listen": config{"tls": config{

@@ -236,6 +236,7 @@ func TestHTTP2MakesRoom(t *testing.T) {
 // A client on a slow line that reads many answers at once gets all of them: how the
 // window of all is shared among them is not its fault.
 func TestHTTP2SharedWindow(t *testing.T) {
+	t.Parallel()
 	const answers, size, second = 40, 20 << 10, 100 << 10
 	h := start(t, clearConfig(func(c *Config) { c.Grace = time.Second }), testDoor{}, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(bytes.Repeat([]byte("x"), size))

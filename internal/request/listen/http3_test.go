@@ -275,6 +275,7 @@ func TestHTTP3Drain(t *testing.T) {
 // A client that reads or sends too slowly is given up after Grace, by stream, and
 // the others on the connection go on; an idle connection ends.
 func TestHTTP3Slow(t *testing.T) {
+	t.Parallel()
 	h, a := quicHouse(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/big" {
 			if _, err := io.Copy(w, io.LimitReader(endless{}, 50<<20)); err == nil {

@@ -93,6 +93,7 @@ func TestWhoHasJustComeStays(t *testing.T) {
 // Bodies that are sent as slowly as they may be, and answers that are not taken,
 // leave half of all places to others, and make room where nothing else does.
 func TestSlowMakeRoom(t *testing.T) {
+	t.Parallel()
 	for name, raw := range map[string]string{
 		"bodies":  "POST / HTTP/1.1\r\n" + host + "Content-Length: 1000\r\n\r\na",
 		"answers": "GET /large HTTP/1.1\r\n" + host + "\r\n",

@@ -52,6 +52,7 @@ func TestLeftRequestsHoldTheirPlace(t *testing.T) {
 
 // Who sends slowly gives the place back only as long as there may be more streams.
 func TestSlowBodiesAreBounded(t *testing.T) {
+	t.Parallel()
 	var b busy
 	origin := site(t, func(_ http.ResponseWriter, r *http.Request) { b.work(func() { _, _ = io.Copy(io.Discard, r.Body) }) })
 	cfg := testConfig(origin.URL)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestHTTP2Failures(t *testing.T) {
+	t.Parallel()
 	nobody := func() string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -65,6 +65,9 @@ func TestStorms(t *testing.T) {
 	t.Log(header)
 	for _, a := range p.todo(t) {
 		t.Run(a.Name, func(t *testing.T) {
+			if a.Needs == storm.HTTP2 {
+				t.Parallel() // they leave most of the processors idle
+			}
 			for try := 1; ; try++ {
 				r := p.weather(t, a)
 				t.Logf("%s\n%v", r, r.sent)
