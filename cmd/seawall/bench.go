@@ -32,6 +32,7 @@ measured. Scenarios: ` + strings.Join(bench.Names(), ", ") + ` (all of them, whe
 			return nil
 		},
 	}
+	c.AddCommand(accuracyCommand())
 	c.Flags().BoolVar(&o.Peers, "peers", false, "the same floods at nginx and HAProxy, where installed, and at the bare site")
 	c.Flags().BoolVar(&o.Short, "short", false, "shorter floods, for a quick look")
 	c.Flags().Uint64Var(&o.Clients, "clients", 0, "distinct clients of the memory scenario (default 1,000,000)")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"seawall/internal/bench/accuracy"
 	"seawall/internal/config"
 	"seawall/internal/defense"
 	"seawall/internal/kit/clock"
@@ -24,57 +25,81 @@ import (
 // replaySeed makes every replay the same.
 const replaySeed = 1
 
-// ReplayWorld returns what makes the door and the loop of a configuration, on a clock
-// that stands still and with nothing on disk. Where learn is a data folder, what was
-// learnt is left there at the end.
+// still is the door and the loop of a configuration, on a clock that stands still and
+// with nothing on disk.
+type still struct {
+	clk   *clock.Clock
+	who   *identify.Identify
+	door  *admit.Admit
+	loop  *defense.Loop
+	made  *notebook
+	steps *[]defense.Record
+}
+
+// standStill makes one whose clock shows at. origin tells how the line stands.
+func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin) (*still, error) {
+	clk, log := clock.NewStopped(at), slog.New(slog.DiscardHandler)
+	places, err := geo.Open(cfg.Request.Identify.CountryFile, cfg.Request.Identify.NetworkFile)
+	if err != nil {
+		return nil, err
+	}
+	s := &still{clk: clk, steps: new([]defense.Record)}
+	box := sealed.New([32]byte{1}) // nothing that it seals leaves this process
+	if s.who, err = identify.New(cfg.Request.Identify, box, places, clk, log); err != nil {
+		return nil, err
+	}
+	doorCfg, loopCfg := cfg.Request.Admit, cfg.Defense
+	doorCfg.Seed, loopCfg.Observe.Seed = replaySeed, replaySeed
+	if s.door, err = admit.New(doorCfg, clk, func(netip.Prefix) uint64 { return 0 }); err != nil {
+		return nil, err
+	}
+	if cfg.UnderAttack {
+		s.door.UnderAttack(at)
+	}
+	s.made = &notebook{to: s.door}
+	s.loop, err = defense.New(loopCfg, defense.Deps{
+		Clock: clk, Log: log, Applier: s.made, Stance: stance{s.door, cfg.UnderAttack}, Detectors: detectors(cfg),
+		Origin: origin, Offences: s.door.Offences(), SetOff: s.door.SetOff,
+		Tell: func(r defense.Record) { *s.steps = append(*s.steps, r) },
+	})
+	return s, err
+}
+
+// ReplayWorld returns what makes the world of a replay. Where learn is a data folder, what
+// was learnt is left there at the end.
 func ReplayWorld(cfg *config.Config, learn string) func(at time.Time) (*replay.World, error) {
 	return func(at time.Time) (*replay.World, error) {
-		clk, log := clock.NewStopped(at), slog.New(slog.DiscardHandler)
-		places, err := geo.Open(cfg.Request.Identify.CountryFile, cfg.Request.Identify.NetworkFile)
-		if err != nil {
-			return nil, err
-		}
-		box := sealed.New([32]byte{1}) // nothing that it seals leaves this process
-		who, err := identify.New(cfg.Request.Identify, box, places, clk, log)
-		if err != nil {
-			return nil, err
-		}
-		doorCfg, loopCfg := cfg.Request.Admit, cfg.Defense
-		doorCfg.Seed, loopCfg.Observe.Seed = replaySeed, replaySeed
-		door, err := admit.New(doorCfg, clk, func(netip.Prefix) uint64 { return 0 })
-		if err != nil {
-			return nil, err
-		}
-		if cfg.UnderAttack {
-			door.UnderAttack(at)
-		}
-		made := &notebook{to: door}
-		steps := new([]defense.Record)
-		loop, err := defense.New(loopCfg, defense.Deps{
-			Clock: clk, Log: log, Applier: made, Stance: stance{door, cfg.UnderAttack}, Detectors: detectors(cfg),
-			Origin:   func() traffic.Origin { return traffic.Origin{Healthy: 1} },
-			Offences: door.Offences(), SetOff: door.SetOff,
-			Tell: func(r defense.Record) { *steps = append(*steps, r) },
-		})
+		s, err := standStill(cfg, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} })
 		if err != nil {
 			return nil, err
 		}
 		return &replay.World{
-			Clock: clk, Door: replayDoor{who, door}, Loop: loop, Steps: steps, Made: made.take,
+			Clock: s.clk, Door: replayDoor{s.who, s.door}, Loop: s.loop, Steps: s.steps, Made: s.made.take,
 			Close: func() error {
 				if learn == "" {
-					return loop.Close()
+					return s.loop.Close()
 				}
 				err := os.MkdirAll(learn, 0o750)
 				if err == nil {
-					err = loop.Leave(learn)
+					err = s.loop.Leave(learn)
 				}
 				if errors.Is(err, journal.ErrInUse) {
 					err = fmt.Errorf("a Seawall runs on %s and learns by itself; stop it to have this learnt", learn)
 				}
-				return errors.Join(err, loop.Close())
+				return errors.Join(err, s.loop.Close())
 			},
 		}, nil
+	}
+}
+
+// AccuracyWorld returns what makes the world of a made-up scenario.
+func AccuracyWorld(cfg *config.Config) func(at time.Time, origin func() traffic.Origin) (*accuracy.World, error) {
+	return func(at time.Time, origin func() traffic.Origin) (*accuracy.World, error) {
+		s, err := standStill(cfg, at, origin)
+		if err != nil {
+			return nil, err
+		}
+		return &accuracy.World{Clock: s.clk, Door: s.door, Loop: s.loop, Close: s.loop.Close}, nil
 	}
 }
 

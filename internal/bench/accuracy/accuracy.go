@@ -1,0 +1,244 @@
+package accuracy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"seawall/internal/traffic"
+)
+
+const (
+	quiet   = 30 * time.Second // before something happens
+	lasts   = 25 * time.Second
+	readers = 60 // of a site that is flooded
+)
+
+// strengths are requests a second; the site can serve 500 pages.
+var strengths = [...]struct {
+	name string
+	rate float64
+}{{"weak", 600}, {"middling", 2000}, {"strong", 6000}}
+
+// Options says what to measure.
+type Options struct {
+	Seed uint64
+	Only string // part of the scenarios' names
+	// World makes the door and the loop whose clock shows at; origin tells how the line
+	// stands.
+	World    func(at time.Time, origin func() traffic.Origin) (*World, error)
+	Progress func(done, all int, name string)
+}
+
+// Row is what one scenario showed.
+type Row struct {
+	Name    string `json:"name"`
+	Attack  bool   `json:"attack"`
+	HeldOut bool   `json:"held_out"`
+
+	Noticed    bool     `json:"noticed"`
+	Notice     float64  `json:"notice_seconds"`   // from its beginning
+	Mitigated  bool     `json:"mitigated"`        //
+	Mitigate   float64  `json:"mitigate_seconds"` // until something stood against it
+	Flood      int      `json:"flood"`            // requests of it, from its second second on
+	Stopped    int      `json:"stopped"`          // of those, refused
+	Vectors    []string `json:"vectors"`
+	FalseAlarm int      `json:"false_alarms"`
+
+	Ordinary int `json:"ordinary"` // requests of people and their programs
+	Refused  int `json:"refused"`  // of those
+	Slowed   int `json:"slowed"`   // put at the end of the line
+	Unserved int `json:"unserved"` // let in, and met a full line or a failing origin
+	Visitors int `json:"visitors"`
+	Touched  int `json:"touched"` // of those, with a request refused
+	Held     int `json:"held"`    // or slowed
+}
+
+// Report is what all showed.
+type Report struct {
+	Seed    uint64 `json:"seed"`
+	Rows    []Row  `json:"scenarios"`
+	All     Score  `json:"all"`
+	Tuned   Score  `json:"tuned"`    // those that may be looked at
+	HeldOut Score  `json:"held_out"` // those that are not
+}
+
+// Score sums rows up. Shares come with their counts, and with a 95 % interval.
+type Score struct {
+	Attacks   Count   `json:"attacks_noticed"`
+	Mitigated Count   `json:"attacks_mitigated"`
+	Notice95  float64 `json:"notice_p95_seconds"`
+	Mitig95   float64 `json:"mitigate_p95_seconds"`
+	Stopped   Count   `json:"flood_stopped"`
+	Alarms    Count   `json:"false_alarms"`  // calm scenarios in which an attack was called
+	Met       Count   `json:"calms_refused"` // calm scenarios in which a visitor was refused
+	Refused   Count   `json:"refused"`       // ordinary requests
+	Slowed    Count   `json:"slowed"`        //
+	Unserved  Count   `json:"unserved"`      // ordinary requests let in during a flood, and not served
+	Touched   Count   `json:"visitors_hit"`  // visitors with a request refused
+}
+
+// Count is how many of how many.
+type Count struct {
+	N   int     `json:"n"`
+	Of  int     `json:"of"`
+	Low float64 `json:"low"` // of the share
+	Up  float64 `json:"up"`
+}
+
+// scenario is one thing that happens.
+type scenario struct {
+	name    string
+	attack  bool
+	readers int
+	begin   func(s *stage)
+}
+
+func scenarios() []scenario {
+	var out []scenario
+	for _, v := range vectors() {
+		for _, st := range strengths {
+			out = append(out, scenario{v.name + ", " + st.name, true, readers, func(s *stage) { v.begin(s, st.rate*v.scale) }})
+		}
+	}
+	for _, c := range calms() {
+		out = append(out, scenario{c.name, false, c.readers, c.begin})
+	}
+	return out
+}
+
+// heldOut is a third of the scenarios, by their names.
+func heldOut(name string) bool { return hashOf(name)%3 == 0 }
+
+func hashOf(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return h.Sum64()
+}
+
+// Names lists the scenarios.
+func Names() []string {
+	var out []string
+	for _, s := range scenarios() {
+		out = append(out, s.name)
+	}
+	return out
+}
+
+// Run plays the scenarios.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	list := scenarios()
+	if o.Only != "" {
+		list = slices.DeleteFunc(list, func(s scenario) bool { return !contains(s.name, o.Only) })
+		if len(list) == 0 {
+			return nil, fmt.Errorf("no scenario has %q in its name", o.Only)
+		}
+	}
+	r := &Report{Seed: o.Seed}
+	for i, sc := range list {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if o.Progress != nil {
+			o.Progress(i, len(list), sc.name)
+		}
+		row, err := play(sc, o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", sc.name, err)
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	r.All = score(r.Rows, func(Row) bool { return true })
+	r.Tuned = score(r.Rows, func(r Row) bool { return !r.HeldOut })
+	r.HeldOut = score(r.Rows, func(r Row) bool { return r.HeldOut })
+	return r, nil
+}
+
+// play plays one.
+func play(sc scenario, o Options) (Row, error) {
+	s, err := newStage(o.Seed^hashOf(sc.name), o.World)
+	if err != nil {
+		return Row{}, err
+	}
+	s.books = newBooks()
+	s.everyday(sc.readers)
+	s.run(quiet)
+	early := s.books.alarms
+	s.books = newBooks()
+	s.books.alarms = early
+	if sc.attack {
+		s.books.floodAt = s.now()
+	}
+	sc.begin(s)
+	s.run(lasts)
+	b := &s.books
+	row := Row{
+		Name: sc.name, Attack: sc.attack, HeldOut: heldOut(sc.name),
+		Noticed: b.noticed != 0, Mitigated: b.mitigated != 0,
+		Flood: b.late[false], Stopped: b.late[true], FalseAlarm: b.alarms, Vectors: []string{},
+		Ordinary: b.requests[true], Refused: b.refused[true], Slowed: b.slowed[true], Unserved: b.unserved,
+		Visitors: b.clients[true], Touched: b.touched, Held: b.held,
+	}
+	for _, v := range b.vectors {
+		row.Vectors = append(row.Vectors, string(v))
+	}
+	if row.Noticed {
+		row.Notice = b.noticed.Sub(b.floodAt).Seconds()
+	}
+	if row.Mitigated {
+		row.Mitigate = b.mitigated.Sub(b.floodAt).Seconds()
+	}
+	return row, s.w.Close()
+}
+
+func score(rows []Row, in func(Row) bool) (s Score) {
+	var notice, mitigate []float64
+	for _, r := range rows {
+		if !in(r) {
+			continue
+		}
+		s.Refused.add(r.Refused, r.Ordinary)
+		s.Slowed.add(r.Slowed, r.Ordinary)
+		s.Touched.add(r.Touched, r.Visitors)
+		if !r.Attack {
+			s.Alarms.add(one(r.FalseAlarm > 0), 1)
+			s.Met.add(one(r.Refused > 0), 1)
+			continue
+		}
+		s.Attacks.add(one(r.Noticed), 1)
+		s.Mitigated.add(one(r.Mitigated), 1)
+		s.Stopped.add(r.Stopped, r.Flood)
+		s.Unserved.add(r.Unserved, r.Ordinary-r.Refused)
+		if r.Noticed {
+			notice = append(notice, r.Notice)
+		}
+		if r.Mitigated {
+			mitigate = append(mitigate, r.Mitigate)
+		}
+	}
+	s.Notice95, s.Mitig95 = p95(notice), p95(mitigate)
+	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Unserved, &s.Touched} {
+		c.Low, c.Up = wilson(c.N, c.Of)
+	}
+	return s
+}
+
+func (c *Count) add(n, of int) { c.N, c.Of = c.N+n, c.Of+of }
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func p95(x []float64) float64 {
+	if len(x) == 0 {
+		return 0
+	}
+	slices.SortFunc(x, cmp.Compare[float64])
+	return x[min(len(x)*95/100, len(x)-1)]
+}

@@ -1,0 +1,95 @@
+package accuracy
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+)
+
+func contains(name, part string) bool { return strings.Contains(name, part) }
+
+// wilson is the 95 % score interval (Wilson 1927) of a share.
+func wilson(n, of int) (low, up float64) {
+	if of == 0 {
+		return 0, 1
+	}
+	const z = 1.96
+	p, m := float64(n)/float64(of), float64(of)
+	mid := (p + z*z/(2*m)) / (1 + z*z/m)
+	dev := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return max(mid-dev, 0), min(mid+dev, 1)
+}
+
+// Table writes the report for people.
+func (r *Report) Table(out io.Writer) error {
+	w := &writer{to: out}
+	w.say("On our generated scenarios, seed %d. Counts first; of the share, the 95 %% interval.\n\n", r.Seed)
+	w.say("%-46s %-8s %-9s %-17s %s\n", "flood", "noticed", "mitigated", "stopped", "ordinary requests refused, slowed, unserved")
+	for _, row := range r.Rows {
+		if row.Attack {
+			w.say("%-46s %-8s %-9s %7d of %-7d %d, %d and %d of %d\n", row.mark(), when(row.Noticed, row.Notice), when(row.Mitigated, row.Mitigate),
+				row.Stopped, row.Flood, row.Refused, row.Slowed, row.Unserved, row.Ordinary)
+		}
+	}
+	w.say("\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "", "ordinary requests refused, slowed, unserved")
+	for _, row := range r.Rows {
+		if !row.Attack {
+			w.say("%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, "", row.Refused, row.Slowed, row.Unserved, row.Ordinary)
+		}
+	}
+	w.say("\n* held out: nobody looks at these when a detector is changed\n")
+	for _, l := range []struct {
+		name string
+		s    *Score
+	}{{"all", &r.All}, {"not held out", &r.Tuned}, {"held out", &r.HeldOut}} {
+		w.say("\n%s\n", strings.ToUpper(l.name))
+		s := l.s
+		for _, c := range []struct {
+			what string
+			c    Count
+		}{
+			{"floods noticed", s.Attacks}, {"floods that something was done about", s.Mitigated}, {"of the flood's requests, stopped", s.Stopped},
+			{"false alarms, of scenarios without attack", s.Alarms}, {"of those, with a request refused", s.Met},
+			{"ordinary requests refused", s.Refused}, {"ordinary requests slowed", s.Slowed},
+			{"let in during a flood, and not served", s.Unserved}, {"visitors with a request refused", s.Touched},
+		} {
+			w.say("  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
+		}
+		w.say("  %-42s %.1f s and %.1f s\n", "noticed and mitigated within, 95th percentile", s.Notice95, s.Mitig95)
+	}
+	return w.err
+}
+
+func (r *Row) mark() string {
+	if r.HeldOut {
+		return r.Name + " *"
+	}
+	return r.Name
+}
+
+func when(did bool, seconds float64) string {
+	if !did {
+		return "never"
+	}
+	return fmt.Sprintf("%.1f s", seconds)
+}
+
+func (c Count) share() string {
+	if c.Of == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%.3g %% (%.3g to %.3g)", 100*float64(c.N)/float64(c.Of), 100*c.Low, 100*c.Up)
+}
+
+// writer keeps the first error.
+type writer struct {
+	to  io.Writer
+	err error
+}
+
+func (w *writer) say(format string, args ...any) {
+	if w.err == nil {
+		_, w.err = fmt.Fprintf(w.to, format, args...)
+	}
+}

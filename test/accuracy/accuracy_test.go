@@ -1,0 +1,62 @@
+// Package accuracy runs `seawall bench accuracy` and holds it to what it promises.
+package accuracy
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	"seawall/internal/app"
+	"seawall/internal/bench"
+	"seawall/internal/config"
+)
+
+// What docs/accuracy.md shows is what comes out with seed 1.
+func TestDocumentedAccuracy(t *testing.T) {
+	page, err := os.ReadFile("../../docs/accuracy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "<!-- accuracy -->\n```\n")
+	shown, _, ok := strings.Cut(rest, "```\n")
+	r, err := bench.Accuracy(t.Context(), bench.AccuracyOptions{Seed: 1, World: app.AccuracyWorld(config.Default())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := r.Table(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !ok || strings.TrimSpace(shown) != strings.TrimSpace(b.String()) {
+		t.Errorf("docs/accuracy.md is not what `seawall bench accuracy` prints:\n%s", b.String())
+	}
+}
+
+// Another seed makes other traffic of the same kinds, and what holds must hold for it.
+func TestAccuracyOfAnotherSeed(t *testing.T) {
+	r, err := bench.Accuracy(t.Context(), bench.AccuracyOptions{Seed: 2, World: app.AccuracyWorld(config.Default())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.All
+	if s.Attacks.Of < 60 || float64(s.Attacks.N) < 0.98*float64(s.Attacks.Of) {
+		t.Errorf("%d of %d floods were noticed", s.Attacks.N, s.Attacks.Of)
+	}
+	if s.Alarms.Of < 25 || s.Alarms.N > 0 {
+		t.Errorf("%d false alarms in %d scenarios", s.Alarms.N, s.Alarms.Of)
+	}
+	if s.Mitig95 > 1 {
+		t.Errorf("the 95th percentile of the time to mitigate is %.1f s", s.Mitig95)
+	}
+	if a, b := share(r.Tuned.Attacks.N, r.Tuned.Attacks.Of), share(r.HeldOut.Attacks.N, r.HeldOut.Attacks.Of); a-b > 0.02 || b-a > 0.02 {
+		t.Errorf("%.3f of the floods that may be looked at are noticed, and %.3f of the others", a, b)
+	}
+	for _, row := range r.Rows {
+		if row.Attack && (row.Flood == 0 || row.Ordinary == 0) || !row.Attack && row.Ordinary == 0 {
+			t.Errorf("nothing happened: %+v", row)
+		}
+	}
+}
+
+func share(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
