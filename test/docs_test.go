@@ -198,8 +198,13 @@ func testCommands(t *testing.T, program string) {
 		return string(out)
 	}
 	commands := map[string]string{} // to their help
-	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`).FindAllStringSubmatch(help(), -1) {
+	named := regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`)
+	for _, m := range named.FindAllStringSubmatch(help(), -1) {
 		commands[m[1]] = help(m[1])
+		_, inner, _ := strings.Cut(commands[m[1]], "Available Commands:")
+		for _, in := range named.FindAllStringSubmatch(inner, -1) {
+			commands[m[1]+" "+in[1]] = help(m[1], in[1])
+		}
 	}
 	if len(commands) < 10 {
 		t.Fatalf("only %d commands were found", len(commands))
@@ -219,6 +224,9 @@ func testCommands(t *testing.T, program string) {
 				continue
 			}
 			shown[words[1]] = true
+			if len(words) > 2 && commands[words[1]+" "+words[2]] != "" {
+				text = commands[words[1]+" "+words[2]]
+			}
 			for _, w := range words[2:] {
 				flag, _, _ := strings.Cut(w, "=")
 				if strings.HasPrefix(flag, "-") && !regexp.MustCompile(`(?m)^ .*\B`+regexp.QuoteMeta(flag)+`\b`).MatchString(text) {
@@ -227,7 +235,7 @@ func testCommands(t *testing.T, program string) {
 			}
 		}
 	}
-	for _, c := range []string{"run", "check", "status", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "doctor", "capture"} {
+	for _, c := range []string{"run", "check", "status", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture"} {
 		if !shown[c] {
 			t.Errorf("no page shows `seawall %s`", c)
 		}

@@ -41,7 +41,6 @@ type stage struct {
 	minted map[netip.Prefix]int // cookies given out in this minute
 	minute int64
 	nextID uint64
-	nets   uint32 // networks given to crowds so far
 }
 
 // event is something that happens at a moment; of two at the same, the one that was
