@@ -49,9 +49,10 @@ type Finding struct {
 	Facts      []Fact        `json:"facts"`
 	Top        []Contributor `json:"top"`
 
-	// Of packets: what they are, in plain words ("answers of DNS servers"), and
-	// of which kinds, the most frequent first.
-	What  string               `json:"what,omitempty"`
+	// What it asks for, in plain words ("one page, /donate"); of packets, what they
+	// are ("answers of DNS servers").
+	What string `json:"what,omitempty"`
+	// Kinds of packets, the most frequent first.
 	Kinds []traffic.PacketKind `json:"kinds,omitempty"`
 }
 

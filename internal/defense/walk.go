@@ -234,11 +234,19 @@ func (l *Loop) sign(now decide.Moment, flood *attack.Finding, w *traffic.Window,
 	return sigs
 }
 
+// of puts what a flood asks for into a sentence.
+func of(what string) string {
+	if what == "" {
+		return ""
+	}
+	return "; " + what
+}
+
 // tellFinding records what changed in what is found.
 func (l *Loop) tellFinding(now decide.Moment, flood, crowd *attack.Finding) {
 	switch {
 	case flood != nil && !l.decider.Attack():
-		l.record(now, "detect", fmt.Sprintf("A flood: %.0f requests a second, where %.0f are usual.", flood.Rate, flood.Normal), numbers(flood), true)
+		l.record(now, "detect", fmt.Sprintf("A flood: %.0f requests a second, where %.0f are usual%s.", flood.Rate, flood.Normal, of(flood.What)), numbers(flood), true)
 	case flood != nil && flood.Rate > 2*l.ledger.peakTold():
 		l.ledger.told = flood.Rate
 		l.record(now, "detect", fmt.Sprintf("The flood has grown to %.0f requests a second.", flood.Rate), numbers(flood), true)

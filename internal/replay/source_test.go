@@ -191,3 +191,17 @@ func TestLine(t *testing.T) {
 		}
 	}
 }
+
+// What strangers wrote is printed without what a terminal would obey.
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\x1b[2Jb":              "a.[2Jb",
+		"\xff\u202eevil\u0085":   "..evil.",
+		"größer":                 "größer",
+		strings.Repeat("ä", 150): strings.Repeat("ä", 100),
+	} {
+		if got := plain(in); got != want {
+			t.Errorf("%q is printed as %q", in, got)
+		}
+	}
+}

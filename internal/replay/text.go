@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"seawall/internal/attack"
 )
@@ -42,7 +43,11 @@ func (r *Report) Text(out io.Writer) error {
 	}
 	for i := range r.Attacks {
 		a := &r.Attacks[i]
-		w.say("\n%d. %s, %s", i+1, name(a.Vector), stamp(a.Since))
+		w.say("\n%d. %s", i+1, name(a.Vector))
+		if a.Finding.What != "" {
+			w.say(": %s", plain(a.Finding.What))
+		}
+		w.say("\n   %s", stamp(a.Since))
 		if a.Ended != nil {
 			w.say(" to %s\n", stamp(*a.Ended))
 		} else {
@@ -115,9 +120,23 @@ func (r *Report) hit(w *writer) {
 			if key == "" {
 				key = "(none)"
 			}
-			w.say("%-24s %9s  %.100s\n", what, thousands(s.Count), key)
+			w.say("%-24s %9s  %s\n", what, thousands(s.Count), plain(key))
 		}
 	}
+}
+
+// plain is what a stranger wrote, cut, without what a terminal would obey.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '.'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "."))
+	if r := []rune(s); len(r) > 100 {
+		return string(r[:100])
+	}
+	return s
 }
 
 func name(v attack.Vector) string {

@@ -33,6 +33,7 @@ var (
 	errTime     = errors.New("the time cannot be read")
 	errClient   = errors.New("it has no address")
 	errJSON     = errors.New("it is no JSON object")
+	errEra      = errors.New("its time is before 1990 or after 2199")
 	errNoTime   = errors.New("it has no time")
 	errRequest  = errors.New("it has no request")
 	errTooDeep  = errors.New("its JSON is nested too deeply")

@@ -17,6 +17,10 @@ type Reader struct {
 	buf      []byte // what JSON's strings are without their escapes
 }
 
+// The years in which there are access logs. Times beyond them are somebody's mistake, and
+// would not fit a Duration.
+const earliest, latest = 1990, 2199
+
 // NewReader reads lines of a form.
 func NewReader(f *Format) *Reader { return &Reader{format: f} }
 
@@ -39,6 +43,8 @@ func (r *Reader) Parse(line []byte, e *Entry) error {
 		return err
 	case e.Time.IsZero():
 		return errNoTime
+	case e.Time.Year() < earliest || e.Time.Year() > latest:
+		return errEra
 	case e.Path == "" && e.Method == "":
 		return errRequest
 	case !e.Client.IsValid():

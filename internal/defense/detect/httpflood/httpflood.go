@@ -151,6 +151,7 @@ func (d *Detector) finding(v attack.Vector, since clock.Instant, w *traffic.Wind
 	f.Facts = append(f.Facts, pain.facts...)
 	f.Facts = append(f.Facts, sh.facts...)
 	if v == attack.HTTPFlood {
+		f.What = whatOf(w, n)
 		f.Confidence = 0.4 + 0.5*min(max(sh.score, 0), 1)
 	} else {
 		f.Confidence = 0.5 + 0.5*min(max(-sh.score, 0), 0.8)
