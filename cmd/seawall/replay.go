@@ -43,7 +43,7 @@ origin, so that a running Seawall knows more than this shows.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&file, "config", "c", "", "configuration file: other settings to try")
-	f.StringVar(&format, "format", "", "form of the lines: combined, common, json, alb, or a description as nginx and Apache have it")
+	f.StringVar(&format, "format", "", "form of the lines: combined, vhost_combined, common, json, alb, or a description as nginx and Apache have it")
 	f.StringVar(&learn, "learn", "", "data folder in which to leave what was learnt")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -60,7 +60,7 @@ origin, so that a running Seawall knows more than this shows.`,
 			if o.Format, ok = accesslog.Named(format); !ok {
 				var err error
 				if o.Format, err = accesslog.ParseFormat(format); err != nil {
-					return usagef("--format: %w", err)
+					return usagef("--format: %w; known by name are combined, vhost_combined, common, json and alb", err)
 				}
 			}
 		}

@@ -66,29 +66,34 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin) 
 }
 
 // ReplayWorld returns what makes the world of a replay. Where learn is a data folder, what
-// was learnt is left there at the end.
+// was learnt is left there at the end, and nobody else uses it until then.
 func ReplayWorld(cfg *config.Config, learn string) func(at time.Time) (*replay.World, error) {
 	return func(at time.Time) (*replay.World, error) {
 		s, err := standStill(cfg, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} })
 		if err != nil {
 			return nil, err
 		}
-		return &replay.World{
+		w := &replay.World{
 			Clock: s.clk, Door: replayDoor{s.who, s.door}, Loop: s.loop, Steps: s.steps, Made: s.made.take,
-			Close: func() error {
-				if learn == "" {
-					return s.loop.Close()
-				}
-				err := os.MkdirAll(learn, 0o750)
-				if err == nil {
-					err = s.loop.Leave(learn)
-				}
-				if errors.Is(err, journal.ErrInUse) {
-					err = fmt.Errorf("a Seawall runs on %s and learns by itself; stop it to have this learnt", learn)
-				}
-				return errors.Join(err, s.loop.Close())
-			},
-		}, nil
+			Keep: func() error { return nil }, Close: s.loop.Close,
+		}
+		if learn == "" {
+			return w, nil
+		}
+		// From the start, so that nobody reads for hours in vain.
+		if err := os.MkdirAll(learn, 0o750); err != nil {
+			return nil, err
+		}
+		shelf, err := defense.NewShelf(learn)
+		if errors.Is(err, journal.ErrInUse) {
+			err = fmt.Errorf("a Seawall runs on %s and learns by itself; stop it to have this learnt", learn)
+		}
+		if err != nil {
+			return nil, err
+		}
+		w.Keep = func() error { return shelf.Leave(s.loop) }
+		w.Close = func() error { return errors.Join(shelf.Close(), s.loop.Close()) }
+		return w, nil
 	}
 }
 

@@ -116,6 +116,9 @@ func (l *ledger) mitigated(at time.Time, ok bool) {
 		if at.Before(a.Noticed) {
 			a.Noticed = at // the fast path saw it first
 		}
+		if at.Before(a.Since) {
+			a.Since = at // and began before the window did
+		}
 	}
 }
 

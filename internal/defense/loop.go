@@ -230,18 +230,33 @@ func (l *Loop) Still() bool {
 		len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
 }
 
-// Leave writes what was learnt to dir, for a Seawall that starts on it later. It fails
-// where one runs there.
-func (l *Loop) Leave(dir string) error {
+// Shelf is a data folder on which something learnt is left, for a Seawall that starts
+// there later. Nobody else uses the folder until it is closed.
+type Shelf struct{ store *store }
+
+// NewShelf takes a data folder. It fails where a Seawall runs on it.
+func NewShelf(dir string) (*Shelf, error) {
 	s, err := openStore(dir)
 	if err == nil && s.trouble != "" {
 		err = errors.New(s.trouble)
 	}
 	if err != nil {
+		return nil, err
+	}
+	return &Shelf{s}, nil
+}
+
+// Leave puts what l has learnt in the place of what was learnt there before. What it
+// writes belongs to whom the folder belongs to.
+func (s *Shelf) Leave(l *Loop) error {
+	if err := s.store.saveNow(l.baseline, firstCome{}); err != nil {
 		return err
 	}
-	return errors.Join(s.saveNow(l.baseline, firstCome{}), s.close())
+	return s.store.giveAway()
 }
+
+// Close lets others use the folder.
+func (s *Shelf) Close() error { return s.store.close() }
 
 // Close releases the files of a loop whose Run was never called.
 func (l *Loop) Close() error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"seawall/internal/defense/baseline"
@@ -209,6 +210,24 @@ func (s *store) save(b *baseline.Baseline, first firstCome, do func(write func()
 	return do(func() error {
 		return errors.Join(s.write(baselineName, learnt), s.write(firstName, who))
 	})
+}
+
+// giveAway makes the folder's owner that of the files in it.
+func (s *store) giveAway() error {
+	of, err := os.Stat(s.dir)
+	if err != nil {
+		return err
+	}
+	owner := of.Sys().(*syscall.Stat_t)
+	if os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	for _, name := range []string{journalName, baselineName, firstName} {
+		if err := os.Lchown(filepath.Join(s.dir, name), int(owner.Uid), int(owner.Gid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *store) wait() { s.saving.Wait() }

@@ -13,8 +13,8 @@
 // logs, so nobody is known, and there is no line for the origin; whoever would have been
 // slowed is told apart, and counts as let in.
 //
-// Lines are put in order within a minute; what is later still counts for the earliest
-// second that has not gone. Lines that cannot be read are counted and shown, and end
+// Lines are put in order within a minute; what is later still, or far ahead of all that
+// follows, is left out and counted. Lines that cannot be read are counted and shown, and end
 // nothing. Memory is bounded: 64 MiB of lines, 2^20 clients that are told apart, and what
 // the door and the loop have.
 //

@@ -12,6 +12,9 @@ const (
 	together = 64
 	// mostHeld bounds what is held of them, in bytes; the oldest second goes then.
 	mostHeld = 64 << 20
+	// leap is how many seconds a request must be ahead for the next one to be waited
+	// for: a clock that went wrong is not to end a day.
+	leap = 3600
 )
 
 // line puts requests in the order of their seconds. Those of one second stay in the order
@@ -21,6 +24,8 @@ type line struct {
 	seconds [together][]accesslog.Entry
 	held    int // bytes
 	some    int // entries
+	newest  int64
+	leap    *accesslog.Entry // far ahead of those before it; nil there is none
 	leaves  func(sec time.Time, batch []accesslog.Entry)
 }
 
@@ -29,14 +34,34 @@ func newLine(first time.Time, goes func(time.Time, []accesslog.Entry)) *line {
 	return &line{base: first.Unix() - together/2, leaves: goes}
 }
 
-// take puts a request in line, and lets those go that waited long enough. It returns 1
-// where its second has gone already.
-func (l *line) take(e *accesslog.Entry) (late uint64) {
+// take puts a request in line, and lets those go that waited long enough. It returns how
+// many are left out: those whose second has gone already, and one that is far ahead of
+// all that comes after it.
+func (l *line) take(e *accesslog.Entry) (out uint64) {
+	sec := e.Time.Unix()
+	if l.leap != nil {
+		ahead := *l.leap
+		l.leap = nil
+		if sec < ahead.Time.Unix()-together {
+			out++ // it was the only one from there
+		} else {
+			out += l.put(&ahead)
+		}
+	}
+	if l.newest != 0 && sec-l.newest > leap {
+		keep := *e
+		l.leap = &keep
+		return out
+	}
+	return out + l.put(e)
+}
+
+func (l *line) put(e *accesslog.Entry) (out uint64) {
 	sec := e.Time.Unix()
 	if sec < l.base {
-		sec, late = l.base, 1
-		e.Time = time.Unix(sec, 0).UTC()
+		return 1
 	}
+	l.newest = max(l.newest, sec)
 	for sec-l.base >= together {
 		if l.some == 0 {
 			l.base = sec - together/2
@@ -50,7 +75,7 @@ func (l *line) take(e *accesslog.Entry) (late uint64) {
 	for l.held += size(e); l.held > mostHeld; {
 		l.oldest()
 	}
-	return late
+	return 0
 }
 
 // oldest lets the oldest second go.
@@ -70,6 +95,10 @@ func (l *line) oldest() {
 
 // rest lets all go.
 func (l *line) rest() {
+	if l.leap != nil { // nothing came after it that could tell
+		l.put(l.leap)
+		l.leap = nil
+	}
 	for l.some > 0 {
 		l.oldest()
 	}

@@ -31,6 +31,8 @@ type File struct {
 	Lines    uint64    `json:"lines"`
 	Bad      uint64    `json:"bad"`
 	Examples []BadLine `json:"bad_examples,omitempty"`
+	Skipped  string    `json:"skipped,omitempty"` // why nothing of it was read
+	Cut      string    `json:"cut,omitempty"`     // why no more of it was
 }
 
 // BadLine is a line that could not be read.

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -19,7 +20,7 @@ import (
 const (
 	glance = 100 * time.Millisecond // between two steps of the loop
 	// quietFor is how long nothing comes before time may be left out.
-	quietFor = 2 * time.Second
+	quietFor = 1200 * time.Millisecond // a window ends within it
 )
 
 // Door is what a request meets.
@@ -35,7 +36,8 @@ type World struct {
 	Loop  *defense.Loop
 	Steps *[]defense.Record // those of the loop so far
 	Made  func() []Made     // what was applied and withdrawn since it was asked last
-	Close func() error      // ends it, and keeps what was learnt where that is wanted
+	Keep  func() error      // keeps what was learnt, where that is wanted
+	Close func() error      // ends it
 }
 
 // Made is a mitigation that was applied, or withdrawn.
@@ -79,11 +81,19 @@ func Run(ctx context.Context, files []string, o Options) (*Report, error) {
 		if i, err := os.Stat(name); err == nil {
 			r.size += i.Size()
 		}
-		s, err := open(name, o.Format, func(n int64) { r.read += n })
-		if err != nil {
+		s, err := open(ctx, name, o.Format, func(n int64) { r.read += n })
+		var none *unread
+		switch {
+		case errors.As(err, &none) && len(files) > 1: // a log that was just begun, or another one
+			about = append(about, &File{Name: name, Skipped: none.why})
+			continue
+		case err != nil:
 			return nil, err
 		}
 		all, about = append(all, s), append(about, s.about)
+	}
+	if len(all) == 0 {
+		return nil, errNothing
 	}
 	for _, s := range slices.Clone(all) {
 		if err := all.advance(ctx, s); err != nil {
@@ -115,12 +125,7 @@ func (r *runner) run(ctx context.Context, all *sources) error {
 	if r.w, err = r.o.World(e.Time.Truncate(time.Second).Add(-together * time.Second)); err != nil {
 		return err
 	}
-	ended := false
-	defer func() {
-		if !ended {
-			_ = r.w.Close()
-		}
-	}()
+	defer func() { _ = r.w.Close() }()
 	r.next = r.w.Clock.Now().Add(glance)
 	l := newLine(e.Time, r.second)
 	for ; err == nil; e, err = all.next(ctx) {
@@ -134,11 +139,14 @@ func (r *runner) run(ctx context.Context, all *sources) error {
 		return err
 	}
 	l.rest()
+	if late := r.report.Late; late > 100 && late > r.hits.requests.All/20 {
+		return fmt.Errorf("%s of %s lines are more than a minute out of order: sort them by time first, or give the files one by one",
+			thousands(late), thousands(late+r.hits.requests.All))
+	}
 	r.until(r.w.Clock.Now().Add(time.Second))
 	r.collect()
 	r.finish()
-	ended = true
-	return r.w.Close()
+	return r.w.Keep()
 }
 
 // second replays the requests of a second.

@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -19,6 +19,7 @@ const (
 	longest   = 64 << 10 // of a line; longer ones are counted as bad
 	guessFrom = 50       // lines
 	shownBad  = 3        // of each file
+	fewBytes  = 1 << 10  // of a line that may be held
 )
 
 // source is one file, read line by line.
@@ -26,6 +27,7 @@ type source struct {
 	about  *File
 	file   *os.File
 	close  func() // of what decompresses; nil: nothing does
+	unhook func() bool
 	lines  *bufio.Reader
 	reader *accesslog.Reader
 	chunk  []byte          // what is left of a piece of memory for lines
@@ -33,6 +35,11 @@ type source struct {
 	number uint64          // of the last line read, from 1
 	ahead  []numbered      // lines that were read to guess their form
 }
+
+// unread says why nothing of a file can be read.
+type unread struct{ why string }
+
+func (u *unread) Error() string { return u.why }
 
 // numbered is a line of a file.
 type numbered struct {
@@ -53,11 +60,14 @@ func (c counted) Read(p []byte) (int, error) {
 }
 
 // open opens a log and finds out its form, where f is nil.
-func open(path string, f *accesslog.Format, read func(n int64)) (_ *source, err error) {
+func open(ctx context.Context, path string, f *accesslog.Format, read func(n int64)) (_ *source, err error) {
 	s := &source{about: &File{Name: path}}
-	if s.file, err = os.Open(path); err != nil {
-		return nil, err
+	if s.file = os.Stdin; path != "-" {
+		if s.file, err = os.Open(path); err != nil {
+			return nil, err
+		}
 	}
+	s.unhook = context.AfterFunc(ctx, func() { _ = s.file.Close() }) // what waits for a pipe ends
 	defer func() {
 		if err != nil {
 			s.end()
@@ -81,11 +91,11 @@ func open(path string, f *accesslog.Format, read func(n int64)) (_ *source, err 
 		s.close = z.Close
 		from = z
 	case string(begins) == "\xd4\xc3\xb2\xa1", string(begins) == "\xa1\xb2\xc3\xd4", string(begins) == "\x0a\x0d\x0d\x0a":
-		return nil, fmt.Errorf("%s is a capture of packets; only access logs can be replayed yet", path)
+		return nil, fmt.Errorf("%s: %w", path, &unread{"it is a capture of packets; only access logs can be replayed yet"})
 	}
 	s.lines = bufio.NewReaderSize(from, longest)
 	if f == nil {
-		if f, err = s.guess(); err != nil {
+		if f, err = s.guess(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -95,9 +105,12 @@ func open(path string, f *accesslog.Format, read func(n int64)) (_ *source, err 
 }
 
 // guess reads the first lines.
-func (s *source) guess() (*accesslog.Format, error) {
+func (s *source) guess(ctx context.Context) (*accesslog.Format, error) {
 	var texts [][]byte
 	for len(texts) < guessFrom {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		n, err := s.line()
 		if err == io.EOF {
 			break
@@ -111,11 +124,11 @@ func (s *source) guess() (*accesslog.Format, error) {
 		}
 	}
 	if len(texts) == 0 {
-		return nil, errors.New("it is empty")
+		return nil, &unread{"it is empty"}
 	}
 	f, head, ok := accesslog.Guess(texts)
 	if !ok {
-		return nil, fmt.Errorf("its form is none that is known; say it with --format, as nginx's log_format or Apache's LogFormat has it; a line is %.200q", texts[0])
+		return nil, &unread{fmt.Sprintf("its form is none that is known; say it with --format, as nginx's log_format or Apache's LogFormat has it; a line is %.200q", texts[0])}
 	}
 	s.ahead = s.ahead[head:]
 	return f, nil
@@ -128,7 +141,7 @@ func (s *source) line() (numbered, error) {
 	n := numbered{number: s.number}
 	if err == bufio.ErrBufferFull {
 		for err == bufio.ErrBufferFull {
-			_, err = s.lines.ReadSlice('\n')
+			_, err = s.lines.ReadSlice('\n') // an interrupt closes the file
 		}
 		if err != nil && err != io.EOF {
 			return n, err
@@ -178,7 +191,18 @@ func (s *source) next(ctx context.Context) error {
 			continue
 		}
 		s.about.Lines++
+		if len(n.text) > fewBytes {
+			s.loosen() // or all of it would be held for the little that is known
+		}
 		return nil
+	}
+}
+
+// loosen copies what is known of a line out of it.
+func (s *source) loosen() {
+	e := &s.entry
+	for _, f := range []*string{&e.Method, &e.Host, &e.Path, &e.Query, &e.Protocol, &e.Agent, &e.Referer} {
+		*f = strings.Clone(*f)
 	}
 }
 
@@ -190,6 +214,7 @@ func (s *source) bad(n numbered, err error) {
 }
 
 func (s *source) end() {
+	s.unhook()
 	if s.close != nil {
 		s.close()
 	}
@@ -217,8 +242,11 @@ func (l *sources) next(ctx context.Context) (accesslog.Entry, error) {
 // advance reads the next line of s, and leaves it where it has no more.
 func (l *sources) advance(ctx context.Context, s *source) error {
 	err := s.next(ctx)
-	if err != io.EOF {
+	switch {
+	case err == nil, ctx.Err() != nil:
 		return err
+	case err != io.EOF:
+		s.about.Cut = err.Error() // what was read of it counts
 	}
 	s.end()
 	for i := range *l {

@@ -38,7 +38,7 @@ func entries(t *testing.T, files ...string) (all []accesslog.Entry, about []*Fil
 	t.Helper()
 	var l sources
 	for _, f := range files {
-		s, err := open(f, nil, func(int64) {})
+		s, err := open(t.Context(), f, nil, func(int64) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestCannotOpen(t *testing.T) {
 		"broken gz":  {"\x1f\x8b\x08", "EOF"},
 		"broken zst": {"\x28\xb5\x2f\xfd\xff\xff", ""},
 	} {
-		s, err := open(written(t, "x", []byte(c.text)), nil, func(int64) {})
+		s, err := open(t.Context(), written(t, "x", []byte(c.text)), nil, func(int64) {})
 		if err == nil {
 			s.end()
 		}
@@ -132,7 +132,7 @@ func TestCannotOpen(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := open("/nowhere", nil, nil); !os.IsNotExist(err) {
+	if _, err := open(t.Context(), "/nowhere", nil, nil); !os.IsNotExist(err) {
 		t.Errorf("no file: %v", err)
 	}
 	// One that breaks off in its midst is no shorter log.
@@ -142,7 +142,7 @@ func TestCannotOpen(t *testing.T) {
 		_, _ = io.WriteString(z, logLine("203.0.113.1", day, fmt.Sprint("/", i*7919)))
 	}
 	_ = z.Close()
-	s, err := open(written(t, "x", b.Bytes()[:b.Len()-100]), nil, func(int64) {})
+	s, err := open(t.Context(), written(t, "x", b.Bytes()[:b.Len()-100]), nil, func(int64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +155,8 @@ func TestCannotOpen(t *testing.T) {
 	}
 }
 
-// Seconds go in order, those of one second as they came; what is later than a minute
-// counts for the oldest second that is left.
+// Seconds go in order, those of one second as they came; what is later than a minute, or
+// far ahead of all that follows, is left out.
 func TestLine(t *testing.T) {
 	var got []string
 	l := newLine(day, func(sec time.Time, batch []accesslog.Entry) {
@@ -173,12 +173,13 @@ func TestLine(t *testing.T) {
 		path  string
 	}{
 		{5 * time.Second, "e"}, {0, "b"}, {5*time.Second + 1, "f"}, {-20 * time.Second, "a"}, {2 * time.Second, "c"}, {3 * time.Second, "d"},
-		{10 * time.Hour, "h"}, {time.Hour, "g, late"}, {10*time.Hour + time.Second, "i"},
+		{100 * time.Hour, "by a wrong clock"}, {10 * time.Second, "g"},
+		{10 * time.Hour, "h"}, {10*time.Hour + time.Second, "i"}, {time.Hour, "late"}, {10*time.Hour + 2*time.Second, "j"},
 	} {
 		late += l.take(&accesslog.Entry{Time: day.Add(c.after), Path: c.path})
 	}
 	l.rest()
-	if s := strings.Join(got, " "); s != "a b c d e f g, late h i" || late != 1 || l.held != 0 || l.some != 0 {
+	if s := strings.Join(got, " "); s != "a b c d e f g h i j" || late != 2 || l.held != 0 || l.some != 0 {
 		t.Errorf("%q, %d late, %d bytes of %d held", s, late, l.held, l.some)
 	}
 	// No more is held than may be.

@@ -14,11 +14,18 @@ import (
 func (r *Report) Text(out io.Writer) error {
 	w := &writer{to: out}
 	for _, f := range r.Files {
+		if f.Skipped != "" {
+			w.say("%s: left out: %s\n", f.Name, f.Skipped)
+			continue
+		}
 		w.say("%s: %s lines (%s)", f.Name, thousands(f.Lines), f.Form)
 		if f.Bad > 0 {
 			w.say(", %s could not be read", thousands(f.Bad))
 		}
 		w.say("\n")
+		if f.Cut != "" {
+			w.say("  it ends in its midst: %s\n", f.Cut)
+		}
 		for _, b := range f.Examples {
 			w.say("  line %d: %s: %q\n", b.Line, b.Why, b.Text)
 		}
@@ -26,7 +33,7 @@ func (r *Report) Text(out io.Writer) error {
 	span := r.To.Sub(r.From)
 	w.say("%s requests from %s to %s (%v)", thousands(r.Requests.All), stamp(r.From), stamp(r.To), span.Round(time.Second))
 	if r.Late > 0 {
-		w.say(", %s of them out of order", thousands(r.Late))
+		w.say("; %s more were out of order, and left out", thousands(r.Late))
 	}
 	w.say(".\n\n")
 
@@ -37,6 +44,12 @@ func (r *Report) Text(out io.Writer) error {
 		w.say("No attack. ")
 	default:
 		w.say("No attack.\n")
+	}
+	for _, s := range r.Steps {
+		if len(r.Attacks) == 0 && strings.Contains(s.Text, "at a glance") {
+			w.say("Unusually much came all the same, at %s: %s\n", stamp(s.At), plain(s.Text))
+			break
+		}
 	}
 	if r.Crowds > 0 {
 		w.say("Many visitors at once, which nobody is refused for: %d times.\n", r.Crowds)

@@ -278,6 +278,37 @@ func TestLongKeysMatchTheirBeginning(t *testing.T) {
 	}
 }
 
+// One byte that no match can be written with spoils nothing: what else the flood has in
+// common describes it. Of a letter that was cut in its midst the rest is used.
+func TestBytesThatAreNoText(t *testing.T) {
+	r := dice()
+	n := normal(r, 2000, 0.05)
+	for name, c := range map[string]struct {
+		change func(*traffic.Visit)
+		want   string
+	}{
+		"agent": {func(v *traffic.Visit) { v.UserAgent = "Mozilla/5.0 (X11; \x9b)" }, `path == "/"`},
+		"path":  {func(v *traffic.Visit) { v.Path, v.UserAgent = "/\xff\xfe", "curl/8.0" }, `user_agent == "curl/8.0"`},
+		"host":  {func(v *traffic.Visit) { v.Host = "\xc3" }, `path == "/"`},
+		"a letter that was cut": {func(v *traffic.Visit) { v.Path = ("/a" + strings.Repeat("ö", 100))[:clippedAgent-1] + "\xc3" },
+			`path.startsWith("/a` + strings.Repeat("ö", 78)},
+	} {
+		flood, f := mix(r, 2000, 4000, func() traffic.Sample {
+			s := bot(r, 0.5)
+			c.change(&s.Visit)
+			return s
+		})
+		sigs := Mine(f, flood, n)
+		covered := 0.0
+		for _, s := range sigs {
+			covered += s.Coverage
+		}
+		if covered < 0.9 || !strings.Contains(texts(sigs), c.want) {
+			t.Errorf("%s: %d signatures: %.300s", name, len(sigs), texts(sigs))
+		}
+	}
+}
+
 func TestBound(t *testing.T) {
 	for _, c := range []struct {
 		hits, n  int

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"seawall/internal/match"
 	"seawall/internal/traffic"
@@ -43,17 +44,25 @@ type trait struct {
 	test   func() (match.Test, error)
 }
 
+// whole is a clipped key without the part of a letter at its end.
+func whole(k string) string {
+	for n := 0; n < utf8.UTFMax-1 && !utf8.ValidString(k); n++ {
+		k = k[:len(k)-1]
+	}
+	return k
+}
+
 // oneOf makes the condition that a field has one of keys.
 func oneOf(f traffic.Field, keys []string) (match.Test, error) {
 	if len(keys) == 1 {
 		switch k := keys[0]; f {
 		case traffic.FieldPath, traffic.FieldUserAgent:
 			if len(k) >= clippedAgent {
-				return match.StartsWith(f, k)
+				return match.StartsWith(f, whole(k))
 			}
 		case traffic.FieldHost:
 			if len(k) >= clippedHost {
-				return match.StartsWith(f, k)
+				return match.StartsWith(f, whole(k))
 			}
 		}
 	}
@@ -128,7 +137,11 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 				test:  func() (match.Test, error) { return oneOf(f, keys) },
 			}
 			byKey[key] = tr
-			found = append(found, tr)
+			// What cannot be written down, such as bytes that are no UTF-8, is no trait:
+			// it would spoil a signature that others make.
+			if _, err := tr.test(); err == nil {
+				found = append(found, tr)
+			}
 		}
 		tr.flood.set(i)
 	}

@@ -181,6 +181,9 @@ func (r *Reader) address(text string) netip.Addr {
 	if text == r.lastText {
 		return r.lastAddr
 	}
+	if i := strings.IndexByte(text, ','); i >= 0 { // each proxy adds one; the first is the client's
+		text = strings.TrimSpace(text[:i])
+	}
 	a, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}

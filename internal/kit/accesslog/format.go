@@ -23,6 +23,7 @@ type part struct {
 
 // Names of the forms that are known, in the order in which they are tried.
 const (
+	VHost    = "vhost_combined"
 	Combined = "combined"
 	Common   = "common"
 	JSON     = "json"
@@ -34,6 +35,7 @@ const (
 var known = [...]struct{ name, text string }{
 	{ALB, `$type $time_iso8601 $elb $client_port $target_port $request_processing_time $upstream_response_time $response_processing_time $status $target_status $request_length $bytes_sent "$request" "$http_user_agent"`},
 	{Combined, `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`},
+	{VHost, `%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`},
 	{Common, `%h %l %u %t "%r" %>s %b`},
 }
 
@@ -60,7 +62,7 @@ func Named(name string) (*Format, bool) {
 
 // variables are nginx's names of what can be of use here.
 var variables = map[string]field{
-	"remote_addr": fieldClient, "realip_remote_addr": fieldNone, "client_port": fieldClientPort,
+	"remote_addr": fieldClient, "http_x_forwarded_for": fieldClient, "client_port": fieldClientPort,
 	"time_local": fieldTime, "time_iso8601": fieldTime, "msec": fieldTime,
 	"request": fieldRequest, "request_method": fieldMethod, "request_uri": fieldURL, "uri": fieldPath,
 	"args": fieldQuery, "query_string": fieldQuery, "server_protocol": fieldProtocol,
@@ -187,6 +189,8 @@ func directive(text string) (f field, n int, err error) {
 		return fieldAgent, n, nil
 	case c == 'i' && strings.EqualFold(inner, "Referer"):
 		return fieldReferer, n, nil
+	case c == 'i' && strings.EqualFold(inner, "X-Forwarded-For"):
+		return fieldClient, n, nil
 	case c == 'i' && strings.EqualFold(inner, "Host"):
 		return fieldHost, n, nil
 	case c == 'a': // %{c}a, the connection's

@@ -14,6 +14,7 @@ type Reader struct {
 
 	lastText string // the last client's address
 	lastAddr netip.Addr
+	byName   bool   // the line's client is no address
 	buf      []byte // what JSON's strings are without their escapes
 }
 
@@ -53,18 +54,52 @@ func (r *Reader) Parse(line []byte, e *Entry) error {
 	return nil
 }
 
-// text reads a line of a text form. What comes after its last part is passed over.
+// text reads a line of a text form. What comes after its last part is passed over, and
+// so are words before an address that is to stand first: syslog's and others'.
 func (r *Reader) text(line string, e *Entry) error {
+	err := r.parts(line, e)
+	if err == nil && e.Client.IsValid() && !r.byName {
+		return nil
+	}
+	if r.format.parts[0].field != fieldClient {
+		return err
+	}
+	if rest, ok := r.address0(line); ok {
+		*e = Entry{}
+		return r.parts(rest, e)
+	}
+	return err
+}
+
+// address0 finds the first word of a line's beginning that is an address, where it is
+// not the line's first.
+func (r *Reader) address0(line string) (string, bool) {
+	const far = 200
+	for at := 0; at < min(len(line), far); {
+		k := strings.IndexByte(line[at:], ' ')
+		if k < 0 {
+			return "", false
+		}
+		at += k + 1
+		word, _, _ := strings.Cut(line[at:], " ")
+		if strings.HasPrefix(word, "[") || strings.HasPrefix(word, `"`) {
+			return "", false // the line's own parts begin
+		}
+		if len(word) >= 3 && strings.ContainsAny(word, ".:") && r.address(word).IsValid() {
+			return line[at:], true
+		}
+	}
+	return "", false
+}
+
+// parts reads a line from its beginning on.
+func (r *Reader) parts(line string, e *Entry) error {
 	parts := r.format.parts
+	r.byName = false
 	for i := range parts {
 		p := &parts[i]
 		if !strings.HasPrefix(line, p.before) {
-			// A log that came by way of syslog has its words before each line.
-			k := strings.Index(line, "]: ")
-			if i > 0 || k < 0 || !strings.HasPrefix(line[k+3:], p.before) {
-				return errForm
-			}
-			line = line[k+3:]
+			return errForm
 		}
 		line = line[len(p.before):]
 		end := len(line)
@@ -86,29 +121,16 @@ func (r *Reader) text(line string, e *Entry) error {
 				end = k
 			}
 		}
-		if i == 0 && p.field == fieldClient {
-			// As above, where its words end in what looks like a field.
-			if k := strings.Index(line, "]: "); k >= 0 && k < 200 && !addressLike(line[:end]) {
-				line = line[k+3:]
-				if end = strings.Index(line, parts[min(1, len(parts)-1)].until); end < 0 {
-					return errShort
-				}
-			}
-		}
 		if err := r.put(e, p.field, line[:end]); err != nil {
 			return err
 		}
 		if p.field == fieldClient && !e.Client.IsValid() {
-			e.Client = named(line[:end])
+			e.Client, r.byName = named(line[:end]), true
 		}
 		line = line[end:]
 	}
 	return nil
 }
-
-// addressLike says whether text may be an address or a host's name: the words that
-// syslog begins with are a month's name.
-func addressLike(text string) bool { return strings.ContainsAny(text, ".:") }
 
 // quote finds the end of what is in quotes.
 func quote(s string) int {
@@ -133,8 +155,13 @@ func quote(s string) int {
 // named is a stand-in for the address of a client that the log names: one of 2001:db8::/32
 // (RFC 3849) for each name.
 func named(name string) netip.Addr {
-	if name == "" || name == "-" {
+	if name == "" || name == "-" || len(name) > 253 {
 		return netip.Addr{}
+	}
+	for _, c := range []byte(name) {
+		if c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return netip.Addr{} // of no host
+		}
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
@@ -162,6 +189,13 @@ func (r *Reader) table(line string, e *Entry) error {
 	return nil
 }
 
+// siteLike says whether a word may be a site's name.
+func siteLike(word string) bool {
+	host, _, _ := strings.Cut(word, ":")
+	_, err := netip.ParseAddr(host)
+	return err != nil && strings.Contains(host, ".") && named(host).IsValid()
+}
+
 // Guess finds the form of a log's first lines, and how many of them are its head. It
 // needs half of the others to be of that form.
 func Guess(lines [][]byte) (f *Format, head int, ok bool) {
@@ -172,14 +206,20 @@ func Guess(lines [][]byte) (f *Format, head int, ok bool) {
 	}
 	best := 0
 	try := func(g *Format) {
-		r, n := NewReader(g), 0
+		r, n, good := NewReader(g), 0, 0
 		var e Entry
 		for _, line := range lines {
 			if r.Parse(line, &e) == nil {
-				n++
+				good++
+				if n++; !r.byName {
+					n++ // or a word that is no client passes for one
+				}
+				if g.name == VHost && siteLike(e.Host) {
+					n++ // it tells more than the same without
+				}
 			}
 		}
-		if n > best && 2*n >= len(lines) {
+		if n > best && 2*good >= len(lines) {
 			f, best = g, n
 		}
 	}
