@@ -249,7 +249,11 @@ func NewShelf(dir string) (*Shelf, error) {
 // Leave puts what l has learnt in the place of what was learnt there before. What it
 // writes belongs to whom the folder belongs to.
 func (s *Shelf) Leave(l *Loop) error {
-	if err := s.store.saveNow(l.baseline, firstCome{}); err != nil {
+	learnt, err := l.baseline.MarshalBinary()
+	if err == nil {
+		err = s.store.write(baselineName, learnt)
+	}
+	if err != nil {
 		return err
 	}
 	return s.store.giveAway()

@@ -88,6 +88,23 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// What one line says with escapes is not what the next one says.
+func TestEscapedLines(t *testing.T) {
+	var b strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&b, `{"StartUTC":"2019-11-12T09:00:%02dZ","ClientHost":"192.0.2.%d","RequestMethod":"GET","RequestPath":"/page%d?a=1\u0026b=%d","DownstreamStatus":200,"request_User-Agent":"\"agent\" %d"}`+"\n", i, i, i, i, i)
+	}
+	all, _ := entries(t, written(t, "traefik.log", []byte(b.String())))
+	if len(all) != 50 {
+		t.Fatalf("%d entries", len(all))
+	}
+	for i, e := range all {
+		if e.Path != fmt.Sprint("/page", i) || e.Query != fmt.Sprint("a=1&b=", i) || e.Agent != fmt.Sprintf(`"agent" %d`, i) {
+			t.Errorf("entry %d is %+v", i, e)
+		}
+	}
+}
+
 // Lines that cannot be read are counted and shown, with their numbers, and end nothing.
 func TestBadLines(t *testing.T) {
 	text := logLine("203.0.113.1", day, "/1") + "\r\n\n" + "what is this\n" + logLine("203.0.113.1", day, "/2") +

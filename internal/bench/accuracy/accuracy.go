@@ -174,7 +174,7 @@ func play(sc scenario, o Options) (Row, error) {
 	}
 	sc.begin(s)
 	s.run(lasts)
-	b := &s.books
+	b := s.books
 	row := Row{
 		Name: sc.name, Attack: sc.attack, HeldOut: heldOut(sc.name),
 		Noticed: b.noticed != 0, Mitigated: b.mitigated != 0,
@@ -212,12 +212,14 @@ func score(rows []Row, in func(Row) bool) (s Score) {
 		s.Mitigated.add(one(r.Mitigated), 1)
 		s.Stopped.add(r.Stopped, r.Flood)
 		s.Unserved.add(r.Unserved, r.Ordinary-r.Refused)
-		if r.Noticed {
-			notice = append(notice, r.Notice)
+		// Never is as late as it can be.
+		took := func(did bool, seconds float64) float64 {
+			if did {
+				return seconds
+			}
+			return lasts.Seconds()
 		}
-		if r.Mitigated {
-			mitigate = append(mitigate, r.Mitigate)
-		}
+		notice, mitigate = append(notice, took(r.Noticed, r.Notice)), append(mitigate, took(r.Mitigated, r.Mitigate))
 	}
 	s.Notice95, s.Mitig95 = p95(notice), p95(mitigate)
 	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Unserved, &s.Touched} {

@@ -37,7 +37,7 @@ type stage struct {
 	events events
 	serial uint64
 	site   site
-	books  books
+	books  *books
 	minted map[netip.Prefix]int // cookies given out in this minute
 	minute int64
 	nextID uint64
@@ -125,14 +125,14 @@ type client struct {
 	gone   bool
 	id     uint64 // of its clearance; 0 none
 	issued time.Time
-	met    bool // a request of it was refused
+	in     *books // in which it was counted last
+	met    bool   // a request of it was refused, in those
 	slowed bool
 	n      int
 }
 
 // come has a client begin within a time.
 func (s *stage) come(c *client, within time.Duration) {
-	s.books.clients[c.ordinary]++
 	var act func()
 	act = func() {
 		if c.gone {
@@ -227,8 +227,8 @@ type books struct {
 	late      map[bool]int // of the flood: requests from a second after its beginning on, and of those refused
 }
 
-func newBooks() books {
-	return books{
+func newBooks() *books {
+	return &books{
 		clients: map[bool]int{}, requests: map[bool]int{}, refused: map[bool]int{}, slowed: map[bool]int{},
 		seen: map[string]bool{}, late: map[bool]int{},
 	}
@@ -236,6 +236,10 @@ func newBooks() books {
 
 func (b *books) decided(s *stage, c *client, d mitigation.Verdict) {
 	b.requests[c.ordinary]++
+	if c.in != b {
+		c.in, c.met, c.slowed = b, false, false
+		b.clients[c.ordinary]++
+	}
 	late := !c.ordinary && b.floodAt != 0 && s.now().Sub(b.floodAt) >= time.Second
 	if late {
 		b.late[false]++
@@ -262,7 +266,7 @@ func (b *books) decided(s *stage, c *client, d mitigation.Verdict) {
 // look asks the loop what it knows.
 func (s *stage) look() {
 	st := s.w.Loop.Status()
-	b := &s.books
+	b := s.books
 	if st.Attack != nil && !b.seen[st.Attack.ID] {
 		b.seen[st.Attack.ID] = true
 		b.vectors = append(b.vectors, st.Attack.Vector)

@@ -76,7 +76,8 @@ func TestForms(t *testing.T) {
 // What an owner describes is read as described, and what cannot be is said.
 func TestParseFormat(t *testing.T) {
 	for form, line := range map[string]string{
-		`$host ${remote_addr} [$time_local] "$request" $status $request_time`: `a.example 203.0.113.9 [10/Oct/2023:08:32:31 +0000] "GET /x?y HTTP/2.0" 200 0.5`,
+		`$host ${remote_addr} [$time_local] "$request" $status $request_time`:                                      `a.example 203.0.113.9 [10/Oct/2023:08:32:31 +0000] "GET /x?y HTTP/2.0" 200 0.5`,
+		`$host $remote_addr [$time_local] "$request_method $request_uri $server_protocol" $status "$request_time"`: `a.example 203.0.113.9 [10/Oct/2023:08:32:31 +0000] "GET /x?y HTTP/2.0" 200 "0.5"`,
 		`%v %a %{%s}t "%r" %>s %D`:           `a.example 203.0.113.9 1696926751 "GET /x?y HTTP/2.0" 200 500000`,
 		`%V|%h|%{msec}t|%m|%U%%%q|%s|%{ms}T`: `a.example|203.0.113.9|1696926751000|GET|/x%?y|200|500`,
 		"$http_host\t$remote_addr\t$msec\t$request_method\t$request_uri\t$status\t" + "$request_time": "a.example\t203.0.113.9\t1696926751.000\tGET\t/x?y\t200\t0.5",
@@ -91,7 +92,7 @@ func TestParseFormat(t *testing.T) {
 			Time: time.Unix(1696926751, 0).UTC(), Client: netip.MustParseAddr("203.0.113.9"), Host: "a.example", Method: "GET",
 			Path: "/x", Query: "y", Status: 200, Took: 500 * time.Millisecond,
 		}
-		if strings.Contains(form, "request\"") || strings.Contains(form, "%r") {
+		if strings.Contains(form, "request\"") || strings.Contains(form, "%r") || strings.Contains(form, "server_protocol") {
 			want.Protocol = "HTTP/2.0"
 		}
 		if err := NewReader(f).Parse([]byte(line), &e); err != nil || e != want {

@@ -5,8 +5,8 @@
 //
 // The lines are a stranger's: visitors wrote half of them. Whatever is in them, Parse
 // returns an Entry or says why not, and never panics. It keeps nothing of a line: the
-// strings of an Entry are parts of the line, or of a buffer that the Reader uses again
-// for the next one. Text forms allocate nothing.
+// strings of an Entry are parts of the line, or its own where the line has escapes. Else
+// nothing is allocated.
 //
 // Units: time.Time in UTC, time.Duration, bytes of bodies.
 package accesslog

@@ -126,6 +126,12 @@ func ParseFormat(text string) (*Format, error) {
 		f.parts = append(f.parts, p)
 		before = ""
 	}
+	for i := range f.parts[:max(len(f.parts)-1, 0)] {
+		// Where one pair of quotes holds several fields, each ends as others do.
+		if !strings.HasPrefix(f.parts[i+1].before, `"`) {
+			f.parts[i].quoted = false
+		}
+	}
 	has := func(want ...field) bool {
 		for _, p := range f.parts {
 			for _, w := range want {

@@ -57,7 +57,11 @@ func (r *Reader) json(line []byte, e *Entry) error {
 		r.buf = make([]byte, 0, 2*len(line)) // all strings together are no longer
 	}
 	s := scan{b: line, r: r, e: e, out: r.buf[:0]}
-	if err := s.object(keys, 0); err != nil {
+	err := s.object(keys, 0)
+	if len(s.out) > 0 {
+		r.buf = nil // the entry's strings are in it
+	}
+	if err != nil {
 		return err
 	}
 	if !s.some {

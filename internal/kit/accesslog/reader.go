@@ -25,8 +25,7 @@ const earliest, latest = 1990, 2199
 // NewReader reads lines of a form.
 func NewReader(f *Format) *Reader { return &Reader{format: f} }
 
-// Parse takes a line apart. e is valid until the next call, and as long as line does not
-// change.
+// Parse takes a line apart. e is valid as long as line does not change.
 func (r *Reader) Parse(line []byte, e *Entry) error {
 	*e = Entry{}
 	line = bytes.TrimRight(line, "\r\n")

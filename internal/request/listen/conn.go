@@ -43,22 +43,23 @@ type conn struct {
 	accepted int64 // coarse milliseconds
 
 	// What the sweeper looks at.
-	watch   atomic.Uint64        // phase and its end, see sweep.go
-	writing atomic.Int64         // when the write that is under way is too slow, coarse ms; 0 none
-	worth   atomic.Uint32        // 0 nothing shown, 1 let in, 2 known to us
-	cleared atomic.Bool          // the last visit met brought a clearance
-	life    atomic.Pointer[life] // of the request being served; nil none
-	own     life                 // of all requests that take the straight road
-	since   atomic.Int64         // when its serving began, coarse ms
-	evicted atomic.Bool
-	rude    atomic.Bool               // closed without a word
-	h2      atomic.Pointer[http2conn] // nil: HTTP/1, or 3
-	h3      *http3                    // of HTTP/3, which has no tcp; set before others see the conn
-	tls     atomic.Pointer[tls.Conn]  // nil: clear text, or no handshake yet
-	over    int64                     // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
-	large   atomic.Bool               // holds a borrowed buffer
-	sampled int64                     // the sweeper's own: writing, when it last looked
-	queued  int                       // the sweeper's own: bytes then in the kernel's send queue
+	watch    atomic.Uint64        // phase and its end, see sweep.go
+	writing  atomic.Int64         // when the write that is under way is too slow, coarse ms; 0 none
+	worth    atomic.Uint32        // 0 nothing shown, 1 let in, 2 known to us
+	unwanted atomic.Bool          // a request was refused, once
+	cleared  atomic.Bool          // the last visit met brought a clearance
+	life     atomic.Pointer[life] // of the request being served; nil none
+	own      life                 // of all requests that take the straight road
+	since    atomic.Int64         // when its serving began, coarse ms
+	evicted  atomic.Bool
+	rude     atomic.Bool               // closed without a word
+	h2       atomic.Pointer[http2conn] // nil: HTTP/1, or 3
+	h3       *http3                    // of HTTP/3, which has no tcp; set before others see the conn
+	tls      atomic.Pointer[tls.Conn]  // nil: clear text, or no handshake yet
+	over     int64                     // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
+	large    atomic.Bool               // holds a borrowed buffer
+	sampled  int64                     // the sweeper's own: writing, when it last looked
+	queued   int                       // the sweeper's own: bytes then in the kernel's send queue
 
 	mu         sync.Mutex // guards the following
 	ended      bool       // by the sweeper: deadlines are no longer anybody else's

@@ -29,6 +29,7 @@ func (h *http2conn) meetDoor(b blockState) error {
 		return nil
 	}
 	c.worth.Store(0)
+	c.unwanted.Store(true)
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
 		x.record()
 		if c.trusted { // others come by the same connection

@@ -314,6 +314,7 @@ func (st *stream3) meetDoor() error {
 		return nil
 	}
 	c.worth.Store(0)
+	c.unwanted.Store(true)
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
 		x.record()
 		h.quit(h3.RequestRejected)

@@ -90,6 +90,34 @@ func TestWhoHasJustComeStays(t *testing.T) {
 	}
 }
 
+// Who was refused has had the time, and begins as many heads as it likes.
+func TestWhoWasRefusedMakesRoomFirst(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxConns = 16
+	cfg.HeadTimeout = 400 * time.Millisecond
+	h := start(t, cfg, testDoor{}, hello)
+	ask := func(c net.Conn, br *bufio.Reader) {
+		t.Helper()
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\n"+host+"\r\n")
+		if r, _ := answer(t, br, "GET"); r.StatusCode != 200 {
+			t.Errorf("answered %d", r.StatusCode)
+		}
+	}
+	c, br := h.send(t, "")
+	ask(c, br)
+	for range 14 {
+		ask(h.send(t, ""))
+	}
+	time.Sleep(60 * time.Millisecond)
+	bad, badBr := h.send(t, "GET /refuse HTTP/1.1\r\n"+host+"\r\n")
+	answer(t, badBr, "GET")
+	_, _ = io.WriteString(bad, "G")
+	time.Sleep(10 * time.Millisecond)
+	ask(h.send(t, ""))
+	eventually(t, "an eviction", func() bool { return h.Stats().Evicted > 0 })
+	ask(c, br) // the oldest of those let in is there still
+}
+
 // Bodies that are sent as slowly as they may be, and answers that are not taken,
 // leave half of all places to others, and make room where nothing else does.
 func TestSlowMakeRoom(t *testing.T) {

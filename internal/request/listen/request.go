@@ -241,6 +241,7 @@ func (c *conn) meetDoor() (in bool, err error) {
 		return true, nil
 	}
 	c.worth.Store(0)
+	c.unwanted.Store(true)
 	if x.verdict.Action == mitigation.Drop {
 		x.record()
 		c.release()

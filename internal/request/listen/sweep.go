@@ -267,14 +267,14 @@ func (s *Server) waiting(list []candidate, until int64) []candidate {
 		switch word & 0xff {
 		case phaseNew:
 			since -= ms(s.cfg.HeadTimeout)
-			worth = max(worth, benefit(since, now))
+			worth = max(worth, c.benefit(since, now))
 		case phaseIdle:
 			since -= ms(s.cfg.IdleTimeout)
 		case phaseHead:
 			// Or one byte of a head would keep a place for as long as a head may
 			// take. Honest heads are there within a moment, so they are the last.
 			since -= ms(s.cfg.HeadTimeout)
-			worth = max(worth, benefit(since, now))
+			worth = max(worth, c.benefit(since, now))
 		case phaseLinger:
 			since -= 500
 		default:
@@ -288,9 +288,9 @@ func (s *Server) waiting(list []candidate, until int64) []candidate {
 }
 
 // benefit is what a connection is worth that has been about to say something since a
-// moment, when nothing else speaks for it.
-func benefit(since, now int64) int64 {
-	if now-since < fresh {
+// moment, when nothing else speaks for it, and nothing against it.
+func (c *conn) benefit(since, now int64) int64 {
+	if now-since < fresh && !c.unwanted.Load() {
 		return letIn
 	}
 	return 0

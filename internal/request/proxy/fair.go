@@ -3,9 +3,11 @@ package proxy
 import (
 	"container/heap"
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"time"
 
+	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -24,13 +26,37 @@ const credit = 8
 // are held for the packets' lengths: a request's tag is the virtual time at which its
 // client's earlier requests, at an equal share, would be done, and the lowest tag goes
 // first. Whoever asks for the first time has the present for a tag. The virtual time is
-// the highest tag of those that went. Two clients that fall on the same account wait for
-// each other. It has no lock of its own; the Gate's guards it.
+// the highest tag of those that went. What a client is ahead of it fades by half every
+// ten seconds, or who once had much would stand behind all strangers for ever. Two
+// clients that fall on the same account wait for each other. It has no lock of its own;
+// the Gate's guards it.
 type fair struct {
 	seed    maphash.Seed
 	now     float64 // the virtual time, in seconds of a place
 	typical float64 // how long a place is held, in seconds
-	done    [flows]float64
+	done    [flows]account
+}
+
+// account is one client's.
+type account struct {
+	ahead float64 // of the virtual time, as it was at at
+	of    float64 // the virtual time then
+	at    clock.Instant
+}
+
+// fades is how long it takes until half of what a client is ahead is forgotten.
+const fades = 10 * time.Second
+
+// due is what the account is ahead of the present.
+func (f *fair) due(a *account, now clock.Instant) float64 {
+	d := a.ahead - (f.now - a.of)
+	if d <= 0 {
+		d = 0
+	} else if since := now.Sub(a.at); since > 0 {
+		d *= math.Exp2(-since.Seconds() / fades.Seconds())
+	}
+	*a = account{d, f.now, now}
+	return d
 }
 
 func (f *fair) init() { f.seed = maphash.MakeSeed() }
@@ -55,34 +81,38 @@ func (f *fair) who(client netip.Addr, rank mitigation.Rank) (bucket uint16, flow
 }
 
 // charge puts a request of typical cost on an account.
-func (f *fair) charge(flow int32) bill {
+func (f *fair) charge(flow int32, now clock.Instant) bill {
 	if flow == none {
 		return bill{flow: none, tag: f.now}
 	}
-	d := &f.done[flow]
-	b := bill{flow, float32(f.typical), max(f.now, *d-credit*f.typical)}
-	*d = max(f.now, *d) + float64(b.cost)
-	return b
+	a := &f.done[flow]
+	ahead := f.due(a, now)
+	a.ahead += f.typical
+	return bill{flow, float32(f.typical), f.now + max(0, ahead-credit*f.typical)}
 }
 
 // goes says that a charged request goes to the origin now.
 func (f *fair) goes(b bill) { f.now = max(f.now, b.tag) }
 
 // refund takes a charge back.
-func (f *fair) refund(b bill) {
-	if b.flow != none {
-		f.done[b.flow] -= float64(b.cost)
-	}
-}
+func (f *fair) refund(b bill, now clock.Instant) { f.change(b, -float64(b.cost), now) }
 
 // settle puts what a request did cost in the place of what was charged.
-func (f *fair) settle(b bill, held time.Duration) {
+func (f *fair) settle(b bill, held time.Duration, now clock.Instant) {
 	if b.flow == none {
 		return
 	}
 	s := held.Seconds()
-	f.done[b.flow] += s - float64(b.cost)
+	f.change(b, s-float64(b.cost), now)
 	f.typical += (s - f.typical) / 64
+}
+
+func (f *fair) change(b bill, by float64, now clock.Instant) {
+	if b.flow == none {
+		return
+	}
+	a := &f.done[b.flow]
+	a.ahead = max(f.due(a, now)+by, 0)
 }
 
 // order is the waiters of a line, the one whose turn it is under overload first: of
@@ -115,6 +145,17 @@ func (o *order) Pop() any {
 	(*o)[last] = nil
 	*o = (*o)[:last]
 	return w
+}
+
+// last is who would go last: the highest tag, and of those the one that came first.
+func (o order) last() *waiter {
+	last := o[0]
+	for _, w := range o {
+		if w.bill.tag > last.bill.tag || w.bill.tag == last.bill.tag && w.number < last.number {
+			last = w
+		}
+	}
+	return last
 }
 
 func (o *order) add(w *waiter)    { heap.Push(o, w) }

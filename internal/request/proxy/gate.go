@@ -88,7 +88,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		g.seenGood = now
 	}
 	who, flow := g.fair.who(client, rank)
-	b := g.fair.charge(flow)
+	b := g.fair.charge(flow, now)
 	if g.room(rank, now) && !g.ahead(rank) {
 		g.take(rank, b)
 		*s = g.slot(rank, b, now)
@@ -99,7 +99,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	w := g.enqueue(rank, who, b, now)
 	switch {
 	case w == nil:
-		g.fair.refund(b)
+		g.fair.refund(b, now)
 	case rank <= mitigation.RankProven:
 		g.relieve()
 	}
@@ -122,7 +122,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	defer g.mu.Unlock()
 	after := g.clk.Now()
 	if w.fate != goes {
-		g.fair.refund(b)
+		g.fair.refund(b, after)
 	}
 	switch w.fate {
 	case goes:
@@ -133,7 +133,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 			*s = g.slot(rank, b, after)
 		} else {
 			err = ctx.Err()
-			g.fair.refund(b)
+			g.fair.refund(b, after)
 			g.give(rank)
 			g.dispatch(after)
 		}
@@ -159,7 +159,7 @@ func (g *Gate) slot(rank mitigation.Rank, b bill, now clock.Instant) Slot {
 // enqueue puts a waiter in line, or returns nil when there is no place for
 // this rank.
 func (g *Gate) enqueue(rank mitigation.Rank, who uint16, b bill, now clock.Instant) *waiter {
-	if g.waiting >= g.maxWaiting && !g.evict(rank, who, now) {
+	if g.waiting >= g.maxWaiting && !g.evict(rank, who, b, now) {
 		return nil
 	}
 	w := g.free
@@ -179,7 +179,7 @@ func (g *Gate) enqueue(rank mitigation.Rank, who uint16, b bill, now clock.Insta
 // evict sends the worst ranked waiter away if it is worse than rank. Of the same rank
 // one goes whose client has more in line than the one that comes; who has the most
 // makes room for nobody but itself.
-func (g *Gate) evict(rank mitigation.Rank, who uint16, now clock.Instant) bool {
+func (g *Gate) evict(rank mitigation.Rank, who uint16, b bill, now clock.Instant) bool {
 	worst := mitigation.Rank(mitigation.Ranks - 1)
 	for worst > rank && g.lines[worst].n == 0 {
 		worst--
@@ -187,6 +187,17 @@ func (g *Gate) evict(rank mitigation.Rank, who uint16, now clock.Instant) bool {
 	l := &g.lines[worst]
 	if worst < rank || l.n == 0 {
 		return false
+	}
+	if l.overloaded(worst, now) {
+		// Who had most of the origin makes room, be it who comes.
+		last := l.order.last()
+		switch {
+		case worst == rank && b.tag > last.bill.tag:
+			return false
+		case worst == rank && last.bill.tag > b.tag, worst > rank && last.bill.tag > l.order[0].bill.tag:
+			g.call(last, leaves)
+			return true
+		}
 	}
 	most := l.greediest()
 	switch {
@@ -280,7 +291,7 @@ func (s *Slot) Release() {
 	switch s.state {
 	case slotInFlight:
 		now := g.clk.Now()
-		g.fair.settle(s.bill, now.Sub(s.since))
+		g.fair.settle(s.bill, now.Sub(s.since), now)
 		g.give(s.rank)
 		if s.leaves {
 			g.stuck.leaving--
@@ -322,7 +333,7 @@ func (s *Slot) Stream() bool {
 	}
 	g.unstick(s)
 	now := g.clk.Now()
-	g.fair.settle(s.bill, now.Sub(s.since))
+	g.fair.settle(s.bill, now.Sub(s.since), now)
 	g.give(s.rank)
 	g.streams++
 	s.state = slotStream
@@ -330,6 +341,13 @@ func (s *Slot) Stream() bool {
 		g.dispatch(now)
 	}
 	return true
+}
+
+// InFlight says whether the slot is a place still, and no stream.
+func (s *Slot) InFlight() bool {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	return s.state == slotInFlight
 }
 
 // Left says that the client has left, and that the origin works on for a while: then

@@ -53,15 +53,15 @@ func (p *pipes) get() *socket.Pipe {
 	return pipe
 }
 
-// put takes a pipe back. Where over, nobody asks for one any more.
-func (p *pipes) put(pipe *socket.Pipe, over bool) {
+// put takes a pipe back. over says, asked after that, that nobody asks for one any more.
+func (p *pipes) put(pipe *socket.Pipe, over func() error) {
 	if pipe.Held() > 0 {
 		pipe.Close() // what was left in it is of nobody's use
 	} else {
 		p.free <- pipe // as many places as can be in use
 	}
 	<-p.used
-	if over {
+	if over() != nil {
 		p.close()
 	}
 }
@@ -96,7 +96,7 @@ func (x *exchange) pour(c *conn, b *answerBody) (bool, error) {
 	if pipe == nil {
 		return false, nil
 	}
-	defer func() { x.p.pipes.put(pipe, x.p.ctx.Err() != nil) }()
+	defer x.p.pipes.put(pipe, x.p.ctx.Err)
 	for b.left > 0 {
 		x.beforeRead(c)
 		n, err := pipe.Fill(from, int(min(b.left, pourAtOnce)))

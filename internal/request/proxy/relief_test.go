@@ -278,3 +278,29 @@ func TestLeavingAndLeft(t *testing.T) {
 		see(0, 0)
 	})
 }
+
+// Who has a place by rank while there may be no more streams becomes one when there may.
+func TestSlowByRankTriesAgain(t *testing.T) {
+	p := newHouse(t, testConfig("http://127.0.0.1:1")).Proxy
+	p.slowClient = time.Millisecond
+	p.gate = NewGate(4, 1, 10, p.clk)
+	var other Slot
+	_, _ = p.gate.Acquire(t.Context(), mitigation.RankKnown, netip.Addr{}, &other)
+	if !other.Stream() || other.InFlight() {
+		t.Fatal("no stream")
+	}
+	x := &exchange{p: p}
+	_, _ = p.gate.Acquire(t.Context(), mitigation.RankProven, netip.Addr{}, &x.slot)
+	wait := func() {
+		x.reader.begin(x)
+		time.Sleep(20 * time.Millisecond)
+		x.reader.end(x)
+	}
+	wait()
+	other.Release()
+	wait()
+	if g := p.gate.Gauges(); g.InFlight != 0 || g.Streams != 1 {
+		t.Errorf("%+v", g)
+	}
+	x.slot.Release()
+}

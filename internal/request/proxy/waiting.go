@@ -61,10 +61,11 @@ func (w *waiting) tooLong(x *exchange) {
 	if !w.waits.Load() {
 		return
 	}
-	if x.stream() {
-		w.over.Store(true)
-	} else {
+	switch {
+	case !x.stream():
 		x.slot.Stuck(x.giveWay)
+	case !x.slot.InFlight(): // else it has its place by rank, and tries again
+		w.over.Store(true)
 	}
 }
 
