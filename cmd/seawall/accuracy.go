@@ -7,7 +7,6 @@ import (
 
 	"seawall/internal/app"
 	"seawall/internal/bench"
-	"seawall/internal/config"
 )
 
 func accuracyCommand() *cobra.Command {
@@ -30,12 +29,9 @@ changed by; both scores are told.`,
 	f.StringVarP(&file, "config", "c", "", "configuration file: other settings to try")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg := config.Default()
-		if file != "" {
-			var err error
-			if cfg, err = config.Load(file); err != nil {
-				return err
-			}
+		cfg, err := loadIfNamed(file)
+		if err != nil {
+			return err
 		}
 		o.World = app.AccuracyWorld(cfg)
 		o.Progress = func(done, all int, name string) {

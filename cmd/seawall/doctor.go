@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"seawall/internal/app"
-	"seawall/internal/config"
 	"seawall/internal/doctor"
 )
 
@@ -36,12 +35,9 @@ Some lines need root: without it they say so.`,
 	f.BoolVar(&o.Quick, "quick", false, "measure nothing")
 	f.BoolVar(&o.Attach, "attach", false, "try whether the drivers take a program, with one that lets everything pass; many drop the link for a moment")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg := config.Default()
-		if file != "" {
-			var err error
-			if cfg, err = config.Load(file); err != nil {
-				return err
-			}
+		cfg, err := loadIfNamed(file)
+		if err != nil {
+			return err
 		}
 		env := app.Doctor(cfg, file != "")
 		self, err := os.Executable()

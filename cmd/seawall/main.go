@@ -105,6 +105,14 @@ func commands() *cobra.Command {
 	return root
 }
 
+// loadIfNamed reads a configuration; without a file it is the usual one.
+func loadIfNamed(file string) (*config.Config, error) {
+	if file == "" {
+		return config.Default(), nil
+	}
+	return config.Load(file)
+}
+
 // exactly is cobra.ExactArgs with the exit code for wrong usage.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

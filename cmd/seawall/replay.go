@@ -9,7 +9,6 @@ import (
 	"golang.org/x/term"
 
 	"seawall/internal/app"
-	"seawall/internal/config"
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/replay"
 )
@@ -47,12 +46,9 @@ origin, so that a running Seawall knows more than this shows.`,
 	f.StringVar(&learn, "learn", "", "data folder in which to leave what was learnt")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		cfg := config.Default()
-		if file != "" {
-			var err error
-			if cfg, err = config.Load(file); err != nil {
-				return err
-			}
+		cfg, err := loadIfNamed(file)
+		if err != nil {
+			return err
 		}
 		o := replay.Options{World: app.ReplayWorld(cfg, learn)}
 		if format != "" {

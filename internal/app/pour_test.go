@@ -9,7 +9,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,47 +40,26 @@ func TestLargeAnswersArePoured(t *testing.T) {
 	large := make([]byte, size)
 	rng := rand.NewChaCha8([32]byte{2})
 	_, _ = rng.Read(large)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(size))
+		switch r.URL.Path {
+		case "/breaks":
+			_, _ = w.Write(large[:size/2])
+			panic(http.ErrAbortHandler)
+		case "/trickles":
+			for rest := large; len(rest) > 0; rest = rest[min(len(rest), 300_000):] {
+				_, _ = w.Write(rest[:min(len(rest), 300_000)])
+				time.Sleep(2 * time.Millisecond)
 			}
-			go func() {
-				defer c.Close()
-				br := bufio.NewReader(c)
-				for {
-					r, err := http.ReadRequest(br)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
-					switch r.URL.Path {
-					case "/breaks":
-						_, _ = c.Write(large[:size/2])
-						return
-					case "/trickles":
-						for rest := large; len(rest) > 0; rest = rest[min(len(rest), 300_000):] {
-							_, _ = c.Write(rest[:min(len(rest), 300_000)])
-							time.Sleep(2 * time.Millisecond)
-						}
-					default:
-						_, _ = c.Write(large)
-					}
-				}
-			}()
+		default:
+			_, _ = w.Write(large)
 		}
-	}()
+	}))
+	t.Cleanup(origin.Close)
 	for _, standard := range []bool{false, true} {
 		f := &fork{standard: standard}
 		before := pipes(t)
-		addr, end := between(t, f, l.Addr().String())
+		addr, end := between(t, f, origin.Listener.Addr().String())
 		dial := func() (net.Conn, *bufio.Reader) {
 			c, err := net.Dial("tcp", addr)
 			if err != nil {

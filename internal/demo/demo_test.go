@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"seawall/internal/demo/site"
+	"seawall/internal/kit/figures"
 )
 
 // TestMain lets this test's own program play the roles that Run starts.
@@ -325,7 +326,7 @@ func TestCutCountsColumns(t *testing.T) {
 	if got := spark([]float64{0, 1, 2}, 0); got != "▁▄█" {
 		t.Errorf("%q", got)
 	}
-	if thousands(1234567) != "1,234,567" || thousands(12) != "12" || thousands(123) != "123" {
+	if figures.Thousands(1234567) != "1,234,567" || figures.Thousands(12) != "12" || figures.Thousands(123) != "123" {
 		t.Error("thousands")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"seawall/internal/kit/figures"
 	"slices"
 	"strings"
 	"time"
@@ -42,9 +43,9 @@ func (sum Summary) Text() string {
 		}
 	}
 	if f := sum.Flood; f != nil {
-		line("  flood                %s requests at %s/s%s", thousands(f.Sent), thousands(uint64(f.Rate)), from(f))
+		line("  flood                %s requests at %s/s%s", figures.Thousands(f.Sent), figures.Thousands(uint64(f.Rate)), from(f))
 		if f.Sent < f.Meant*9/10 {
-			line("                       %s were meant; the bots' connections were all waiting for answers", thousands(f.Meant))
+			line("                       %s were meant; the bots' connections were all waiting for answers", figures.Thousands(f.Meant))
 		}
 		line("                       %s refused, %s reached the site (%s after the first 2 s)",
 			percent(f.RefusedShare), percent(f.ReachedShare), percent(f.ReachedLate))
@@ -89,13 +90,13 @@ func (h *Shield) text(line func(string, ...any)) {
 			continue
 		}
 		hit++
-		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, short(d.Match), thousands(d.Hits))
+		line("                       #%d %s %s (%s requests met it)", d.ID, d.Action, short(d.Match), figures.Thousands(d.Hits))
 	}
 	if idle > 0 {
 		line("                       and %d more that met little or nothing", idle)
 	}
 	if bans.n > 0 {
-		line("                       refused %s (%s requests met that)", bans, thousands(bans.hits))
+		line("                       refused %s (%s requests met that)", bans, figures.Thousands(bans.hits))
 	}
 	line("                       used %.0f MB of memory at most and %.2f of a processor", float64(h.PeakRSS)/1e6, h.CPU)
 	if len(h.Records) > 0 {
@@ -126,7 +127,7 @@ func (b banned) String() string {
 	if b.n == 1 {
 		return "1 client by its address"
 	}
-	return thousands(uint64(b.n)) + " clients by their addresses"
+	return figures.Thousands(uint64(b.n)) + " clients by their addresses"
 }
 
 // fold takes the mitigations about single clients, of which there can be
@@ -195,7 +196,7 @@ func wrongs(f Felt) string {
 	names := slices.SortedFunc(maps.Keys(f.Wrong), func(a, b string) int { return int(f.Wrong[b]) - int(f.Wrong[a]) })
 	var parts []string
 	for _, n := range names {
-		parts = append(parts, fmt.Sprintf("%s %s", thousands(f.Wrong[n]), n))
+		parts = append(parts, fmt.Sprintf("%s %s", figures.Thousands(f.Wrong[n]), n))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -209,9 +210,9 @@ func from(f *Flood) string {
 	}
 	var parts []string
 	for _, c := range slices.Sorted(maps.Keys(f.Countries)) {
-		parts = append(parts, fmt.Sprintf("%s %s", c, thousands(uint64(f.Countries[c]))))
+		parts = append(parts, fmt.Sprintf("%s %s", c, figures.Thousands(uint64(f.Countries[c]))))
 	}
-	return fmt.Sprintf(" from %s addresses, registered in %s", thousands(uint64(f.Sources)), strings.Join(parts, ", "))
+	return fmt.Sprintf(" from %s addresses, registered in %s", figures.Thousands(uint64(f.Sources)), strings.Join(parts, ", "))
 }
 
 func countries(m map[string]uint64) string {
@@ -223,7 +224,7 @@ func countries(m map[string]uint64) string {
 	})
 	var parts []string
 	for _, n := range names[:min(5, len(names))] {
-		parts = append(parts, fmt.Sprintf("%s (%s)", n, thousands(m[n])))
+		parts = append(parts, fmt.Sprintf("%s (%s)", n, figures.Thousands(m[n])))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -233,15 +234,6 @@ func percent(share float64) string {
 		return fmt.Sprintf("%.3f %%", 100*share)
 	}
 	return fmt.Sprintf("%.1f %%", 100*share)
-}
-
-// thousands writes 12345 as 12,345.
-func thousands(n uint64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // stamp is how long after the flood's beginning something happened.

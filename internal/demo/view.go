@@ -8,6 +8,7 @@ import (
 
 	"seawall/internal/demo/crowd"
 	"seawall/internal/demo/flood"
+	"seawall/internal/kit/figures"
 )
 
 // view shows the run while it goes on: a screen redrawn in place on a terminal,
@@ -154,10 +155,10 @@ func (v *view) screen() []string {
 	)
 	if s.flood != nil {
 		lines = append(lines,
-			fmt.Sprintf("  flood      %7s/s sent   %7s/s refused", thousands(uint64(v.rates.sent)), thousands(uint64(v.rates.refused))),
-			fmt.Sprintf("  the site   %7s/s of it arrive             %s", thousands(uint64(v.rates.reached)), spark(v.hits, 0)))
+			fmt.Sprintf("  flood      %7s/s sent   %7s/s refused", figures.Thousands(uint64(v.rates.sent)), figures.Thousands(uint64(v.rates.refused))),
+			fmt.Sprintf("  the site   %7s/s of it arrive             %s", figures.Thousands(uint64(v.rates.reached)), spark(v.hits, 0)))
 	}
-	lines = append(lines, fmt.Sprintf("             %7s in line; it bears %.0f requests/s", thousands(uint64(max(0, v.lastReach.stats.Waiting))), s.o.Site.Capacity()), "")
+	lines = append(lines, fmt.Sprintf("             %7s in line; it bears %.0f requests/s", figures.Thousands(uint64(max(0, v.lastReach.stats.Waiting))), s.o.Site.Capacity()), "")
 	if s.admin == "" {
 		lines = append(lines, dim+"  no Seawall in front"+plain)
 	} else {
@@ -213,13 +214,13 @@ func (v *view) shieldLines() []string {
 	lines := []string{fmt.Sprintf("  Seawall    %s, %.0f MB", state, float64(s.use.RSS)/1e6)}
 	did, bans := fold(s.now.Mitigations)
 	for _, d := range did[:min(len(did), showDoing)] {
-		lines = append(lines, fmt.Sprintf("    %s#%d %s%s %s  %s(%s requests)%s", yellow, d.ID, d.Action, plain, d.Match, dim, thousands(d.Hits), plain))
+		lines = append(lines, fmt.Sprintf("    %s#%d %s%s %s  %s(%s requests)%s", yellow, d.ID, d.Action, plain, d.Match, dim, figures.Thousands(d.Hits), plain))
 	}
 	if more := len(did) - showDoing; more > 0 {
 		lines = append(lines, fmt.Sprintf("    %sand %d more like these%s", dim, more, plain))
 	}
 	if bans.n > 0 {
-		lines = append(lines, fmt.Sprintf("    %srefuse%s %s  %s(%s requests)%s", yellow, plain, bans, dim, thousands(bans.hits), plain))
+		lines = append(lines, fmt.Sprintf("    %srefuse%s %s  %s(%s requests)%s", yellow, plain, bans, dim, figures.Thousands(bans.hits), plain))
 	}
 	said := gather(s.records)
 	for _, r := range said[max(0, len(said)-showRecords):] {

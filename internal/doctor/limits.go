@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"math"
+	"seawall/internal/kit/figures"
 	"strconv"
 	"strings"
 )
@@ -30,14 +31,14 @@ func (e Env) files(n *notes) {
 	need := int64(e.Site.MaxConns + e.Site.MaxStreams + spare)
 	if most < need {
 		n.missing(weak, "with systemd: `sudo systemctl edit seawall`, and `LimitNOFILE=262144` under [Service] (the packages have it); in a shell: `ulimit -n 262144`",
-			"%s may open %s files; %s connections and %s to the origin need %s", who, thousands(most), thousands(int64(e.Site.MaxConns)), thousands(int64(e.Site.MaxStreams)), thousands(need))
+			"%s may open %s files; %s connections and %s to the origin need %s", who, figures.Thousands(most), figures.Thousands(int64(e.Site.MaxConns)), figures.Thousands(int64(e.Site.MaxStreams)), figures.Thousands(need))
 		return
 	}
 	if most == math.MaxInt64 {
-		n.good("%s may open any number of files (%s are needed)", who, thousands(need))
+		n.good("%s may open any number of files (%s are needed)", who, figures.Thousands(need))
 		return
 	}
-	n.good("%s may open %s files (%s are needed)", who, thousands(most), thousands(need))
+	n.good("%s may open %s files (%s are needed)", who, figures.Thousands(most), figures.Thousands(need))
 }
 
 // limitOf reads the hard limit: Go raises the soft one to it at the start. The
@@ -72,9 +73,9 @@ func (e Env) memory(n *notes) {
 	// What runs already has taken its share of what was available.
 	case e.Site.PID == 0 && e.Site.Ceiling > free:
 		n.poor(weak, "take something else off this machine, or set `memory: 64MiB` in the configuration",
-			"%s MiB of memory are available; Seawall may take up to %s MiB, and a machine without memory kills programs", thousands(free>>20), thousands(e.Site.Ceiling>>20))
+			"%s MiB of memory are available; Seawall may take up to %s MiB, and a machine without memory kills programs", figures.Thousands(free>>20), figures.Thousands(e.Site.Ceiling>>20))
 	default:
-		n.good("memory: %s of %s MiB are available; Seawall takes at most %s", thousands(free>>20), thousands(total>>20), thousands(e.Site.Ceiling>>20))
+		n.good("memory: %s of %s MiB are available; Seawall takes at most %s", figures.Thousands(free>>20), figures.Thousands(total>>20), figures.Thousands(e.Site.Ceiling>>20))
 	}
 }
 

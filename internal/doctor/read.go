@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"io/fs"
+	"seawall/internal/kit/figures"
 	"strconv"
 	"strings"
 )
@@ -39,22 +40,13 @@ func field(text, name string) (value string, ok bool) {
 	return "", false
 }
 
-// thousands writes 12345 as 12,345.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // about rounds a rate to two digits: nobody should read more into it.
 func about(rate float64) string {
 	n, unit := int64(rate+0.5), int64(1)
 	for n/unit >= 100 {
 		unit *= 10
 	}
-	return thousands((n + unit/2) / unit * unit)
+	return figures.Thousands((n + unit/2) / unit * unit)
 }
 
 // count writes "1 queue" and "2 queues".

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"seawall/internal/kit/figures"
 	"strconv"
 	"strings"
 )
@@ -172,7 +173,7 @@ func (e Env) conntrack(n *notes) {
 	case entries < want:
 		n.poor(costly, do, "net.netfilter.nf_conntrack_max is %d: when a flood has filled the firewall's table of connections, nobody gets in", entries)
 	case float64(used) > tracksCrowded*float64(entries):
-		n.poor(costly, do, "the firewall's table of connections is %.0f %% full already (%s of %s)", 100*float64(used)/float64(entries), thousands(used), thousands(entries))
+		n.poor(costly, do, "the firewall's table of connections is %.0f %% full already (%s of %s)", 100*float64(used)/float64(entries), figures.Thousands(used), figures.Thousands(entries))
 	default:
 		n.good("net.netfilter.nf_conntrack_max is %d: the firewall's table of connections has room", entries)
 	}

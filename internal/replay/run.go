@@ -13,6 +13,7 @@ import (
 	"seawall/internal/defense"
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
+	"seawall/internal/kit/figures"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -65,6 +66,7 @@ type runner struct {
 	order  []*Done
 	next   clock.Instant // when the loop is to step
 	seen   map[string]bool
+	crowd  bool // there is one
 
 	read, size, told int64
 	head             headers
@@ -141,7 +143,7 @@ func (r *runner) run(ctx context.Context, all *sources) error {
 	l.rest()
 	if late := r.report.Late; late > 100 && late > r.hits.requests.All/20 {
 		return fmt.Errorf("%s of %s lines are more than a minute out of order: sort them by time first, or give the files one by one",
-			thousands(late), thousands(late+r.hits.requests.All))
+			figures.Thousands(late), figures.Thousands(late+r.hits.requests.All))
 	}
 	r.until(r.w.Clock.Now().Add(time.Second))
 	r.collect()
@@ -230,6 +232,10 @@ func (r *runner) collect() {
 	for i := len(st.Attacks) - 1; i >= 0; i-- {
 		r.attack(st.Attacks[i])
 	}
+	if st.Crowd != nil && !r.crowd {
+		r.report.Crowds++
+	}
+	r.crowd = st.Crowd != nil
 }
 
 func (r *runner) attack(a defense.Attack) {
@@ -319,9 +325,4 @@ func (r *runner) finish() {
 		r.report.Done = append(r.report.Done, *d)
 	}
 	r.report.Steps = *r.w.Steps
-	for _, s := range r.report.Steps {
-		if strings.HasPrefix(s.Text, "A crowd:") {
-			r.report.Crowds++
-		}
-	}
 }

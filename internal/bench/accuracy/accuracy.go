@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"time"
 
 	"seawall/internal/traffic"
@@ -119,20 +120,11 @@ func hashOf(name string) uint64 {
 	return h.Sum64()
 }
 
-// Names lists the scenarios.
-func Names() []string {
-	var out []string
-	for _, s := range scenarios() {
-		out = append(out, s.name)
-	}
-	return out
-}
-
 // Run plays the scenarios.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	list := scenarios()
 	if o.Only != "" {
-		list = slices.DeleteFunc(list, func(s scenario) bool { return !contains(s.name, o.Only) })
+		list = slices.DeleteFunc(list, func(s scenario) bool { return !strings.Contains(s.name, o.Only) })
 		if len(list) == 0 {
 			return nil, fmt.Errorf("no scenario has %q in its name", o.Only)
 		}

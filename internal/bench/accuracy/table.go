@@ -1,13 +1,12 @@
 package accuracy
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"math"
 	"strings"
 )
-
-func contains(name, part string) bool { return strings.Contains(name, part) }
 
 // wilson is the 95 % score interval (Wilson 1927) of a share.
 func wilson(n, of int) (low, up float64) {
@@ -23,27 +22,27 @@ func wilson(n, of int) (low, up float64) {
 
 // Table writes the report for people.
 func (r *Report) Table(out io.Writer) error {
-	w := &writer{to: out}
-	w.say("On our generated scenarios, seed %d. Counts first; of the share, the 95 %% interval.\n\n", r.Seed)
-	w.say("%-46s %-8s %-9s %-17s %s\n", "flood", "noticed", "mitigated", "stopped", "ordinary requests refused, slowed, unserved")
+	w := bufio.NewWriter(out) // keeps the first error
+	fmt.Fprintf(w, "On our generated scenarios, seed %d. Counts first; of the share, the 95 %% interval.\n\n", r.Seed)
+	fmt.Fprintf(w, "%-46s %-8s %-9s %-17s %s\n", "flood", "noticed", "mitigated", "stopped", "ordinary requests refused, slowed, unserved")
 	for _, row := range r.Rows {
 		if row.Attack {
-			w.say("%-46s %-8s %-9s %7d of %-7d %d, %d and %d of %d\n", row.mark(), when(row.Noticed, row.Notice), when(row.Mitigated, row.Mitigate),
+			fmt.Fprintf(w, "%-46s %-8s %-9s %7d of %-7d %d, %d and %d of %d\n", row.mark(), when(row.Noticed, row.Notice), when(row.Mitigated, row.Mitigate),
 				row.Stopped, row.Flood, row.Refused, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
-	w.say("\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "", "ordinary requests refused, slowed, unserved")
+	fmt.Fprintf(w, "\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "", "ordinary requests refused, slowed, unserved")
 	for _, row := range r.Rows {
 		if !row.Attack {
-			w.say("%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, "", row.Refused, row.Slowed, row.Unserved, row.Ordinary)
+			fmt.Fprintf(w, "%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, "", row.Refused, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
-	w.say("\n* held out: nobody looks at these when a detector is changed\n")
+	fmt.Fprintf(w, "\n* held out: nobody looks at these when a detector is changed\n")
 	for _, l := range []struct {
 		name string
 		s    *Score
 	}{{"all", &r.All}, {"not held out", &r.Tuned}, {"held out", &r.HeldOut}} {
-		w.say("\n%s\n", strings.ToUpper(l.name))
+		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(l.name))
 		s := l.s
 		for _, c := range []struct {
 			what string
@@ -54,11 +53,11 @@ func (r *Report) Table(out io.Writer) error {
 			{"ordinary requests refused", s.Refused}, {"ordinary requests slowed", s.Slowed},
 			{"let in during a flood, and not served", s.Unserved}, {"visitors with a request refused", s.Touched},
 		} {
-			w.say("  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
+			fmt.Fprintf(w, "  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
 		}
-		w.say("  %-42s %.1f s and %.1f s\n", "noticed and mitigated within, 95th percentile", s.Notice95, s.Mitig95)
+		fmt.Fprintf(w, "  %-42s %.1f s and %.1f s\n", "noticed and mitigated within, 95th percentile", s.Notice95, s.Mitig95)
 	}
-	return w.err
+	return w.Flush()
 }
 
 func (r *Row) mark() string {
@@ -80,16 +79,4 @@ func (c Count) share() string {
 		return "none"
 	}
 	return fmt.Sprintf("%.3g %% (%.3g to %.3g)", 100*float64(c.N)/float64(c.Of), 100*c.Low, 100*c.Up)
-}
-
-// writer keeps the first error.
-type writer struct {
-	to  io.Writer
-	err error
-}
-
-func (w *writer) say(format string, args ...any) {
-	if w.err == nil {
-		_, w.err = fmt.Fprintf(w.to, format, args...)
-	}
 }

@@ -12,16 +12,23 @@ import (
 	"time"
 )
 
+// pipe is an empty one, which ends with the test.
+func pipe(t *testing.T) *Pipe {
+	t.Helper()
+	p, err := NewPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
 // What goes through a pipe arrives as it came, in pieces of any size, to a reader that
 // takes its time.
 func TestPipe(t *testing.T) {
 	from, sender := pair(t)
 	to, receiver := pair(t)
-	p, err := NewPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := pipe(t)
 	const size = 24 << 20
 	all := make([]byte, size)
 	rng := rand.NewChaCha8([32]byte{1})
@@ -79,11 +86,7 @@ func TestPipe(t *testing.T) {
 func TestPipeTakesNoMore(t *testing.T) {
 	from, sender := pair(t)
 	to, receiver := pair(t)
-	p, err := NewPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := pipe(t)
 	_, _ = sender.Write([]byte("hello, world"))
 	time.Sleep(10 * time.Millisecond)
 	if n, err := p.Fill(from, 5); n != 5 || err != nil {
@@ -114,10 +117,7 @@ func TestPipeEnds(t *testing.T) {
 		"reset": {func(_ *Conn, theirs *net.TCPConn) { _ = theirs.SetLinger(0); _ = theirs.Close() },
 			func(err error) bool { return err != nil && !errors.Is(err, net.ErrClosed) && !os.IsTimeout(err) }},
 	} {
-		p, err := NewPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := pipe(t)
 		ours, theirs := pair(t)
 		time.AfterFunc(20*time.Millisecond, func() { c.do(ours, theirs) })
 		if n, err := p.Fill(ours, 1<<10); n != 0 || !c.want(err) {
@@ -127,7 +127,8 @@ func TestPipeEnds(t *testing.T) {
 		from, sender := pair(t)
 		go func() { _, _ = io.Copy(sender, endless{}) }()
 		time.AfterFunc(50*time.Millisecond, func() { c.do(to, receiver) })
-		for err = nil; err == nil; { // nobody reads, so that it waits in the end
+		var err error
+		for err == nil { // nobody reads, so that it waits in the end
 			if _, err = p.Fill(from, 1<<20); err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +138,6 @@ func TestPipeEnds(t *testing.T) {
 			t.Errorf("%s: emptied but for %d, %v", name, p.Held(), err)
 		}
 		_ = from.Close()
-		p.Close()
 	}
 }
 

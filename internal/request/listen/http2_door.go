@@ -3,7 +3,6 @@ package listen
 import (
 	"seawall/internal/mitigation"
 	"seawall/internal/request/listen/h2"
-	"seawall/internal/traffic"
 )
 
 // meetDoor takes a request to the door: it is served on a goroutine of its own, or
@@ -18,18 +17,11 @@ func (h *http2conn) meetDoor(b blockState) error {
 	}
 	x.visit.OpeningHTTP2 = h.opened.hash
 	x.decide()
-	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
-	if x.verdict.LetsIn() && x.proof == "" {
-		c.worth.Store(letIn)
-		if x.visit.Clearance != traffic.ClearanceNone {
-			c.worth.Store(known)
-		}
+	if c.weigh(x) {
 		g.x = nil // the stream's
 		h.open(b, x)
 		return nil
 	}
-	c.worth.Store(0)
-	c.unwanted.Store(true)
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
 		x.record()
 		if c.trusted { // others come by the same connection

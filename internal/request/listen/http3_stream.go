@@ -304,17 +304,10 @@ func (st *stream3) meetDoor() error {
 	h, x := st.h, st.x
 	c := h.c
 	x.decide()
-	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
-	if x.verdict.LetsIn() && x.proof == "" {
-		c.worth.Store(letIn)
-		if x.visit.Clearance != traffic.ClearanceNone {
-			c.worth.Store(known)
-		}
+	if c.weigh(x) {
 		st.serve()
 		return nil
 	}
-	c.worth.Store(0)
-	c.unwanted.Store(true)
 	if x.verdict.Action == mitigation.Drop && x.proof == "" {
 		x.record()
 		h.quit(h3.RequestRejected)

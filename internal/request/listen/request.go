@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"seawall/internal/mitigation"
-	"seawall/internal/traffic"
 )
 
 // serve is the connection's own goroutine: it reads requests and serves them, one
@@ -230,18 +229,11 @@ func (c *conn) meetDoor() (in bool, err error) {
 	} else {
 		c.refusals = 0
 	}
-	c.cleared.Store(x.visit.Clearance != traffic.ClearanceNone)
-	if x.verdict.LetsIn() && x.proof == "" {
-		c.worth.Store(letIn)
-		if x.visit.Clearance != traffic.ClearanceNone {
-			c.worth.Store(known)
-		}
+	if c.weigh(x) {
 		c.r += h.size
 		c.beginBody(h)
 		return true, nil
 	}
-	c.worth.Store(0)
-	c.unwanted.Store(true)
 	if x.verdict.Action == mitigation.Drop {
 		x.record()
 		c.release()

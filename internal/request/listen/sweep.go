@@ -3,6 +3,7 @@ package listen
 import (
 	"cmp"
 	"net/http"
+	"seawall/internal/traffic"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -335,6 +336,24 @@ const (
 	letIn = 1
 	known = 2 // it brought a clearance
 )
+
+// weigh notes what a visit that was decided says of its connection, and says whether it
+// goes on to the rooms.
+func (c *conn) weigh(x *exchange) (in bool) {
+	cleared := x.visit.Clearance != traffic.ClearanceNone
+	c.cleared.Store(cleared)
+	switch {
+	case !x.verdict.LetsIn() || x.proof != "":
+		c.worth.Store(0)
+		c.unwanted.Store(true)
+		return false
+	case cleared:
+		c.worth.Store(known)
+	default:
+		c.worth.Store(letIn)
+	}
+	return true
+}
 
 // strangers takes visitors whom we know off a list, unless they hold more than half
 // of all places: a flood that takes cookies is to leave room as well.
