@@ -15,7 +15,7 @@
 //
 // Run is one goroutine. Ten times a second it glances at plain counters, so
 // that what is blatant is answered within 250 ms; once a second it walks the
-// whole loop. Where packets abound, those of a second are looked at once before it
+// whole loop, and sooner where the glance has just seen what is new. Where packets abound, those of a second are looked at once before it
 // is over (early.go). Order, Find and Mitigations hand a question to that goroutine
 // and wait for its answer. Nothing on the way of a request ever waits for it.
 //

@@ -105,7 +105,8 @@ type Loop struct {
 	// What follows belongs to the goroutine of Run.
 	started  time.Time
 	last     decide.Moment
-	cutAt    clock.Instant
+	cutAt    clock.Instant // when the window began
+	dueAt    clock.Instant // when it ends
 	saveAt   clock.Instant
 	window   *traffic.Window
 	inLine   int // in flight or waiting at the last glance
@@ -117,6 +118,7 @@ type Loop struct {
 	kept     clock.Instant // before.since as it was saved last
 	first    firstCome     // the last of before
 	alarmAt  clock.Instant // of the fast path; 0 none
+	rushed   clock.Instant // when it last put newcomers at the end of the line; 0 not in this window
 	unproven int           // windows since then without a flood
 	crowdFor time.Duration // how long the crowd has been here
 	troubles map[string]string
@@ -148,7 +150,8 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 		}
 	}
 	now := l.moment()
-	l.started, l.last, l.cutAt, l.saveAt = now.Wall, now, now.At, now.At.Add(saveEvery)
+	l.started, l.last, l.saveAt = now.Wall, now, now.At.Add(saveEvery)
+	l.cutAt, l.dueAt = now.At, onTime(now.At.Add(windowEvery))
 	if err := l.open(now); err != nil {
 		return nil, err
 	}

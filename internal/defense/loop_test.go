@@ -47,10 +47,11 @@ func TestFloods(t *testing.T) {
 		bots    func() []*client
 		served  float64       // least share of the visitors' requests
 		within  time.Duration // until something stands
+		signed  time.Duration // until what it has in common was looked for
 		reached float64       // most of the flood that reaches the origin, from 3 s on
 	}{
-		{"A: 200 clients of 50/s", func() []*client { return bots(200, 50) }, 0.995, 300 * time.Millisecond, 0.01},
-		{"B: 2000 clients of 2/s", func() []*client { return bots(2000, 2) }, 0.97, 500 * time.Millisecond, 0.02},
+		{"A: 200 clients of 50/s", func() []*client { return bots(200, 50) }, 0.995, 300 * time.Millisecond, 600 * time.Millisecond, 0.01},
+		{"B: 2000 clients of 2/s", func() []*client { return bots(2000, 2) }, 0.97, 500 * time.Millisecond, 600 * time.Millisecond, 0.02},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,6 +93,16 @@ func TestFloods(t *testing.T) {
 				reached := float64(s.floodReached) / float64(offered(flood))
 				if reached > c.reached {
 					t.Errorf("%.4f of the flood reached the origin from 3 s on", reached)
+				}
+				// The whole walk is taken before the second is over.
+				noticed := time.Duration(0)
+				for _, r := range st.Records {
+					if r.Step == "sign" && noticed == 0 {
+						noticed = r.At.Sub(begin)
+					}
+				}
+				if noticed == 0 || noticed > c.signed {
+					t.Errorf("what it has in common was looked for after %v", noticed)
 				}
 				got := s.mitigatedAt().Sub(begin)
 				if got > c.within {

@@ -8,6 +8,7 @@ import (
 	"seawall/internal/attack"
 	"seawall/internal/defense/decide"
 	"seawall/internal/defense/sign"
+	"seawall/internal/kit/clock"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -23,6 +24,10 @@ const (
 	crowdStays = 5 * time.Minute
 )
 
+// hasteAfter is how long after a glance has put newcomers at the end of the line the whole
+// walk is taken: sooner, too few of a flood's requests have been answered or turned away.
+const hasteAfter = 200 * time.Millisecond
+
 // offencesATick bounds the work on reports in one tick: some 10 ms.
 const offencesATick = 1024
 
@@ -37,13 +42,16 @@ func (l *Loop) tick() {
 	l.take(now, l.decider.Tick(now))
 	l.offences(now)
 	l.glance(now)
-	// Half a glance early is on time: ticks come a little late or early.
-	if since := now.At.Sub(l.cutAt); since < windowEvery-glanceEvery/2 {
-		l.lookEarly(now, since)
-	} else {
-		l.cutAt = now.At
+	switch since := now.At.Sub(l.cutAt); {
+	case now.At >= l.dueAt:
+		l.cutAt, l.dueAt = now.At, onTime(now.At.Add(windowEvery))
 		l.second(now)
-		l.changed = true
+	case l.hasty(now, since):
+		// The next one is due when it was, if that leaves something to see.
+		l.cutAt, l.dueAt = now.At, max(l.dueAt, onTime(now.At.Add(earliest)))
+		l.second(now)
+	default:
+		l.lookEarly(now, since)
 	}
 	l.flush(now)
 	l.tellStance(now)
@@ -114,14 +122,28 @@ func (l *Loop) glance(now decide.Moment) {
 			l.record(now, "detect", fmt.Sprintf("%s sees %.0f requests a second at a glance, where %.0f are usual.", d.Name(), f.Rate, f.Normal), numbers(&f), true)
 		}
 		l.pressed = 0
+		if !l.decider.Emergent() {
+			l.rushed = now.At
+		}
 		l.take(now, l.decider.Emergency(now, f))
 		return
 	}
 	l.pressed = 0
 }
 
+// onTime is from when on something counts as due at a moment: ticks come a little late or
+// early, and half a glance early is on time.
+func onTime(due clock.Instant) clock.Instant { return due.Add(-glanceEvery / 2) }
+
+// hasty says whether a window is to end before its time: what the glance has just seen is
+// new, so that there is no need to wait for a whole second to find what it has in common.
+func (l *Loop) hasty(now decide.Moment, since time.Duration) bool {
+	return l.rushed != 0 && since >= earliest-glanceEvery/2 && now.At.Sub(l.rushed) >= hasteAfter-glanceEvery/2
+}
+
 // second is the whole walk.
 func (l *Loop) second(now decide.Moment) {
+	l.rushed, l.changed = 0, true
 	w := l.observer.Cut(l.origin())
 	if l.deps.Packets != nil {
 		w.Packets = l.early.take(l.deps.Packets())

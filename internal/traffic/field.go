@@ -129,8 +129,8 @@ func ParseClearance(name string) (Clearance, bool) {
 	return find[Clearance](clearanceNames[:], name)
 }
 
-// Standing is how a client (its prefix together with its header-order
-// fingerprint) has behaved over its last requests. admit keeps it.
+// Standing is how a client (its prefix together with what it calls itself, the user
+// agent) has behaved over its last requests. admit keeps it.
 type Standing uint8
 
 // The standings.

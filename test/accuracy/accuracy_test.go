@@ -46,6 +46,12 @@ func TestAccuracyOfAnotherSeed(t *testing.T) {
 	if s.Alarms.Of < 25 || s.Alarms.N > 0 {
 		t.Errorf("%d false alarms in %d scenarios", s.Alarms.N, s.Alarms.Of)
 	}
+	if s.Met.Of < 25 || s.Met.N > 0 {
+		t.Errorf("in %d of %d scenarios without attack somebody was refused", s.Met.N, s.Met.Of)
+	}
+	if got := share(s.Refused.N, s.Refused.Of); s.Refused.Of < 100_000 || got > 0.001 {
+		t.Errorf("%.4f of %d ordinary requests were refused", got, s.Refused.Of)
+	}
 	if s.Mitig95 > 1 {
 		t.Errorf("the 95th percentile of the time to mitigate is %.1f s", s.Mitig95)
 	}

@@ -103,6 +103,7 @@ type Decider struct {
 	lenient  map[string]bool // matches that were loosened in this attack
 	told     map[string]bool // what was said once in this attack
 	hurting  bool            // visitors with a clearance are not served well
+	calm     int             // windows in a row in which the flood was held off
 	newBans  int             // since the last Step
 	noRoom   int             // bans that found no room, since the last Step
 	sweepAt  clock.Instant
@@ -135,8 +136,11 @@ func (d *Decider) Step(in Input) Output {
 	d.account(in.Window)
 	flood := find(in.Findings, attack.HTTPFlood)
 	d.follow(in.Now, flood)
-	if find(in.Findings, attack.FlashCrowd) != nil && flood == nil {
+	switch {
+	case flood == nil && find(in.Findings, attack.FlashCrowd) != nil:
 		d.liftEmergency(in.Now, "the many visitors are an ordinary crowd")
+	case flood != nil && d.held(in.Window, flood):
+		d.liftEmergency(in.Now, "what the flood has in common is refused, and the rest is served")
 	}
 	d.loosen(in.Now, in.Window)
 	d.spread(in.Now, in.Window)

@@ -418,6 +418,36 @@ func TestEmergency(t *testing.T) {
 	}
 }
 
+// A flood of which no more gets in than usual needs no emergency, and whoever is new
+// goes before what looks like it again.
+func TestEmergencyIsLifted(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		window traffic.Window
+		lifted bool
+	}{
+		{"the flood is refused", traffic.Window{Admitted: 90, Refused: 4000}, true},
+		{"more than usual gets in", traffic.Window{Admitted: 300, Refused: 4000}, false},
+		{"some find the line full", traffic.Window{Admitted: 90, Origin: traffic.Origin{Shed: 1}}, false},
+		{"the line is long", traffic.Window{Admitted: 90, Origin: traffic.Origin{Waiting: 20, Limit: 20}}, false},
+	} {
+		w := newWorld(t)
+		w.apply(w.Emergency(w.now, flood(true, false)[0]))
+		step := func() {
+			w.pass(time.Second)
+			win := c.window
+			win.At, win.Span = w.now.At, time.Second
+			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: flood(true, false)}))
+		}
+		if step(); w.actions() != "slow" {
+			t.Fatalf("%s: lifted after a second", c.name)
+		}
+		if step(); (w.actions() == "") != c.lifted {
+			t.Errorf("%s: after two seconds %q", c.name, w.actions())
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	if l := DefaultConfig().Validate(); len(l) != 0 {
 		t.Error(l)

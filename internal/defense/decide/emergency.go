@@ -37,6 +37,30 @@ func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
 	return d.take()
 }
 
+// Emergent says whether newcomers are at the end of the line for a glance.
+func (d *Decider) Emergent() bool {
+	e := d.active[d.byText[unknown().String()]]
+	return e != nil && e.kind == kindEmergency
+}
+
+const (
+	// heldTimes the usual rate is the most that may be let in for a flood to count as held
+	// off; heldFor is for how many windows in a row.
+	heldTimes = 1.5
+	heldFor   = 2
+)
+
+// held says whether a flood has been held off for a while without the help of the
+// emergency: little more than usual is let in, and nobody finds the line full.
+func (d *Decider) held(w *traffic.Window, f *attack.Finding) bool {
+	if w == nil || w.Rate(w.Admitted) > heldTimes*f.Normal || w.Origin.Shed > 0 || w.Origin.Limit > 0 && w.Origin.Waiting >= w.Origin.Limit {
+		d.calm = 0
+		return false
+	}
+	d.calm++
+	return d.calm >= heldFor
+}
+
 // liftEmergency ends the emergency, if there is one.
 func (d *Decider) liftEmergency(now Moment, why string) {
 	e := d.active[d.byText[unknown().String()]]

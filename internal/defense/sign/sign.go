@@ -100,7 +100,7 @@ func (c *conj) harm() float64 { return c.hits/clean + c.firsts/c.limits.welcomin
 func (t *table) best(left bitset) *conj {
 	var best *conj
 	for _, seed := range t.traits {
-		if seed.place || seed.weak {
+		if seed.place || seed.weak || seed.fleeting {
 			continue
 		}
 		c := t.grow(seed, left)
@@ -145,7 +145,7 @@ func (t *table) grow(seed *trait, left bitset) *conj {
 func (t *table) narrow(c *conj) *conj {
 	whole := c.part
 	for _, tr := range t.traits {
-		if len(c.traits) >= mostTerms || c.has(tr.field) || tr.common || tr.place {
+		if len(c.traits) >= mostTerms || c.has(tr.field) || tr.common || tr.place || tr.fleeting {
 			continue
 		}
 		least := t.free * c.part

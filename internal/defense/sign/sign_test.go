@@ -198,6 +198,25 @@ func TestWhatPeopleEarnedIsNoTrait(t *testing.T) {
 	}
 }
 
+// That all of a flood's clients are new says only that it has just begun: a signature that
+// asked for it would be met no more in a moment.
+func TestNewnessIsNotAskedForInVain(t *testing.T) {
+	r := dice()
+	flood, f := mix(r, 2000, 4000, func() traffic.Sample {
+		s := bot(r, 0)
+		s.Visit.UserAgent = "sqlmap/1.8"
+		return s
+	})
+	sigs := Mine(f, flood, normal(r, 4000, 0.05))
+	if len(sigs) == 0 || covered(sigs, clear, func() traffic.Sample {
+		s := bot(r, 1) // the same bot, some seconds later
+		s.Visit.UserAgent = "sqlmap/1.8"
+		return s
+	}) < 0.95 {
+		t.Errorf("%s", texts(sigs))
+	}
+}
+
 func TestPlaceAloneIsNoSignature(t *testing.T) {
 	r := dice()
 	n := normal(r, 2000, 1) // all look the same but for where they are from

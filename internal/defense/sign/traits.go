@@ -41,7 +41,9 @@ type trait struct {
 	width  uint64 // of packets: how much of the field it takes in
 	weak   bool   // it may narrow, but describes nothing by itself
 	place  bool   // about where an address is: it may narrow and makes nothing
-	test   func() (match.Test, error)
+	// fleeting: the flood's own requests end it. It narrows only where that spares somebody.
+	fleeting bool
+	test     func() (match.Test, error)
 }
 
 // whole is a clipped key without the part of a letter at its end.
@@ -133,8 +135,9 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 			keys := keysOf(f, key)
 			tr = &trait{
 				field: int(f), rank: rank, keys: keys, flood: newBits(len(flood)), usual: newBits(len(ordinary)),
-				place: f == traffic.FieldCountry || f == traffic.FieldNetwork,
-				test:  func() (match.Test, error) { return oneOf(f, keys) },
+				place:    f == traffic.FieldCountry || f == traffic.FieldNetwork,
+				fleeting: f == traffic.FieldStanding && key == traffic.StandingNew.String(),
+				test:     func() (match.Test, error) { return oneOf(f, keys) },
 			}
 			byKey[key] = tr
 			// What cannot be written down, such as bytes that are no UTF-8, is no trait:

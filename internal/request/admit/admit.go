@@ -109,6 +109,8 @@ type meeting struct {
 	reserved bool   // may use what strangers behind its prefix may not
 	greedy   bool   // its own clearance went over its budget again and again
 	browses  bool   // it or those like it fetch assets with their pages, or it keeps its clearance
+	noted    bool   // what it asks for is noted at its prefix
+	shared   bool   // whoever is behind its prefix, assets are fetched with the pages, and there is no attack
 	good     uint64 // the bit of crowd that it speaks for; 0 none
 	print    uint8  // the bit of prints that it speaks for; 0 none
 	forgive  bool   // its prefix has refusals that being let in makes good

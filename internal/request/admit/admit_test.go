@@ -49,6 +49,12 @@ func (s *stage) visit(addr string) *traffic.Visit {
 	return &traffic.Visit{At: s.now, Client: a, Peer: a, Method: "GET", Path: "/", HeaderOrder: 1}
 }
 
+// by makes a visit that of some program.
+func by(v *traffic.Visit, program int) *traffic.Visit {
+	v.HeaderOrder, v.UserAgent = uint64(program+1), fmt.Sprintf("Program/%d", program)
+	return v
+}
+
 func cleared(v *traffic.Visit, id uint64, issued time.Time) *traffic.Visit {
 	v.Clearance, v.ClearanceID, v.ClearanceAt = traffic.ClearanceProven, id, issued
 	return v

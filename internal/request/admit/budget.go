@@ -17,9 +17,10 @@ func newLimits(cfg Config) *limits {
 }
 
 // reserveDepth is how many bursts deep a budget is for visitors who are known
-// or whose clearance is vetted. Strangers may use the first only, so they can
-// never use up what those with a past behind the same prefix need.
-const reserveDepth = 2
+// or whose clearance is vetted, sharedDepth for those of a prefix whose visits
+// fetch assets, in peace. Other strangers may use the first only, and no stranger the last, so
+// they can never use up what those with a past behind the same prefix need.
+const reserveDepth, sharedDepth = 3, 2
 
 // isOverOwnBudget charges the visit to its clearance, if it came with one, and
 // to its client prefix. A stolen cookie therefore buys one visitor's budget,
@@ -35,8 +36,12 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 	if ok {
 		return false
 	}
-	if m.browses {
-		if ok, _ := a.charge(a.clients.at(m.client), m.client, lim.one.Times(sharedTimes), m, inClients); ok {
+	if m.browses || m.shared {
+		shared := lim.one.Times(sharedTimes)
+		if m.shared && !m.reserved {
+			shared = shared.Deeper(sharedDepth)
+		}
+		if ok, _ := a.charge(a.clients.at(m.client), m.client, shared, m, inClients); ok {
 			m.verdict = mitigation.Verdict{Action: mitigation.Slow, Reason: mitigation.ReasonClientBudget}
 			return false
 		}
@@ -93,6 +98,11 @@ func (a *Admit) charge(s *set[prefixCell], key uint64, l gcra.Limit, m *meeting,
 	if m.reserved {
 		l = l.Deeper(reserveDepth)
 	}
+	if table == inClients && !m.noted {
+		m.noted = true // not again for the second budget
+		c.note(m.v.Kind)
+		m.shared = !m.hostile() && c.browses()
+	}
 	c.tat, ok, retry = l.Take(c.tat, m.now, m.weight)
 	if c.refused > 0 {
 		m.forgive = true
@@ -105,7 +115,7 @@ func (a *Admit) charge(s *set[prefixCell], key uint64, l gcra.Limit, m *meeting,
 		c.grow(m.good, m.sec, pace)
 	}
 	if ok && m.cookie && !m.greedy {
-		c.clearedAt = m.sec
+		c.clearedAt = uint16(m.sec)
 	}
 	c.prints |= m.print
 	return ok, retry

@@ -218,7 +218,7 @@ func TestAThousandBehindOneAddress(t *testing.T) {
 			}
 			arrived := p * 600 / 1000
 			v := cleared(s.visit("192.0.2.1"), uint64(p), began.Add(time.Duration(arrived)*time.Second))
-			v.HeaderOrder = uint64(1 + p%12)
+			by(v, p%12)
 			if all++; s.Decide(v).LetsIn() {
 				in++
 			}
@@ -279,13 +279,13 @@ func TestCollectingCookiesGrowsSlowly(t *testing.T) {
 	}
 }
 
-// Changing header orders, with assets and all, reaches a few times the budget.
-func TestRotatingHeaderOrdersGrowsLittle(t *testing.T) {
+// Changing one's name, with assets and all, reaches a few times the budget.
+func TestRotatingProgramsGrowsLittle(t *testing.T) {
 	s := newStage(t)
 	for range 300 {
 		for i := range 40 {
 			v := s.visit("192.0.2.1")
-			v.HeaderOrder, v.Kind = uint64(i/2), traffic.Kind(i%2)
+			by(v, i/2).Kind = traffic.Kind(i % 2)
 			s.Decide(v)
 		}
 		s.pass(time.Second)

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"seawall/internal/kit/clock"
+	"seawall/internal/traffic"
 )
 
 // prefixCell is what is remembered of one prefix, at whatever level: 32 bytes.
@@ -13,13 +14,15 @@ type prefixCell struct {
 	tat   clock.Instant // state of its budget, see kit/gcra
 	crowd uint64        // who behaves well behind it, see crowd.go
 
-	clearedAt  uint32 // second a visitor with a clearance was last let in; 0 never
 	refused    uint16 // refusals in the current minute, less what was forgiven
 	refusedAt  uint16 // when that minute began
 	reportedAt uint16 // when it was last reported
 	recordedAt uint16 // when it was last put on the list of Recent
 	grownAt    uint16 // when crowd last gained a bit
-	prints     uint8  // header orders that behave well, three hash bits each
+	clearedAt  uint16 // when a visitor with a clearance was last let in
+	pages      uint8  // asked for from here, whoever asked; halved where it is full
+	assets     uint8  // the same
+	prints     uint8  // programs that behave well, three hash bits each
 	triedAt    uint8  // second modulo 2^8 in which one that was not wanted last went through, see greet.go
 }
 
@@ -33,6 +36,7 @@ func newPrefixCell(carry clock.Instant, sec uint32) prefixCell {
 		reportedAt: s - reportEvery,
 		recordedAt: s - recordEvery,
 		grownAt:    s - growCalm,
+		clearedAt:  s - liveFor,
 		triedAt:    uint8(s) - tryEvery,
 	}
 }
@@ -48,8 +52,8 @@ type clearanceCell struct {
 	_      uint16
 }
 
-// standingCell is what is remembered of a client prefix together with a header
-// order: 20 bytes. Its counts are halved every minute, so that behaviour weighs
+// standingCell is what is remembered of a client prefix together with a program:
+// 20 bytes. Its counts are halved every minute, so that behaviour weighs
 // less the longer ago it was.
 type standingCell struct {
 	first     uint32 // second of its first visit
@@ -70,7 +74,27 @@ const BytesPerClient = (8 + 32) + (8 + 20) + (8+32)/2 + (8+24)/2
 // liveClearance says whether a visitor with a clearance was let in from this
 // prefix lately.
 func (c *prefixCell) liveClearance(sec uint32) bool {
-	return c.clearedAt != 0 && elapsed(sec, c.clearedAt) < liveFor
+	return since(sec, c.clearedAt) < liveFor
+}
+
+// note counts what is asked for.
+func (c *prefixCell) note(k traffic.Kind) {
+	n := &c.pages
+	switch k {
+	case traffic.KindPage:
+	case traffic.KindAsset:
+		n = &c.assets
+	default:
+		return
+	}
+	if *n++; *n == math.MaxUint8 {
+		c.pages, c.assets = c.pages/2, c.assets/2
+	}
+}
+
+// browses says whether those behind the prefix fetch assets with their pages.
+func (c *prefixCell) browses() bool {
+	return c.assets > 0 && c.pages > 0 && int(c.assets)*pagesPerAsset >= int(c.pages)
 }
 
 // add adds one and stops at the top.

@@ -11,16 +11,16 @@ import (
 // "A linear-time probabilistic counting algorithm", 1990), and its budget is
 // that many times as large.
 //
-// Somebody who collects cookies or changes header orders is kept from growing a
+// Somebody who collects cookies or changes its name is kept from growing a
 // budget quickly by four things: a clearance counts only a minute after it was
 // issued, at the prefix where it was first used, while within its own budget;
-// bits are set no faster than the pace below; header orders reach only eight of
+// bits are set no faster than the pace below; names reach only eight of
 // the bits; and bits are wiped again, one after the other, in half an hour.
 const (
 	growCalm   = 2  // seconds between two new bits in peace
 	growAttack = 20 // the same under attack
 	wipeEvery  = 28 // seconds between two bits wiped; all 64 take half an hour
-	printBits  = 8  // bits that header orders can set
+	printBits  = 8  // bits that names can set
 	crowdMost  = 64 // a budget grows to so many times its size
 )
 

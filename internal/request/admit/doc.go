@@ -24,7 +24,7 @@
 //
 // What is remembered stands in tables of a fixed size, whatever is sent: about
 // BytesPerClient bytes for each of Config.Clients. The keys are keyed hashes of
-// prefixes, clearances and header orders, so that nobody can aim at somebody
+// prefixes, clearances and names of programs, so that nobody can aim at somebody
 // else's entry, and no address is kept in them. Newcomers never push out
 // clients that have proven themselves. The one list of raw prefixes, of those
 // lately refused, is bounded and erased after an hour (see Recent).

@@ -9,7 +9,7 @@ import (
 )
 
 // seeds key the hashes, so that an attacker, who chooses prefixes, cookies and
-// header orders, cannot choose which entries they fall on.
+// user agents, cannot choose which entries they fall on.
 type seeds [4]uint64
 
 // mix hashes two words under the seeds with two folded 64x64->128 bit products,
@@ -21,13 +21,39 @@ func (s *seeds) mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
+// text hashes what a visit says of itself, as far as hashedText goes.
+func (s *seeds) text(t string) uint64 {
+	h := uint64(len(t))
+	t = t[:min(len(t), hashedText)]
+	for ; len(t) >= 16; t = t[16:] {
+		h = s.mix(h^word(t), word(t[8:]))
+	}
+	for ; len(t) >= 8; t = t[8:] {
+		h = s.mix(h, word(t))
+	}
+	var rest uint64
+	for i := range len(t) {
+		rest = rest<<8 | uint64(t[i])
+	}
+	return s.mix(h, rest)
+}
+
+// hashedText bounds the work on a text, in bytes: a user agent is no longer.
+const hashedText = 256
+
+func word(t string) uint64 {
+	_ = t[7]
+	return uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+		uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+}
+
 // What a hash is of, so that equal bits of different kinds do not meet.
 const (
 	kindV4 = uint64(iota+1) << 56
 	kindV6
 	kindClearance
 	kindStanding
-	kindAnyOrder // a client prefix with whatever header order
+	kindAnyProgram // a client prefix with whatever program
 )
 
 // address is a client's address in words: the upper half of an IPv6 address, or

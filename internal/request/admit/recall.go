@@ -64,7 +64,7 @@ func (m *meeting) identify(s *seeds) {
 	if m.v.Clearance != traffic.ClearanceNone {
 		m.clearance = s.mix(m.v.ClearanceID, kindClearance)
 	}
-	m.standing = s.mix(m.client^m.v.HeaderOrder, kindStanding^m.v.HeaderOrder)
+	m.standing = s.mix(m.client, kindStanding^s.text(m.v.UserAgent))
 }
 
 // recallClearance notes the visit at its clearance and finds out whether it was

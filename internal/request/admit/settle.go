@@ -88,7 +88,7 @@ func (a *Admit) noteAtPrefix(m *meeting) {
 }
 
 // offends says whether the prefix is to be reported now. A prefix with a live
-// clearance or several header orders that behave well never is: there are
+// clearance or several programs that behave well never is: there are
 // people behind it.
 func (c *prefixCell) offends(m *meeting) bool {
 	most := uint16(offenceCalm)
@@ -101,7 +101,7 @@ func (c *prefixCell) offends(m *meeting) bool {
 }
 
 // shared says whether people are behind a prefix: a live clearance, or several
-// header orders that behave well.
+// programs that behave well.
 func (c *prefixCell) shared(sec uint32) bool {
 	return c.liveClearance(sec) || bits.OnesCount8(c.prints) >= 2
 }

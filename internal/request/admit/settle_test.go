@@ -108,13 +108,13 @@ func TestLittleOverBudgetIsNoOffence(t *testing.T) {
 	}
 }
 
-// Header orders that behave well behind an address protect it.
-func TestGoodFingerprintsAreNotReported(t *testing.T) {
+// Programs that behave well behind an address protect it.
+func TestGoodProgramsAreNotReported(t *testing.T) {
 	s := newStage(t)
 	for i := range 200 {
 		for fp := range 6 {
 			v := s.visit("192.0.2.1")
-			v.HeaderOrder, v.Kind = uint64(fp+1), traffic.Kind(i%2)
+			by(v, fp).Kind = traffic.Kind(i % 2)
 			s.Decide(v)
 		}
 		s.pass(time.Second)

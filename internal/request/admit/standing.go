@@ -11,10 +11,10 @@ const (
 	pagesPerAsset = 16
 	// Or the clearance comes back: with one in so many pages, at least.
 	pagesPerCleared = 4
-	printAge        = 60 // seconds of being good before a header order counts
+	printAge        = 60 // seconds of being good before a program counts
 )
 
-// recallStanding notes the visit at its client prefix and header order, and
+// recallStanding notes the visit at its client prefix and program, and
 // sets the visit's Standing. Who was good before the attack began, and still
 // is, counts as known.
 func (a *Admit) recallStanding(m *meeting) {
@@ -71,11 +71,11 @@ func (a *Admit) recallStanding(m *meeting) {
 // prefix shy as a whole. It is more than shyPages: they may be several people's.
 const rotatedPages = 6
 
-// recallPrefix calls a visit shy whose header order is new, where its prefix asks
+// recallPrefix calls a visit shy whose program is new, where its prefix asks
 // for page after page in the name of ever new ones. It is for attacks only, and
 // spares a prefix from which a clearance came lately: there people are behind it.
 func (a *Admit) recallPrefix(m *meeting) {
-	key := a.seed.mix(m.client, kindAnyOrder)
+	key := a.seed.mix(m.client, kindAnyProgram)
 	s := a.standings.at(key)
 	s.acquire()
 	i := s.find(key)

@@ -84,10 +84,9 @@ func TestGreedyGetsBetter(t *testing.T) {
 		t.Fatalf("over budget again and again: %s", v.Standing)
 	}
 	// Another browser behind the same address, and one with a clearance, are not.
-	v = s.visit("192.0.2.1")
-	v.HeaderOrder = 2
+	v = by(s.visit("192.0.2.1"), 2)
 	if s.Decide(v); v.Standing != traffic.StandingNew {
-		t.Errorf("another header order: %s", v.Standing)
+		t.Errorf("another program: %s", v.Standing)
 	}
 	v = cleared(s.visit("192.0.2.1"), 1, s.wall())
 	if s.Decide(v); v.Standing == traffic.StandingGreedy {
@@ -134,7 +133,7 @@ func TestKnownSinceBeforeTheAttack(t *testing.T) {
 		{"from two seconds before", cleared(s.visit("10.0.0.3"), 3, began.Add(-2*time.Second)), traffic.ClearanceProven},
 		{"from after", cleared(s.visit("10.0.0.4"), 4, began.Add(time.Second)), traffic.ClearanceProven},
 		{"none, but good before", s.visit("192.0.2.1"), traffic.ClearanceKnown},
-		{"none, another browser there", func() *traffic.Visit { v := s.visit("192.0.2.1"); v.HeaderOrder = 9; return v }(), traffic.ClearanceNone},
+		{"none, another browser there", by(s.visit("192.0.2.1"), 9), traffic.ClearanceNone},
 		{"nothing", s.visit("10.0.0.5"), traffic.ClearanceNone},
 	} {
 		d := s.Decide(c.visit)
@@ -186,9 +185,9 @@ func TestBotBesideVisitor(t *testing.T) {
 	}
 }
 
-// Under attack, who changes the header order with every page is seen through; a
+// Under attack, who changes the user agent with every page is seen through; a
 // prefix with a visitor's clearance, or with assets, is left alone.
-func TestRotatedHeaderOrder(t *testing.T) {
+func TestRotatedPrograms(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(s *stage, v *traffic.Visit, i int)
@@ -212,7 +211,7 @@ func TestRotatedHeaderOrder(t *testing.T) {
 				s.UnderAttack(s.wall())
 			}
 			v := s.browse(12, func(v *traffic.Visit, i int) {
-				v.HeaderOrder = uint64(100 + i)
+				by(v, 100+i)
 				c.change(s, v, i)
 			})
 			want := c.want
@@ -233,7 +232,7 @@ func TestManyBehindOnePrefix(t *testing.T) {
 	for i := range 60 * 40 { // 40 requests a second for a minute, where 20 are allowed
 		s.pass(25 * time.Millisecond)
 		v := s.visit("192.0.2.1")
-		v.Kind, v.HeaderOrder = traffic.Kind(i/3%2), uint64(i%3)
+		by(v, i%3).Kind = traffic.Kind(i / 3 % 2)
 		switch d := s.Decide(v); {
 		case !d.LetsIn():
 			refused++
@@ -280,5 +279,39 @@ func TestKnownThatFloods(t *testing.T) {
 	v := cleared(s.visit("192.0.2.1"), 1, issued)
 	if d := s.Decide(v); v.Clearance != traffic.ClearanceProven || d.Rank != mitigation.RankSuspect {
 		t.Errorf("%s, %v", v.Clearance, d)
+	}
+}
+
+// A browser sends the fields of a page's assets in another order than those of the
+// page: both are its own.
+func TestAssetsComeInAnotherOrder(t *testing.T) {
+	s := newStage(t)
+	v := s.browse(30, func(v *traffic.Visit, i int) {
+		if v.UserAgent = "Mozilla/5.0"; i%2 == 1 {
+			v.Kind, v.HeaderOrder = traffic.KindAsset, 2
+		}
+	})
+	if v.Standing != traffic.StandingGood {
+		t.Errorf("%s", v.Standing)
+	}
+}
+
+// A school opens a page: sixty people, whom nobody has seen before, behind one address
+// within three seconds, each with what the page is made of.
+func TestSchoolBehindOneAddress(t *testing.T) {
+	s := newStage(t)
+	for person := range 60 {
+		s.pass(50 * time.Millisecond)
+		for i := range 8 {
+			v := by(s.visit("192.0.2.1"), person)
+			v.Kind = traffic.Kind(min(i, 1))
+			if d := s.Decide(v); !d.LetsIn() {
+				t.Fatalf("person %d, request %d: %v", person, i, d)
+			}
+		}
+	}
+	// Pages alone are no school.
+	if n := s.admitted(400, s.from("192.0.2.2")); n > 200 {
+		t.Errorf("of 400 pages of one client %d were let in", n)
 	}
 }

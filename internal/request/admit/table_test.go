@@ -106,7 +106,7 @@ func TestSpoofedFloodPushesOutNobodyProven(t *testing.T) {
 	}
 	for i := range 100_000 {
 		v := page(v6(0x2a00<<48 | uint64(i)*0x9E3779B97F4A7C15>>16))
-		v.At, v.HeaderOrder = s.now, uint64(i)
+		by(v, i).At = s.now
 		s.Decide(v)
 		if i%1000 == 0 {
 			s.pass(time.Second)
