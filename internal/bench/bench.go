@@ -84,7 +84,11 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"heavy", "200 sources at 50 requests/s each, site of 500 requests/s", heavy},
-		{"wide", "2,000 sources at 2 requests/s each, site of 500 requests/s", wide},
+		{"wide", "2,000 sources at 2 requests/s each, site of 500 requests/s", wide("")},
+		{"queries", "the same, each request with a query of its own", wide("queries")},
+		{"agents", "the same, each request from what says it is another browser", wide("agents")},
+		{"pages", "the same, at another page every five seconds", wide("pages")},
+		{"pulses", "the same, for two seconds in four", wide("pulses")},
 		{"crowd", "a flash crowd: ten times the visitors within 30 s", crowd},
 		{"rotate", "one attacker going through the 65,536 /64s of a /48", rotate},
 		{"memory", "very many distinct clients, each seen once", memory},

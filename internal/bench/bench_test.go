@@ -36,11 +36,15 @@ func played() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	visitors := `"visitors":{"quiet":{"share":1,"p50_ms":11,"p99_ms":13},"during":{"meant":1600,"served":1599,"share":0.9993,"p50_ms":12,"p99_ms":%d,"wrong":{"refused":%d}}}`
+	visitors := `"visitors":{"quiet":{"share":1,"p50_ms":11,"p99_ms":13},"during":{"meant":1600,"served":1599,"share":0.9993,"p50_ms":12,"p99_ms":%d,"wrong":{"refused":%d}},"newcomers":{"meant":160,"served":158,"share":0.9875}}`
 	switch s.Kind {
 	case "heavy":
 		fmt.Printf(`{`+visitors+`,"flood":{"sent":200000,"reached":900,"reached_share":0.0045,"reached_share_after_2s":0.0004},"seawall":{"noticed_s":0.3,"mitigated_s":0.5,"withdrawn_s":20,"attacks":1}}`, 49, 0)
 	case "wide":
+		if s.Guise == "pulses" {
+			fmt.Printf(`{`+visitors+`,"seawall":{"noticed_s":0.3,"mitigated_s":0.9,"withdrawn_s":30,"attacks":1}}`, 19, 0)
+			break
+		}
 		fmt.Printf(`{`+visitors+`,"seawall":{"noticed_s":0.3,"mitigated_s":-1,"withdrawn_s":-1,"attacks":1}}`, 49, 0)
 	case "crowd":
 		fmt.Printf(`{`+visitors+`,"seawall":{"attacks":0}}`, 90, 3)
@@ -76,14 +80,26 @@ func TestBars(t *testing.T) {
 		"heavy: flood reaching the site after 2 s":                      true,
 		"heavy: withdrawn by itself":                                    true,
 		"wide: visitors' requests served":                               true,
+		"wide: newcomers' requests served":                              false,
+		"wide: visitors' p99":                                           false,
 		"wide: mitigated":                                               false,
 		"wide: withdrawn by itself":                                     false,
+		"pulses: visitors' requests served":                             true,
+		"pulses: newcomers' requests served":                            false,
+		"pulses: visitors' p99":                                         true,
+		"pulses: mitigated":                                             true,
+		"pulses: withdrawn by itself":                                   true,
 		"crowd: visitors' requests served":                              true,
 		"crowd: called an attack":                                       true,
 		"crowd: visitors refused":                                       false,
 		"rotate: gained by rotating":                                    true,
 		"memory: resident memory after 1000000 clients/at most 256 MiB": true,
 		"memory: resident memory after 1000000 clients/at most 64 MiB":  false,
+	}
+	for _, guise := range []string{"queries", "agents", "pages"} {
+		for _, b := range []string{"visitors' requests served", "newcomers' requests served", "visitors' p99", "mitigated", "withdrawn by itself"} {
+			want[guise+": "+b] = want["wide: "+b]
+		}
 	}
 	for name, passed := range want {
 		if p, ok := got[name]; !ok || p != passed {

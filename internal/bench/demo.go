@@ -12,6 +12,7 @@ import (
 // demo's default only where this says so.
 type setup struct {
 	Kind      string  `json:"kind"`
+	Guise     string  `json:"guise,omitempty"`
 	Front     string  `json:"front"`
 	Through   string  `json:"through,omitempty"`
 	Seconds   int     `json:"seconds"`

@@ -37,6 +37,7 @@ const (
 // Options says what to show. It crosses process boundaries as JSON.
 type Options struct {
 	Kind    Kind   `json:"kind"`
+	Guise   Guise  `json:"guise,omitempty"` // of Wide
 	Front   Front  `json:"front"`
 	Through string `json:"through,omitempty"` // valid iff Front is FrontOther
 
@@ -91,6 +92,9 @@ func (o Options) Validate() problem.List {
 	case Heavy, Wide, Crowd, One, Rotate, Many, None:
 	default:
 		l.Add("kind", "heavy, wide, crowd or none", "%q is no kind of demo", o.Kind)
+	}
+	if err := dress(&flood.Config{}, o.Guise); err != nil || o.Guise != GuisePlain && o.Kind != Wide {
+		l.Add("guise", "queries, agents, pages or pulses, with the kind wide", "%q is no guise of the kind %q", o.Guise, o.Kind)
 	}
 	switch o.Front {
 	case FrontSeawall, FrontNone:

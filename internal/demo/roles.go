@@ -190,7 +190,8 @@ func (c *limitedConn) Close() error {
 // FloodSpec says how to flood.
 type FloodSpec struct {
 	Kind    Kind          `json:"kind"`
-	Target  string        `json:"target"` // loopback
+	Guise   Guise         `json:"guise,omitempty"` // of Wide
+	Target  string        `json:"target"`          // loopback
 	Host    string        `json:"host"`
 	Length  time.Duration `json:"length"`
 	Sources []netip.Addr  `json:"sources"` // of Heavy and Wide
@@ -225,6 +226,9 @@ func RunFlood(ctx context.Context, s FloodSpec, report func(flood.Counts)) error
 		}
 		if s.Kind == Wide {
 			cfg.Rate, cfg.Connections = wideRate, wideConns
+		}
+		if err := dress(&cfg, s.Guise); err != nil {
+			return err
 		}
 		_, err = flood.Run(ctx, cfg, report)
 		return err

@@ -266,7 +266,8 @@ func (s *session) startFlood(sources []netip.Addr) error {
 	}
 	var err error
 	s.flood, err = start("the flood", s.env.Executable, s.env.Role(role), FloodSpec{
-		Kind: s.o.Kind, Target: s.front, Host: host, Sources: sources,
+		Guise: s.o.Guise,
+		Kind:  s.o.Kind, Target: s.front, Host: host, Sources: sources,
 		Length:   time.Duration(s.o.Seconds) * time.Second,
 		Requests: s.o.Requests, Rate: s.o.FloodRate,
 	})

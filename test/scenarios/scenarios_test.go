@@ -34,7 +34,7 @@ func TestScenarios(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "seawall/cmd/seawall").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	for _, name := range []string{"heavy", "wide", "crowd"} {
+	for _, name := range []string{"heavy", "wide", "pages", "crowd"} {
 		t.Run(name, func(t *testing.T) {
 			for try := 1; ; try++ {
 				missed := measure(t, program, name)

@@ -19,15 +19,20 @@ const (
 
 // Config describes a botnet.
 type Config struct {
-	Target      string                          // "127.0.0.1:8080"; must be loopback
-	Sources     []netip.Addr                    // where its requests say that they come from
-	Rate        float64                         // requests a second of each source
-	Length      time.Duration                   // how long it goes on
-	Connections int                             // that each source opens at most
-	Patience    time.Duration                   // after which a source gives an answer up
-	Heads       [][]byte                        // whole requests; source i sends Heads[i % len(Heads)]
-	Preface     func(src netip.AddrPort) []byte // sent first on each connection; nil for none
-	Every       time.Duration                   // how often Run reports
+	Target      string        // "127.0.0.1:8080"; must be loopback
+	Sources     []netip.Addr  // where its requests say that they come from
+	Rate        float64       // requests a second of each source
+	Length      time.Duration // how long it goes on
+	Connections int           // that each source opens at most
+	Patience    time.Duration // after which a source gives an answer up
+	Heads       [][]byte      // whole requests; source i sends Heads[i % len(Heads)]
+	// Dress appends request n of all to b, made of its source's head, as it is since the
+	// flood began; nil sends the head.
+	Dress func(b, head []byte, n uint64, since time.Duration) []byte
+	// On and Off are how long it goes on and pauses in turn; Off 0: it does not pause.
+	On, Off time.Duration
+	Preface func(src netip.AddrPort) []byte // sent first on each connection; nil for none
+	Every   time.Duration                   // how often Run reports
 }
 
 // Validate says what is wrong with c.
@@ -41,6 +46,9 @@ func (c Config) Validate() problem.List {
 	}
 	if c.Length <= 0 || c.Length > MostTime {
 		l.Add("length", "at most ten minutes", "%v", c.Length)
+	}
+	if c.Off < 0 || c.Off > 0 && c.On <= 0 {
+		l.Add("on", "write a time, such as 2s", "on for %v, off for %v", c.On, c.Off)
 	}
 	if c.Connections < 1 || c.Connections*len(c.Sources) > MostConnections {
 		l.Add("connections", "at most 16000 in all", "%d connections for each of %d sources", c.Connections, len(c.Sources))

@@ -59,20 +59,35 @@ func Run(ctx context.Context, cfg Config, report func(Counts)) (Counts, error) {
 	return last, nil
 }
 
+// busy is how much of a time since the beginning the flood was not pausing.
+func (c *Config) busy(since time.Duration) time.Duration {
+	if c.Off == 0 {
+		return since
+	}
+	round := c.On + c.Off
+	return since/round*c.On + min(since%round, c.On)
+}
+
 // pace fires each source at its rate, the sources evenly staggered: request n
 // is due n/(sources*rate) after begun, whatever became of the ones before.
 func (f *flood) pace(ctx context.Context, sources []*source, begun time.Time, report func(Counts)) {
 	perSecond := f.cfg.Rate * float64(len(sources))
-	total := uint64(perSecond * f.cfg.Length.Seconds())
+	total := uint64(perSecond * f.cfg.busy(f.cfg.Length).Seconds())
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	next, reports, swept := uint64(0), begun.Add(f.cfg.Every), begun
 	for next < total {
 		now := time.Now()
-		due := min(total, uint64(perSecond*now.Sub(begun).Seconds())+1)
+		since := now.Sub(begun)
+		due := min(total, uint64(perSecond*f.cfg.busy(since).Seconds())+1)
 		for ; next < due; next++ {
 			f.counts.meant.Add(1)
-			f.fire(ctx, sources[next%uint64(len(sources))], now)
+			s := sources[next%uint64(len(sources))]
+			head := s.head
+			if f.cfg.Dress != nil {
+				head = f.cfg.Dress(nil, head, next, since)
+			}
+			f.fire(ctx, s, head, now)
 		}
 		if !now.Before(reports) {
 			report(f.counts.read(begun))

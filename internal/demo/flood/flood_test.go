@@ -127,6 +127,46 @@ func TestRunCounts(t *testing.T) {
 	}
 }
 
+// Requests are made one by one where a flood wears a dress, and none in its pauses.
+func TestDressAndPauses(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	var late []time.Duration
+	begun := time.Now()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen[r.URL.RawQuery] {
+			t.Errorf("%s came twice", r.URL.RawQuery)
+		}
+		seen[r.URL.RawQuery] = true
+		late = append(late, time.Since(begun))
+	}))
+	defer srv.Close()
+	cfg := small(srv.Listener.Addr().String())
+	cfg.Dress = func(b, head []byte, n uint64, _ time.Duration) []byte {
+		return fmt.Appendf(b, "GET /?%d %s", n, strings.TrimPrefix(string(head), "GET / "))
+	}
+	cfg.On, cfg.Off = cfg.Length/4, cfg.Length/4
+	c, err := Run(t.Context(), cfg, func(Counts) {})
+	if err != nil || c.Meant != 50 || len(seen) < 10 {
+		t.Errorf("%+v, %v, %d seen", c, err, len(seen))
+	}
+	pause := 0
+	for _, d := range late {
+		if d > cfg.Length*3/8 && d < cfg.Length/2 {
+			pause++
+		}
+	}
+	if pause > len(late)/10 {
+		t.Errorf("%d of %d came late in a pause", pause, len(late))
+	}
+	cfg.On = 0
+	if _, err := Run(t.Context(), cfg, func(Counts) {}); err == nil {
+		t.Error("a flood that only pauses is begun")
+	}
+}
+
 // A target that answers nothing holds the flood back to one request on each
 // connection, and Run ends all the same.
 func TestRunAgainstSilence(t *testing.T) {

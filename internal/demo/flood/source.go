@@ -36,7 +36,7 @@ type link struct {
 // fire sends one request: on an idle connection, or on a new one, or not at all
 // if the source has no connection left. It never blocks: a connection with
 // nothing on its way has room for a request.
-func (f *flood) fire(ctx context.Context, s *source, now time.Time) {
+func (f *flood) fire(ctx context.Context, s *source, head []byte, now time.Time) {
 	s.mu.Lock()
 	if n := len(s.idle); n > 0 {
 		l := s.idle[n-1]
@@ -44,7 +44,7 @@ func (f *flood) fire(ctx context.Context, s *source, now time.Time) {
 		l.since = now
 		s.mu.Unlock()
 		f.counts.sent.Add(1)
-		if _, err := l.conn.Write(s.head); err != nil {
+		if _, err := l.conn.Write(head); err != nil {
 			// The reader of this link counts the error when it sees the end.
 			_ = l.conn.Close()
 		}
@@ -60,13 +60,13 @@ func (f *flood) fire(ctx context.Context, s *source, now time.Time) {
 	s.dialing++
 	s.mu.Unlock()
 	f.counts.sent.Add(1)
-	f.wg.Go(func() { f.serve(ctx, s) })
+	f.wg.Go(func() { f.serve(ctx, s, head) })
 }
 
-// serve opens a connection, sends a first request and reads answers until the
+// serve opens a connection, sends first as the first request and reads answers until the
 // connection ends.
-func (f *flood) serve(ctx context.Context, s *source) {
-	l, err := f.open(ctx, s)
+func (f *flood) serve(ctx context.Context, s *source, first []byte) {
+	l, err := f.open(ctx, s, first)
 	s.mu.Lock()
 	s.dialing--
 	if err != nil {
@@ -106,7 +106,7 @@ func (f *flood) serve(ctx context.Context, s *source) {
 	}
 }
 
-func (f *flood) open(ctx context.Context, s *source) (*link, error) {
+func (f *flood) open(ctx context.Context, s *source, first []byte) (*link, error) {
 	d := net.Dialer{Timeout: f.cfg.Patience}
 	d.SetMultipathTCP(false)
 	c, err := d.DialContext(ctx, "tcp", f.target.String())
@@ -119,10 +119,9 @@ func (f *flood) open(ctx context.Context, s *source) (*link, error) {
 		// ports in TIME-WAIT behind.
 		_ = t.SetLinger(0)
 	}
-	first := s.head
 	if f.cfg.Preface != nil {
 		port := uint16(1024 + f.ports.Add(1)%60_000)
-		first = slices.Concat(f.cfg.Preface(netip.AddrPortFrom(s.addr, port)), s.head)
+		first = slices.Concat(f.cfg.Preface(netip.AddrPortFrom(s.addr, port)), first)
 	}
 	if _, err := c.Write(first); err != nil {
 		_ = c.Close()
