@@ -32,6 +32,8 @@ type core struct {
 	index   []uint16 // slot + 1, 0 none; a power of two, at most a quarter full
 	mask    uint64
 	total   uint64
+	last    int    // slot of the key that was added last; -1 none
+	owed    uint64 // what it has still to be given, see settle
 	scratch []candidate
 }
 
@@ -55,6 +57,16 @@ func newCore(capacity int) core {
 		errs:  make([]uint64, capacity),
 		index: make([]uint16, size),
 		mask:  uint64(size - 1),
+		last:  -1,
+	}
+}
+
+// settle counts what the last key is owed. Streams repeat themselves: as long as the
+// same key is added, it costs one comparison and no look for its place.
+func (c *core) settle() {
+	if c.owed > 0 {
+		c.bump(c.last, c.owed)
+		c.owed = 0
 	}
 }
 
@@ -66,6 +78,7 @@ func (c *core) Total() uint64 { return c.total }
 
 // Floor bounds what is not held: any other key was added at most so often.
 func (c *core) Floor() uint64 {
+	c.settle()
 	if len(c.heap) < cap(c.heap) {
 		return 0
 	}
@@ -175,12 +188,13 @@ func (c *core) unlink(slot int) {
 func (c *core) reset() {
 	c.heap = c.heap[:0]
 	clear(c.index)
-	c.total = 0
+	c.total, c.last, c.owed = 0, -1, 0
 }
 
 // order returns the held keys' nodes, largest first, at most n. The slice is
 // the caller's; ties are in the order of slots.
 func (c *core) order(n int) []node {
+	c.settle()
 	all := slices.Clone(c.heap)
 	slices.SortFunc(all, func(a, b node) int {
 		if a.count != b.count {
@@ -200,6 +214,8 @@ func (c *core) order(n int) []node {
 // looks up o's slot in c and returns its hash in c, take copies a key from o's
 // slot to c's.
 func (c *core) merge(o *core, find func(slot int) int, seek func(slot int) (int, uint64), take func(to, from int)) {
+	c.settle()
+	o.settle()
 	ours, theirs := c.Floor(), o.Floor()
 	all := c.scratch[:0]
 	for _, n := range c.heap {

@@ -3,6 +3,7 @@ package sketch
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -222,5 +223,47 @@ func BenchmarkMerge(b *testing.B) {
 	b.ReportAllocs()
 	for range b.N {
 		x.Merge(y)
+	}
+}
+
+// Runs of one key are counted when the run ends or somebody asks, whichever is first.
+func TestRunsOfOneKey(t *testing.T) {
+	seed := FixedSeed(1)
+	r := rand.New(rand.NewPCG(5, 6))
+	n, s := NewNumbers(16, seed), NewStrings(16, 8, seed)
+	nAll, sAll := NewNumbers(16, seed), NewStrings(16, 8, seed)
+	want := map[uint64]uint64{}
+	for range 400 {
+		key := r.Uint64N(12)
+		for range 1 + r.IntN(5) {
+			want[key]++
+			n.Add(key, 1)
+			s.Add(fmt.Sprint(key), 1)
+		}
+		switch r.IntN(20) {
+		case 0:
+			if e, ok := n.Get(key); !ok || e.Count != want[key] || e.Error != 0 {
+				t.Fatalf("%d in the middle: %+v, want %d", key, e, want[key])
+			}
+		case 1: // as at a window's end
+			nAll.Merge(n)
+			sAll.Merge(s)
+			n.Reset()
+			s.Reset()
+			for k, c := range want {
+				e, _ := nAll.Get(k)
+				f, _ := sAll.Get(fmt.Sprint(k))
+				if e.Count != c || f.Count != c {
+					t.Fatalf("%d: %d and %d, want %d", k, e.Count, f.Count, c)
+				}
+			}
+			if top := sAll.Top(1); len(top) != 1 || top[0].Count != slices.Max(slices.Collect(maps.Values(want))) {
+				t.Fatalf("%+v", top)
+			}
+			n.Merge(nAll) // and go on from there
+			nAll.Reset()
+			s.Merge(sAll)
+			sAll.Reset()
+		}
 	}
 }

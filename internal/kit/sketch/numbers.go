@@ -21,17 +21,24 @@ func (s *Numbers) Add(key, n uint64) {
 		return
 	}
 	s.total += n
-	h := s.seed.number(key)
-	if slot := s.find(key, h); slot >= 0 {
-		s.bump(slot, n)
+	if s.last >= 0 && s.keys[s.last] == key {
+		s.owed += n
 		return
 	}
-	s.keys[s.claim(h, n)] = key
+	s.settle()
+	h := s.seed.number(key)
+	if s.last = s.find(key, h); s.last >= 0 {
+		s.owed = n
+		return
+	}
+	s.last = s.claim(h, n)
+	s.keys[s.last] = key
 }
 
 // Get returns what is known about a key, and whether it is held. For one that
 // is not, Count and Error are the floor.
 func (s *Numbers) Get(key uint64) (Entry[uint64], bool) {
+	s.settle()
 	if slot := s.find(key, s.seed.number(key)); slot >= 0 {
 		return Entry[uint64]{key, s.heap[s.place[slot]].count, s.errs[slot]}, true
 	}

@@ -29,18 +29,25 @@ func (s *Strings) Add(key string, n uint64) {
 	}
 	key = s.clip(key)
 	s.total += n
-	h := s.seed.string(key)
-	if slot := s.find(key, h); slot >= 0 {
-		s.bump(slot, n)
+	if s.last >= 0 && string(s.at(s.last)) == key {
+		s.owed += n
 		return
 	}
-	s.put(s.claim(h, n), key)
+	s.settle()
+	h := s.seed.string(key)
+	if s.last = s.find(key, h); s.last >= 0 {
+		s.owed = n
+		return
+	}
+	s.last = s.claim(h, n)
+	s.put(s.last, key)
 }
 
 // Get returns what is known about a key, and whether it is held. For one that
 // is not, Count and Error are the floor.
 func (s *Strings) Get(key string) (Entry[string], bool) {
 	key = s.clip(key)
+	s.settle()
 	if slot := s.find(key, s.seed.string(key)); slot >= 0 {
 		return Entry[string]{key, s.heap[s.place[slot]].count, s.errs[slot]}, true
 	}
