@@ -5,12 +5,16 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/json"
+	"net/http"
 	"net/netip"
 	"os/exec"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -21,19 +25,22 @@ func browsers() []string {
 	return []string{"chromium", "chromium-headless-shell", "chromium-browser", "google-chrome"}
 }
 
+// browser is the path of one, or the test is skipped.
+func browser(t *testing.T) string {
+	t.Helper()
+	for _, name := range browsers() {
+		if found, err := exec.LookPath(name); err == nil {
+			return found
+		}
+	}
+	t.Skip("needs chromium (Debian: chromium)")
+	return ""
+}
+
 // TestBrowser has a real browser read the site by each protocol that is spoken, and
 // say which one it used.
 func TestBrowser(t *testing.T) {
-	path := ""
-	for _, name := range browsers() {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("needs chromium (Debian: chromium)")
-	}
+	path := browser(t)
 	s := newSite(t)
 	w := start(t, s.addr, 0, config{"http3": true})
 	_, port := w.secure.Addr(), decimal(w.secure.Port())
@@ -78,21 +85,7 @@ func keyHash(t *testing.T, w *wall) string {
 // brought it (Resource Timing, nextHopProtocol).
 func browse(t *testing.T, path, url string, at netip.Addr, flags map[string]any) string {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.Flag("ignore-certificate-errors", true),
-		chromedp.Flag("host-resolver-rules", "MAP "+host+" "+at.String()),
-		chromedp.UserDataDir(t.TempDir()),
-	)
-	for name, value := range flags {
-		options = append(options, chromedp.Flag(name, value))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	ctx, end := chromedp.NewExecAllocator(ctx, options...)
-	defer end()
-	ctx, stop := chromedp.NewContext(ctx)
-	defer stop()
+	ctx := drive(t, path, at, flags)
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
 		t.Fatal(err)
 	}
@@ -112,4 +105,85 @@ func browse(t *testing.T, path, url string, at netip.Addr, flags map[string]any)
 		t.Errorf("the browser shows %q, with %d assets", title, loaded)
 	}
 	return protocol
+}
+
+// drive starts a browser that finds the site at an address. It ends with the test.
+func drive(t *testing.T, path string, at netip.Addr, flags map[string]any) context.Context {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("host-resolver-rules", "MAP "+host+" "+at.String()),
+		chromedp.UserDataDir(t.TempDir()),
+	)
+	for name, value := range flags {
+		options = append(options, chromedp.Flag(name, value))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	ctx, end := chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(end)
+	ctx, stop := chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	return ctx
+}
+
+// TestBrowserWithoutCookies reads page after page with a real browser that keeps no
+// cookie. It fetches what the pages need, in requests whose fields come in another order
+// than those of the pages: it is no shy client, whatever it keeps.
+func TestBrowserWithoutCookies(t *testing.T) {
+	path := browser(t)
+	s := newSite(t)
+	w := start(t, s.addr, 0)
+	ctx := drive(t, path, w.secure.Addr(), nil)
+	url := "https://" + host + ":" + decimal(w.secure.Port()) + "/"
+	standings, last := map[string]int{}, ""
+	look := func() {
+		for range 12 { // more than a window
+			time.Sleep(100 * time.Millisecond)
+			var st struct {
+				Window struct {
+					At string `json:"at"`
+					By [4]int `json:"by_standing"`
+				} `json:"window"`
+			}
+			read(t, "http://"+w.admin+"/api/v1/status", &st)
+			if st.Window.At == last {
+				continue
+			}
+			last = st.Window.At
+			for i, name := range []string{"new", "good", "shy", "greedy"} {
+				standings[name] += st.Window.By[i]
+			}
+		}
+	}
+	look()
+	for range 8 {
+		forget := func(ctx context.Context, tab *chromedp.Target) (cdp.Empty, error) {
+			return cdp.Empty{}, tab.Call(ctx, network.CommandClearBrowserCookies, nil, nil)
+		}
+		if _, err := chromedp.Run(ctx, forget); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
+			t.Fatal(err)
+		}
+		look()
+	}
+	if standings["shy"] > 0 || standings["new"] < 8 {
+		t.Errorf("its requests by standing: %v", standings)
+	}
+}
+
+// read takes JSON from the admin address.
+func read(t *testing.T, url string, to any) {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(to); err != nil {
+		t.Fatal(err)
+	}
 }
