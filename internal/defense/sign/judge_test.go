@@ -200,3 +200,22 @@ func TestInterval(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkJudge is what measuring the signatures of a window costs, besides finding them.
+func BenchmarkJudge(b *testing.B) {
+	r := dice()
+	n := normal(r, 4000, 0.05)
+	for range 2000 {
+		n.OrdinaryDay, n.OrdinaryWeek = append(n.OrdinaryDay, visitor(r, 0.05)), append(n.OrdinaryWeek, visitor(r, 0.05))
+	}
+	s, f := mix(r, 2000, 4080, func() traffic.Sample { return bot(r, 0.5) })
+	sigs := Mine(f, s, n)
+	b.ReportAllocs()
+	for b.Loop() {
+		j := newJudge(n, n.Ordinary)
+		for i := range sigs {
+			j.judge(&sigs[i], s)
+		}
+	}
+	b.ReportMetric(float64(len(sigs)), "signatures")
+}
