@@ -235,7 +235,7 @@ func testCommands(t *testing.T, program string) {
 			}
 		}
 	}
-	for _, c := range []string{"run", "check", "status", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture"} {
+	for _, c := range []string{"run", "check", "status", "normal", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture"} {
 		if !shown[c] {
 			t.Errorf("no page shows `seawall %s`", c)
 		}

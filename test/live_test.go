@@ -32,6 +32,7 @@ func TestDocumentedProgram(t *testing.T) {
 	}
 	for name, test := range map[string]func(*testing.T, string){
 		"commands": testCommands, "check": testCheck, "api": testAPI, "metrics": testMetrics,
+		"normal":  testNormal,
 		"capture": testCapture, "nginx": testNginx, "haproxy": testHAProxy,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, program) })
@@ -110,8 +111,14 @@ type live struct{ program, site, serve, admin, data string }
 // and folder.
 func startLive(t *testing.T, program, configuration string) live {
 	t.Helper()
+	return startLiveOn(t, program, configuration, t.TempDir())
+}
+
+// startLiveOn is startLive with a data folder.
+func startLiveOn(t *testing.T, program, configuration, data string) live {
+	t.Helper()
 	free := freeAddresses(t, 3)
-	s := live{program, free[0], free[1], free[2], t.TempDir()}
+	s := live{program, free[0], free[1], free[2], data}
 	file := filepath.Join(s.data, "seawall.yaml")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)

@@ -69,7 +69,9 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin) 
 // was learnt is left there at the end, and nobody else uses it until then.
 func ReplayWorld(cfg *config.Config, learn string) func(at time.Time) (*replay.World, error) {
 	return func(at time.Time) (*replay.World, error) {
-		s, err := standStill(cfg, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} })
+		of := *cfg
+		of.Defense.Baseline.FromLog = true
+		s, err := standStill(&of, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} })
 		if err != nil {
 			return nil, err
 		}

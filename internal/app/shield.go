@@ -48,6 +48,8 @@ func (s shield) Status() any {
 
 func (s shield) Mitigations() any { return s.loop.Mitigations() }
 
+func (s shield) Normal() any { return s.loop.Learnt() }
+
 func (s shield) Attacks() any {
 	st := s.loop.Status()
 	return map[string]any{"attack": st.Attack, "attacks": st.Attacks}

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"seawall/internal/attack"
 	"seawall/internal/dashboard"
 	"seawall/internal/defense"
 	"seawall/internal/kit/sealed"
 	"seawall/internal/mitigation"
 	"seawall/internal/request/refuse"
+	"seawall/internal/traffic"
 )
 
 // memory is what is asked about the parts of a reference code.
@@ -106,8 +108,28 @@ func (e *explainer) mitigation(mem memory, id mitigation.ID) {
 		e.say("Evidence: %s", strings.Join(facts, "; "))
 	}
 	if s := m.Signature; s != nil {
+		e.signature(s)
+	}
+}
+
+// signature tells what it was decided by.
+func (e *explainer) signature(s *attack.Signature) {
+	if s.OrdinaryDay+s.OrdinaryWeek == 0 {
 		e.say("When it was decided it hit %.1f %% of the flood and %.2f %% of %d ordinary requests.",
 			100*s.Coverage, 100*s.Collateral, s.Ordinary)
+		return
+	}
+	text := fmt.Sprintf("When it was decided it hit %.1f %% of the flood, and of ordinary requests %.2f %% of %d of the last hour",
+		100*s.Coverage, 100*s.CollateralHour, s.Ordinary)
+	if s.OrdinaryDay > 0 {
+		text += fmt.Sprintf(", %.2f %% of %d of the last 24 hours", 100*s.CollateralDay, s.OrdinaryDay)
+	}
+	if s.OrdinaryWeek > 0 {
+		text += fmt.Sprintf(", %.2f %% of %d of the last 7 days", 100*s.CollateralWeek, s.OrdinaryWeek)
+	}
+	e.say("%s; and %d of %d visitors who were known then.", text, s.Known, s.KnownOf)
+	if len(s.Examples) > 0 {
+		e.say("The flood's requests were such as: %s", strings.Join(s.Examples, "; "))
 	}
 }
 
@@ -162,6 +184,15 @@ func WhyOffline(data, code string) (dashboard.Why, error) {
 		return dashboard.Why{}, err
 	}
 	return why(box, offline{past}, time.Local, code)
+}
+
+// NormalOffline is what `seawall normal` shows with the daemon dead.
+func NormalOffline(data string) (*traffic.Learnt, error) {
+	l, err := defense.ReadLearnt(data)
+	if err != nil {
+		return nil, fmt.Errorf("no Seawall answers, and %s (name the folder with --data): %w", data, err)
+	}
+	return l, nil
 }
 
 type offline struct{ *defense.Past }

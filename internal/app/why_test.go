@@ -73,6 +73,11 @@ func TestWhySentences(t *testing.T) {
 		}},
 		Signature: &attack.Signature{Coverage: 0.993, Collateral: 0.0004, Ordinary: 2500},
 	}
+	tested := *machine
+	tested.Signature = &attack.Signature{
+		Coverage: 0.993, Collateral: 0.02, CollateralHour: 0.0004, CollateralDay: 0.001, CollateralWeek: 0.02, Ordinary: 2500, OrdinaryDay: 2000, OrdinaryWeek: 1932,
+		Known: 3, KnownOf: 412, Examples: []string{"GET / (curl/8.0)", "GET /a"},
+	}
 	var all strings.Builder
 	for _, c := range []struct {
 		name string
@@ -87,6 +92,7 @@ func TestWhySentences(t *testing.T) {
 		{"neighbours", refuse.Ref{Reason: mitigation.ReasonNeighbours}, recalls{prefix: home}},
 		{"mitigation in force", refuse.Ref{ID: 8, Reason: mitigation.ReasonMitigation}, recalls{machine, true, home}},
 		{"mitigation ended", refuse.Ref{ID: 8, Reason: mitigation.ReasonMitigation}, recalls{machine, false, home}},
+		{"mitigation tested on other days", refuse.Ref{ID: 8, Reason: mitigation.ReasonMitigation}, recalls{&tested, true, home}},
 		{"mitigation forgotten", refuse.Ref{ID: 9, Reason: mitigation.ReasonMitigation}, recalls{}},
 		{"origin full", refuse.Ref{Reason: mitigation.ReasonOriginFull}, recalls{prefix: home}},
 	} {

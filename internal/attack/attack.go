@@ -65,13 +65,52 @@ func (f *Finding) Magnitude() float64 {
 }
 
 // Signature is a match that describes an attack. Of packets, "requests" below
-// are packets, and "page requests" those that ask for a connection.
+// are packets, and "page requests" those that ask for a connection; what is said
+// of spans, visitors and examples is of requests only.
 type Signature struct {
-	Match      *match.Match `json:"match"`
-	Coverage   float64      `json:"coverage"`   // share of the flood's requests that it hits
-	Collateral float64      `json:"collateral"` // share of ordinary requests that it hits
-	Bound      float64      `json:"bound"`      // what Collateral may truly be at most, with 95 % certainty, given how few were tested
-	Newcomers  float64      `json:"newcomers"`  // share of ordinary page requests that it would hit if each were a first visit
-	Flood      int          `json:"flood"`      // samples of the flood that it was tested on
-	Ordinary   int          `json:"ordinary"`   // samples of ordinary traffic that it was tested on
+	Match    *match.Match `json:"match"`
+	Coverage float64      `json:"coverage"` // share of the flood's requests that it hits
+	// Collateral is the share of ordinary requests that it hits: the largest of what
+	// the samples of the last hour, day and week show. The latter two count where it
+	// could be tested on 300 requests of theirs.
+	Collateral float64 `json:"collateral"`
+	// Low and High are the two-sided 95 % confidence interval (Wilson 1927) of
+	// Collateral, in the sample that it is from, given how few were tested.
+	Low  float64 `json:"collateral_low"`
+	High float64 `json:"collateral_high"`
+	// Bound is what Collateral may truly be at most, with 95 % certainty (one-sided).
+	Bound     float64 `json:"bound"`
+	Newcomers float64 `json:"newcomers"` // share of ordinary page requests that it would hit if each were a first visit
+	Flood     int     `json:"flood"`     // samples of the flood that it was tested on
+	Ordinary  int     `json:"ordinary"`  // samples of ordinary traffic of the last hour that it was tested on
+
+	CollateralHour float64 `json:"collateral_hour"` // in the sample of the last hour
+	CollateralDay  float64 `json:"collateral_day"`  // of the last 24 hours
+	CollateralWeek float64 `json:"collateral_week"` // of the last 7 days
+	OrdinaryDay    int     `json:"ordinary_day"`    // samples of the last 24 hours that it was tested on
+	OrdinaryWeek   int     `json:"ordinary_week"`   // of the last 7 days
+
+	// Known is how many visitors it would touch, of KnownOf: distinct client prefixes
+	// (/32, /64) of the requests in the hour's sample that brought a clearance or came
+	// from a client in good standing. Where the address has been cut, after an hour,
+	// all of a /24 or /48 count as one.
+	Known   int `json:"known"`
+	KnownOf int `json:"known_of"`
+
+	// Examples are the first lines of up to three requests of the flood that it hits,
+	// cut, with the user agent behind them, and without queries and addresses.
+	Examples []string `json:"examples,omitempty"`
+}
+
+// When says of which ordinary requests Collateral is, where it is not those of the last
+// hour: " of the last 7 days".
+func (s *Signature) When() string {
+	switch s.Collateral {
+	case s.CollateralHour:
+	case s.CollateralWeek:
+		return " of the last 7 days"
+	case s.CollateralDay:
+		return " of the last 24 hours"
+	}
+	return ""
 }

@@ -28,6 +28,7 @@ type fake struct {
 
 func (f *fake) Status() any      { return map[string]string{"state": "calm"} }
 func (f *fake) Mitigations() any { return []int{} }
+func (f *fake) Normal() any      { return nil }
 func (f *fake) Attacks() any     { return nil }
 func (f *fake) Clients() any     { return nil }
 func (f *fake) Verdicts() any    { return nil }

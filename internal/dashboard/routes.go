@@ -34,6 +34,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.Handle("GET /metrics", metrics)
 	m.HandleFunc("GET /api/v1/status", show(s.shield.Status))
 	m.HandleFunc("GET /api/v1/mitigations", show(s.shield.Mitigations))
+	m.HandleFunc("GET /api/v1/normal", show(s.shield.Normal))
 	m.HandleFunc("GET /api/v1/incidents", show(s.shield.Attacks))
 	m.HandleFunc("GET /api/v1/clients", show(s.shield.Clients))
 	m.HandleFunc("GET /api/v1/verdicts", show(s.shield.Verdicts))

@@ -16,6 +16,8 @@ type Shield interface {
 	Status() any
 	// Mitigations returns what is being done now.
 	Mitigations() any
+	// Normal returns what is normal here: over the last hour, day and week.
+	Normal() any
 	// Attacks returns the running attack and the recent ones.
 	Attacks() any
 	// Clients returns the heaviest clients of the last second.

@@ -6,6 +6,7 @@ import (
 
 	"seawall/internal/defense/decide"
 	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
 )
 
 // patience is how long a question waits for the loop, which answers within
@@ -99,6 +100,20 @@ func (l *Loop) Known(id mitigation.ID) (decide.Known, bool) {
 func (l *Loop) Find(id mitigation.ID) (m mitigation.Mitigation, active, known bool) {
 	k, ok := l.Known(id)
 	return k.Mitigation, k.Active, ok
+}
+
+// Learnt sums up what is normal here, for people; nil when the loop does not run.
+func (l *Loop) Learnt() *traffic.Learnt {
+	c := make(chan *traffic.Learnt, 1)
+	if l.do(func(now decide.Moment) { s := l.baseline.Learnt(now.Wall); c <- &s }) != nil {
+		return nil
+	}
+	select {
+	case s := <-c:
+		return s
+	default:
+		return nil
+	}
 }
 
 // Mitigations lists everything that is active; nil when the loop does not run.

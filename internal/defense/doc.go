@@ -19,8 +19,9 @@
 // is over (early.go). Order, Find and Mitigations hand a question to that goroutine
 // and wait for its answer. Nothing on the way of a request ever waits for it.
 //
-// On disk, in DataDir: mitigations.journal (what is decided, within 100 ms) and
-// baseline (what is normal, each minute). Bans in the journal hold addresses
+// On disk, in DataDir: mitigations.journal (what is decided, within 100 ms),
+// baseline (what is normal, each minute) and ordinary (samples of ordinary requests of
+// the last week, without addresses, each ten minutes). Bans in the journal hold addresses
 // while they are active and for an hour after; see decide.
 //
 // Fail-open: without a journal, with a failing Applier or a broken detector the

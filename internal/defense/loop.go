@@ -108,6 +108,7 @@ type Loop struct {
 	cutAt    clock.Instant // when the window began
 	dueAt    clock.Instant // when it ends
 	saveAt   clock.Instant
+	sampleAt clock.Instant // when samples are to be saved, too
 	window   *traffic.Window
 	inLine   int // in flight or waiting at the last glance
 	crowd    *attack.Finding
@@ -150,7 +151,7 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 		}
 	}
 	now := l.moment()
-	l.started, l.last, l.saveAt = now.Wall, now, now.At.Add(saveEvery)
+	l.started, l.last, l.saveAt, l.sampleAt = now.Wall, now, now.At.Add(saveEvery), now.At.Add(samplesEvery)
 	l.cutAt, l.dueAt = now.At, onTime(now.At.Add(windowEvery))
 	if err := l.open(now); err != nil {
 		return nil, err
@@ -171,6 +172,10 @@ func (l *Loop) open(now decide.Moment) error {
 	if err := l.store.loadBaseline(l.baseline); err != nil {
 		l.record(now, "baseline", "What was learnt about normal traffic cannot be read; learning begins anew.", nil, true)
 		l.log.Warn("baseline not read", "err", err)
+	}
+	if err := l.store.loadSamples(l.baseline); err != nil {
+		l.record(now, "baseline", "The samples of ordinary traffic cannot be read; they are gathered anew.", nil, true)
+		l.log.Warn("samples not read", "err", err)
 	}
 	l.resume(now)
 	r, out, err := l.decider.Restore(now, l.store.each)
@@ -244,13 +249,17 @@ func (l *Loop) Close() error {
 
 // save keeps what was learnt for the next process.
 func (l *Loop) save(now decide.Moment) {
-	err := l.store.saveLater(l.baseline, l.firstCome(now))
+	samples := now.At >= l.sampleAt
+	err := l.store.saveLater(l.baseline, l.firstCome(now), samples)
 	if err != nil {
 		l.saveAt = now.At.Add(saveAgain)
 		l.trouble(now, "baseline", err.Error())
 		return
 	}
 	l.saveAt = now.At.Add(saveEvery)
+	if samples {
+		l.sampleAt = now.At.Add(samplesEvery)
+	}
 	if _, was := l.troubles["baseline"]; was {
 		delete(l.troubles, "baseline")
 		l.changed = true

@@ -1,6 +1,13 @@
 package defense
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"seawall/internal/defense/baseline"
+	"seawall/internal/traffic"
+)
 
 // Shelf is a data folder on which something learnt is left, for a Seawall that starts
 // there later. Nobody else uses the folder until it is closed.
@@ -23,7 +30,7 @@ func NewShelf(dir string) (*Shelf, error) {
 func (s *Shelf) Leave(l *Loop) error {
 	learnt, err := l.baseline.MarshalBinary()
 	if err == nil {
-		err = s.store.write(baselineName, learnt)
+		err = errors.Join(s.store.write(baselineName, learnt), s.store.write(samplesName, l.baseline.MarshalSamples()))
 	}
 	if err != nil {
 		return err
@@ -33,3 +40,20 @@ func (s *Shelf) Leave(l *Loop) error {
 
 // Close lets others use the folder.
 func (s *Shelf) Close() error { return s.store.close() }
+
+// ErrNothingLearnt says that there is nothing in a data folder that was learnt.
+var ErrNothingLearnt = errors.New("nothing was learnt there yet")
+
+// ReadLearnt sums up what is normal as it stands in a data folder, whether a Seawall runs
+// on it or not. What is used before anything is known is the defaults'.
+func ReadLearnt(dir string) (*traffic.Learnt, error) {
+	s, b := &store{dir: dir}, baseline.New(baseline.DefaultConfig())
+	if err := errors.Join(s.loadBaseline(b), s.loadSamples(b)); err != nil {
+		return nil, fmt.Errorf("read what was learnt: %w", err)
+	}
+	l := b.Learnt(time.Time{})
+	if l.At.IsZero() {
+		return nil, ErrNothingLearnt
+	}
+	return &l, nil
+}

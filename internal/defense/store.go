@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,7 +22,11 @@ import (
 const (
 	journalName  = "mitigations.journal"
 	baselineName = "baseline"
+	samplesName  = "ordinary" // samples of ordinary requests
 	firstName    = "first.json"
+	// samplesEvery is how often samples are saved: they are of days, and ten times as
+	// large as the rest.
+	samplesEvery = 10 * time.Minute
 	// firstStays is how long after a restart it holds who went first before: twice
 	// the time between two saves.
 	firstStays = 2 * saveEvery
@@ -171,10 +176,30 @@ func (s *store) loadBaseline(b *baseline.Baseline) error {
 	return b.UnmarshalBinary(data)
 }
 
+// loadSamples takes over the samples of the last day and week.
+func (s *store) loadSamples(b *baseline.Baseline) error {
+	if s.dir == "" {
+		return nil
+	}
+	f, err := os.Open(filepath.Join(s.dir, samplesName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, baseline.MostSamples+1))
+	if err != nil {
+		return err
+	}
+	return b.UnmarshalSamples(data)
+}
+
 // saveLater writes in the background, so that a slow disk does not hold up the loop.
 // It returns how the save before went.
-func (s *store) saveLater(b *baseline.Baseline, first firstCome) error {
-	return s.save(b, first, func(write func() error) error {
+func (s *store) saveLater(b *baseline.Baseline, first firstCome, withSamples bool) error {
+	return s.save(b, first, withSamples, func(write func() error) error {
 		if !s.mu.TryLock() {
 			return errors.New("the disk is too slow to keep what is learnt")
 		}
@@ -189,13 +214,13 @@ func (s *store) saveLater(b *baseline.Baseline, first firstCome) error {
 
 // saveNow is saveLater for the end.
 func (s *store) saveNow(b *baseline.Baseline, first firstCome) error {
-	return s.save(b, first, func(write func() error) error {
+	return s.save(b, first, true, func(write func() error) error {
 		s.wait()
 		return write()
 	})
 }
 
-func (s *store) save(b *baseline.Baseline, first firstCome, do func(write func() error) error) error {
+func (s *store) save(b *baseline.Baseline, first firstCome, withSamples bool, do func(write func() error) error) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -207,8 +232,16 @@ func (s *store) save(b *baseline.Baseline, first firstCome, do func(write func()
 	if err != nil {
 		return err
 	}
+	var samples []byte
+	if withSamples {
+		samples = b.MarshalSamples()
+	}
 	return do(func() error {
-		return errors.Join(s.write(baselineName, learnt), s.write(firstName, who))
+		err := errors.Join(s.write(baselineName, learnt), s.write(firstName, who))
+		if withSamples {
+			err = errors.Join(err, s.write(samplesName, samples))
+		}
+		return err
 	})
 }
 
@@ -222,7 +255,7 @@ func (s *store) giveAway() error {
 	if os.Geteuid() != 0 || owner.Uid == 0 {
 		return nil
 	}
-	for _, name := range []string{journalName, baselineName, firstName} {
+	for _, name := range []string{journalName, baselineName, samplesName, firstName} {
 		if err := os.Lchown(filepath.Join(s.dir, name), int(owner.Uid), int(owner.Gid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -221,6 +221,10 @@ type Sample struct {
 	Outcome Outcome
 	// Refused says that the door turned it away.
 	Refused bool
+	// Blind says that it was read from a log, in which nobody brings a clearance or
+	// earns a standing: it cannot tell who would have had one. Valid in
+	// Normal.OrdinaryDay and OrdinaryWeek.
+	Blind bool
 }
 
 // Keep makes a Sample that shares no memory with the request.

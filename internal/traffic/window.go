@@ -97,6 +97,13 @@ type Normal struct {
 	// Ordinary is a rolling, even sample of ordinary traffic for testing
 	// signatures on. Read only.
 	Ordinary []Sample `json:"-"`
+	// OrdinaryDay and OrdinaryWeek are samples that are spread evenly over the last 24
+	// hours, and the last 7 days, of what was learnt from: at most 2,000 each, which
+	// outlive a restart. They tell of visits only, and neither when they were nor what
+	// became of them. Addresses are cut to /24 and /48, and there are no queries and no
+	// clearance numbers. Read only.
+	OrdinaryDay  []Sample `json:"-"`
+	OrdinaryWeek []Sample `json:"-"`
 
 	Packets PacketNormal `json:"packets"`
 }

@@ -22,6 +22,7 @@ import (
 	"seawall/internal/kit/clock"
 	"seawall/internal/replay"
 	"seawall/internal/request/admit"
+	"seawall/internal/traffic"
 )
 
 const (
@@ -226,6 +227,79 @@ func TestReplayLearns(t *testing.T) {
 	}
 	if l = open(); l.Status().Active != 0 {
 		t.Error("what was done is left, too")
+	}
+}
+
+// From four hours of a real log, day and week are filled as well, and a Seawall that
+// starts on the folder has them: the hours of the week, and samples for testing
+// signatures on, the same from the same log.
+func TestReplayLearnsDayAndWeek(t *testing.T) {
+	const log = logFolder + "nasa-19950701.tsv.gz"
+	if _, err := os.Stat(log); err != nil {
+		t.Skipf("needs %s: %v", log, err)
+	}
+	data, twin := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "twin")
+	r := replayed(t, data, log)
+	replayed(t, twin, log)
+	for _, name := range []string{"baseline", "ordinary"} {
+		a, err := os.ReadFile(filepath.Join(data, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(filepath.Join(twin, name)); err != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s is another one the second time (%v)", name, err)
+		}
+	}
+	l, err := defense.ReadLearnt(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The log begins at four o'clock on a Saturday; its last hour is not over.
+	known := 0
+	for d, day := range l.Hours {
+		for h, hour := range day {
+			if hour.Weeks == 0 {
+				continue
+			}
+			known++
+			// There are a good ten thousand requests in 3 h 40 min, in seconds in which
+			// anybody came.
+			if d != 5 || h < 4 || h > 6 || hour.Weeks != 1 || hour.Usual < 1 || hour.Usual > 3 || hour.Peak < hour.Usual {
+				t.Errorf("day %d, %d o'clock: %+v", d, h, hour)
+			}
+		}
+	}
+	if known != 3 || l.Week.Requests.Usual < 1 || l.Day.Requests.Usual < 1 || l.Day.AssetShare < 0.4 || !strings.Contains(l.Week.Instead, "this hour of the week") ||
+		l.Day.Learned < 90*time.Minute || l.Week.Learned < 75*time.Minute || !l.Week.Since.Equal(time.Date(1995, 7, 1, 4, 0, 0, 0, time.UTC)) {
+		t.Errorf("%d hours are known; day: %+v\nweek: %+v", known, l.Day, l.Week)
+	}
+	open := func(at time.Time) *traffic.Normal {
+		t.Helper()
+		clk := clock.NewStopped(at)
+		door, err := admit.New(admit.DefaultConfig(), clk, func(netip.Prefix) uint64 { return 0 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := defense.New(defense.DefaultConfig(), defense.Deps{Clock: clk, Log: slog.New(slog.DiscardHandler), DataDir: data, Applier: door})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		for range 11 { // a window
+			clk.Set(clk.Now().Add(100 * time.Millisecond))
+			o.Step()
+		}
+		return o.Status().Normal
+	}
+	soon := open(r.To.Add(time.Hour))
+	if len(soon.OrdinaryDay) < 1500 || len(soon.OrdinaryWeek) < 1500 || !soon.OrdinaryWeek[0].Blind || len(soon.OrdinaryDay) > 2000 {
+		t.Errorf("an hour later %d requests of the day are there, %d of the week", len(soon.OrdinaryDay), len(soon.OrdinaryWeek))
+	}
+	if n := open(r.To.AddDate(0, 0, 3)); len(n.OrdinaryDay) != 0 || len(n.OrdinaryWeek) != len(soon.OrdinaryWeek) {
+		t.Errorf("three days later %d of the day are there, %d of the week", len(n.OrdinaryDay), len(n.OrdinaryWeek))
+	}
+	if n := open(r.To.AddDate(0, 0, 8)); len(n.OrdinaryWeek) != 0 {
+		t.Errorf("eight days later %d of the week are there", len(n.OrdinaryWeek))
 	}
 }
 

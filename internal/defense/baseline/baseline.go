@@ -29,8 +29,11 @@ type Baseline struct {
 	line   []digest // windows that wait to be learnt, oldest first
 	frozen bool
 	saved  time.Time // when the state was written that this one began from; zero: it began empty
+	loaded bool      // day and week were taken over, and may be too old
 	state
 	ordinary *ordinary
+	day      span
+	week     span
 	packets  pool // ordinary packets
 	openings pool // those that ask for a connection
 	coin     *rand.Rand
@@ -77,7 +80,7 @@ type digest struct {
 // New makes a baseline that knows nothing but cfg.
 func New(cfg Config) *Baseline {
 	b := &Baseline{
-		cfg: cfg, ordinary: newOrdinary(cfg.Samples),
+		cfg: cfg, ordinary: newOrdinary(cfg.Samples), day: newDay(), week: newWeek(),
 		packets: pool{most: mostPackets}, openings: pool{most: mostOpenings},
 		// It picks which packets stand for normal, as ordinary's coin does.
 		coin: rand.New(rand.NewPCG(3, 4)),
@@ -85,6 +88,11 @@ func New(cfg Config) *Baseline {
 	b.publish()
 	return b
 }
+
+func newDay() span  { return newSpan(daySlot, daySlots, 5) }
+func newWeek() span { return newSpan(weekSlot, weekSlots, 6) }
+
+func (b *Baseline) spans() []*span { return []*span{&b.day, &b.week} }
 
 // Normal returns what is normal now. It is never nil and never changes.
 func (b *Baseline) Normal() *traffic.Normal { return b.normal.Load() }
@@ -95,6 +103,12 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 	if !b.saved.IsZero() {
 		b.age(w.Wall)
 	}
+	if b.loaded {
+		b.day.age(w.Wall)
+		b.week.age(w.Wall)
+		b.loaded = false
+	}
+	b.calendar.at = max(w.Wall.Unix()/60, 0)
 	if attack {
 		clear(b.line)
 		b.line = b.line[:0]
@@ -112,6 +126,8 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 		b.drop(ripe)
 	}
 	b.ordinary.renew(w.At, b.learned)
+	b.day.renew(w.At)
+	b.week.renew(w.At)
 	b.packets.renew(b.coin, w.At)
 	b.openings.renew(b.coin, w.At)
 	b.publish()
@@ -195,6 +211,7 @@ func (b *Baseline) absorbRequests(d *digest) {
 	}
 	b.learned += d.span
 	b.requests.addRate(d.let)
+	more := detail{}
 	var capacity float64
 	if d.asked > 0 && d.p50 > 0 {
 		b.p50.add(uint64(d.p50 / time.Microsecond))
@@ -202,8 +219,10 @@ func (b *Baseline) absorbRequests(d *digest) {
 		if d.p50 <= comfort*b.originP50() {
 			capacity = d.answers
 		}
+		more.origin(d)
 	}
 	if d.calm {
+		more.visits(d)
 		b.clients.addRate(d.clients)
 		b.busiest.addRate(d.busiest)
 		fade := math.Exp2(-d.span.Seconds() / halfLife.Seconds())
@@ -212,7 +231,11 @@ func (b *Baseline) absorbRequests(d *digest) {
 		b.cleared = b.cleared*fade + d.cleared
 	}
 	b.calendar.add(d.wall, d.span, d.let, capacity)
+	b.calendar.addDetail(&more)
 	b.ordinary.add(d.samples, quota, d.at, d.span, b.learned)
+	for _, s := range b.spans() {
+		s.add(d.samples, quota, d.wall, b.cfg.FromLog)
+	}
 }
 
 func (b *Baseline) originP50() time.Duration {
@@ -231,6 +254,8 @@ func (b *Baseline) publish() {
 		Capacity:  max(b.cfg.OriginCapacity, b.calendar.capacity),
 		Ordinary:  b.ordinary.items[:len(b.ordinary.items):len(b.ordinary.items)],
 		Share:     b.ordinary.shares,
+
+		OrdinaryDay: b.day.items, OrdinaryWeek: b.week.items,
 	}
 	floor := b.cfg.Floor
 	if b.learned < known {

@@ -38,7 +38,11 @@ type calendar struct {
 	day  [dayMinutes]minute
 	week [weekHours]weekHour
 
+	dayDetail  [dayMinutes]detail // of the same minute in day
+	weekDetail [weekHours]weekDetail
+
 	now      int64   // the minute that is being learnt
+	at       int64   // the minute that it is, whether it is learnt from or not; 0: now
 	peak     float64 // of the last day's minutes, 95th percentile
 	capacity float64 // of the last day
 }
@@ -64,6 +68,7 @@ func (c *calendar) add(wall time.Time, span time.Duration, rate, capacity float6
 	m := &c.day[number%dayMinutes]
 	if m.number != number {
 		*m = minute{number: number}
+		c.dayDetail[number%dayMinutes] = detail{}
 	}
 	m.seconds += span.Seconds()
 	m.requests += rate * span.Seconds()
@@ -92,6 +97,7 @@ func (c *calendar) closeHour(number int64) {
 		h.peak += weekWeight * (peak - h.peak)
 	}
 	h.weeks++
+	c.closeDetail(number)
 }
 
 // survey looks over the last day. Once a minute.
@@ -112,5 +118,11 @@ func (c *calendar) survey() {
 	}
 }
 
-// usual returns what this hour of the week showed before.
-func (c *calendar) usual() weekHour { return c.week[hourOfWeek(c.now)] }
+// usual returns what this hour of the week showed before. It goes by the clock: during
+// an attack, from which nothing is learnt, the day goes on.
+func (c *calendar) usual() weekHour {
+	if c.at != 0 {
+		return c.week[hourOfWeek(c.at)]
+	}
+	return c.week[hourOfWeek(c.now)]
+}

@@ -22,6 +22,9 @@ type Config struct {
 	Delay time.Duration `yaml:"delay"`
 	// Samples is how many ordinary requests are kept for testing signatures on.
 	Samples int `yaml:"samples"`
+	// FromLog says that what is learnt comes from a log, in which nobody brings a
+	// clearance. It is not a setting.
+	FromLog bool `yaml:"-"`
 }
 
 // DefaultConfig fits any site.

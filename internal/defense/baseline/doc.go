@@ -20,6 +20,14 @@
 // times its usual share. After an hour a sample's address is cut to its wide
 // prefix (/24, /48), and its query and clearance number are removed.
 //
+// Normal.OrdinaryDay and OrdinaryWeek are samples of 2,000 each that are spread evenly
+// over the last 24 hours, and 7 days, of what was learnt from, however busy each part of
+// them was. Everything that leads to a person or to a moment is removed as soon as they
+// are taken. They go by wall time, and are published once a minute.
+//
+// Learnt sums up for people what is known of the last hour, day and week, and of each
+// hour of the week. Normal's hour of the week goes by the clock, during attacks too.
+//
 // Of packets, where there is a filter, it learns how many of each kind come in
 // a second (the median and the 95th percentile of the last hour), whatever
 // became of them; where more than a tenth of a window was stopped, only how many
@@ -29,11 +37,14 @@
 //
 // MarshalBinary and UnmarshalBinary keep what was learnt across a restart:
 // rates, times and shares of keys that are common; never addresses, never
-// samples. At most 512 KiB. A file that is damaged is refused whole.
+// samples. At most 512 KiB. MarshalSamples and UnmarshalSamples keep the samples of the
+// day and the week, with prefixes (/24, /48) in place of addresses, and no path that one
+// request alone shows; at most 1.7 MB. A file that is damaged is refused whole.
 //
-// Units: requests a second, durations, shares 0 to 1. Learn, MarshalBinary and
-// UnmarshalBinary belong to one goroutine; Normal may be called by any. There
+// Units: requests a second, durations, shares 0 to 1. All methods
+// belong to one goroutine, but Normal, which may be called by any. There
 // is no clock here: time is what windows say, so that a recording replays
 // exactly. Memory is bounded by Config.Samples times 900 bytes, three times
-// over at worst (kept, waiting in line, and held by readers), and 2 MiB.
+// over at worst (kept, waiting in line, and held by readers), 6 MiB for the samples of
+// day and week with what readers hold of them, and 2 MiB.
 package baseline

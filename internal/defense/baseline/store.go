@@ -46,11 +46,18 @@ type saved struct {
 	Seen     float64                       `json:"seen"`
 	Assets   float64                       `json:"assets"`
 	Cleared  float64                       `json:"cleared"`
-	Day      [][4]float64                  `json:"day"`  // minute number, seconds, requests, capacity
-	Week     [][4]float64                  `json:"week"` // hour of the week, weeks, median, peak
+	Day      []savedMinute                 `json:"day"`
+	Week     []savedHour                   `json:"week"`
 	Shares   map[string]map[string]float64 `json:"shares"`
 	Packets  *savedPackets                 `json:"packets,omitempty"` // nil: nothing was learnt
 }
+
+// Rows of numbers may become longer: an older version leaves out what it does not know,
+// and a newer one takes what is not there for 0.
+type (
+	savedMinute [4 + detailNumbers]float64 // minute number, seconds, requests, capacity, detail
+	savedHour   [4 + weekNumbers]float64   // hour of the week, weeks, median, peak, weekDetail
+)
 
 // savedPackets is what is saved of packets, by packetState's rings.
 type savedPackets struct {
@@ -67,16 +74,7 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 		Seen: short(b.seen), Assets: short(b.assets), Cleared: short(b.cleared),
 		Shares: map[string]map[string]float64{},
 	}
-	for _, m := range b.calendar.day {
-		if m.seconds > 0 {
-			s.Day = append(s.Day, [4]float64{float64(m.number), short(m.seconds), short(m.requests), short(m.capacity)})
-		}
-	}
-	for i, h := range b.calendar.week {
-		if h.weeks > 0 {
-			s.Week = append(s.Week, [4]float64{float64(i), float64(h.weeks), short(h.median), short(h.peak)})
-		}
-	}
+	s.Day, s.Week = b.calendar.rows()
 	s.Packets = b.packet.save()
 	n := b.Normal()
 	for f, share := range n.Share {
@@ -93,6 +91,29 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 		return nil, fmt.Errorf("save baseline: %w", err)
 	}
 	return append(fmt.Appendf(nil, head, checksum(body)), body...), nil
+}
+
+// rows writes the calendar.
+func (c *calendar) rows() (day []savedMinute, week []savedHour) {
+	for i := range c.day {
+		if m := &c.day[i]; m.seconds > 0 {
+			row := savedMinute{float64(m.number), short(m.seconds), short(m.requests), short(m.capacity)}
+			for j, v := range c.dayDetail[i].numbers() {
+				row[4+j] = short(v)
+			}
+			day = append(day, row)
+		}
+	}
+	for i, h := range c.week {
+		if h.weeks > 0 {
+			row := savedHour{float64(i), float64(h.weeks), short(h.median), short(h.peak)}
+			for j, v := range c.weekDetail[i].numbers() {
+				row[4+j] = short(v)
+			}
+			week = append(week, row)
+		}
+	}
+	return day, week
 }
 
 func short(v float64) float64 { return math.Round(v*1000) / 1000 }
@@ -186,7 +207,9 @@ func (c *calendar) restore(in saved) error {
 		if !sane(1e9, m[:]...) || m[0] != math.Trunc(m[0]) {
 			return errors.New("a minute of its day is out of range")
 		}
-		c.day[int64(m[0])%dayMinutes] = minute{int64(m[0]), m[1], m[2], m[3]}
+		at := int64(m[0]) % dayMinutes
+		c.day[at] = minute{int64(m[0]), m[1], m[2], m[3]}
+		c.dayDetail[at] = detailOf([detailNumbers]float64(m[4:]))
 		c.now = max(c.now, int64(m[0]))
 	}
 	for _, h := range in.Week {
@@ -194,6 +217,7 @@ func (c *calendar) restore(in saved) error {
 			return errors.New("an hour of its week is out of range")
 		}
 		c.week[int(h[0])] = weekHour{int(h[1]), h[2], h[3]}
+		c.weekDetail[int(h[0])] = weekDetailOf([weekNumbers]float64(h[4:]))
 	}
 	c.survey()
 	return nil

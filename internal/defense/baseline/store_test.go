@@ -48,6 +48,10 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Error("samples were saved")
 	}
 	got.Share, got.Ordinary, want.Share, want.Ordinary = [traffic.Fields]map[string]float64{}, nil, [traffic.Fields]map[string]float64{}, nil
+	if len(want.OrdinaryDay) < 1000 || len(got.OrdinaryDay)+len(got.OrdinaryWeek) != 0 {
+		t.Errorf("%d samples of the day were saved with the rest", len(got.OrdinaryDay))
+	}
+	want.OrdinaryDay, want.OrdinaryWeek = nil, nil // these have a file of their own
 	got.AssetShare, got.ClearanceShare = want.AssetShare, want.ClearanceShare
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("loaded %+v,\nsaved %+v", got, want)
@@ -144,9 +148,11 @@ func TestSavedSizeIsBounded(t *testing.T) {
 	}
 	for i := range b.calendar.day {
 		b.calendar.day[i] = minute{int64(26_000_000 + i), 59.123, 123456.789, 12345.678}
+		b.calendar.dayDetail[i] = detail{59.123, 123456.789, 12345.678, 1234567, 1234567, 1234567, 59.123, 12345.678, 12345.678}
 	}
 	for i := range b.calendar.week {
 		b.calendar.week[i] = weekHour{1000, 12345.678, 12345.678}
+		b.calendar.weekDetail[i] = weekDetail{456789, 456789, 12345.678, 12345.678, 12345.678, 12345.678, 12345.678, 0.123, 0.123, 3600.123}
 	}
 	data, err := b.MarshalBinary()
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,5 +147,43 @@ func TestClockStepMovesNoExpiry(t *testing.T) {
 	w.apply(w.Tick(w.now))
 	if len(w.stands) != 0 {
 		t.Error("never ends")
+	}
+}
+
+// A signature's figures outlive a restart, and one of an older version is read as well.
+func TestSignaturesFiguresAreKept(t *testing.T) {
+	w := newWorld(t)
+	s := sig(shy, 0.01, 0, 1000)
+	s.Low, s.High, s.CollateralHour, s.CollateralDay, s.CollateralWeek = 0.007, 0.014, 0.001, 0.002, 0.01
+	s.OrdinaryDay, s.OrdinaryWeek, s.Known, s.KnownOf, s.Examples = 2000, 1932, 3, 300, []string{"GET / (curl/8.0)"}
+	w.second(flood(true, true), []attack.Signature{s}, bot(100)...)
+	if w.actions() != "slow" || !strings.Contains(strings.Join(w.notes, "\n"), "1.00 % of ordinary requests of the last 7 days") {
+		t.Errorf("%s: %q", w.actions(), w.notes)
+	}
+	find := func(disk [][]byte) *attack.Signature {
+		t.Helper()
+		d := New(DefaultConfig())
+		r, _, err := d.Restore(w.now, func(f func([]byte) error) error {
+			for _, rec := range disk {
+				if err := f(rec); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || r.Active != 1 || r.Bad != 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return d.active[1].m.Signature
+	}
+	got := find(w.disk)
+	got.Match = s.Match
+	if !reflect.DeepEqual(*got, s) {
+		t.Errorf("restored %+v,\nkept %+v", *got, s)
+	}
+	old := `{"set":{"id":1,"kind":"signature","action":"slow","from":"` + w.now.Wall.Format(time.RFC3339) + `","until":"` + w.now.Wall.Add(time.Minute).Format(time.RFC3339) +
+		`","by":"machine","match":"path == \"/\"","signature":{"match":"path == \"/\"","coverage":0.9,"collateral":0.002,"bound":0.004,"newcomers":0,"flood":500,"ordinary":900}}}`
+	if got := find([][]byte{[]byte(old)}); got.Collateral != 0.002 || got.Bound != 0.004 || got.Ordinary != 900 || got.OrdinaryWeek != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -60,7 +60,7 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 func (d *Decider) choose(now Moment, f *attack.Finding, s *attack.Signature, e *entry) (mitigation.Action, string) {
 	switch {
 	case s.Collateral > Never:
-		return mitigation.Slow, fmt.Sprintf("it would have hit %.2f %% of ordinary requests", 100*s.Collateral)
+		return mitigation.Slow, fmt.Sprintf("it would have hit %.2f %% of ordinary requests%s", 100*s.Collateral, s.When())
 	case s.Ordinary < d.cfg.LeastOrdinary && !robust(s.Match):
 		return mitigation.Slow, fmt.Sprintf("only %s were there to test it on", plural(s.Ordinary, "ordinary request"))
 	case d.lenient[s.Match.String()] || e != nil && e.loosened:
@@ -270,6 +270,7 @@ func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
 	}
 	d.note("decide", fmt.Sprintf("%s #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,
+		"collateral_day": s.CollateralDay, "collateral_week": s.CollateralWeek, "known": float64(s.Known),
 		"newcomers": s.Newcomers, "ordinary_tested": float64(s.Ordinary), "flood_tested": float64(s.Flood),
 		"seconds": e.ttl.Seconds(),
 	})
@@ -281,6 +282,6 @@ func sentence(f *attack.Finding, s *attack.Signature, a mitigation.Action, why s
 	if a == mitigation.Refuse {
 		verb = "refused"
 	}
-	return fmt.Sprintf("A flood of %.0f requests a second (%.0f are usual) looks like this: %.0f %% of it, and %.2f %% of ordinary requests. It is %s because %s.",
-		f.Rate, f.Normal, 100*s.Coverage, 100*s.Collateral, verb, strings.TrimSuffix(why, "."))
+	return fmt.Sprintf("A flood of %.0f requests a second (%.0f are usual) looks like this: %.0f %% of it, and %.2f %% of ordinary requests%s. It is %s because %s.",
+		f.Rate, f.Normal, 100*s.Coverage, 100*s.Collateral, s.When(), verb, strings.TrimSuffix(why, "."))
 }

@@ -15,6 +15,10 @@
 // somebody new, with no cookie? For a sample of ordinary traffic knows the
 // visitors of the last minutes, not those of the next.
 //
+// Each signature is then measured on what it was not mined from (judge.go): the ordinary
+// requests of the last day and week, of which the largest share counts, and the known
+// visitors of the last hour; with a confidence interval, and examples of the flood.
+//
 // Packets does the same with packets: conjunctions of what their headers and the
 // beginning of their payload show, tested against ordinary packets, and besides
 // against those that ask for a connection, few as they are. What may be the

@@ -44,7 +44,14 @@ func Mine(f attack.Finding, flood []traffic.Sample, n *traffic.Normal) []attack.
 	if len(flood) < leastSamples || q > 0.9 {
 		return nil
 	}
-	return newTable(flood, ordinary, q).mine()
+	sigs := newTable(flood, ordinary, q).mine()
+	if len(sigs) > 0 {
+		j := newJudge(n, ordinary)
+		for i := range sigs {
+			j.judge(&sigs[i], flood)
+		}
+	}
+	return sigs
 }
 
 // mine takes the best conjunction, then the best for what it leaves, and so on.
@@ -229,9 +236,11 @@ func (t *table) signature(c *conj) (attack.Signature, bool) {
 		}
 		tests = append(tests, test)
 	}
+	hits := c.usual.count()
+	low, high := interval(hits, t.ordinary)
 	return attack.Signature{
 		Match: match.All(tests...), Coverage: c.part, Collateral: c.hits,
-		Bound: bound(c.usual.count(), t.ordinary), Newcomers: c.firsts,
+		Low: low, High: high, Bound: bound(hits, t.ordinary), Newcomers: c.firsts,
 		Flood: t.samples, Ordinary: t.ordinary,
 	}, true
 }
@@ -242,11 +251,8 @@ func bound(hits, n int) float64 {
 	if n == 0 {
 		return 1
 	}
-	const z = 1.645
-	p, m := float64(hits)/float64(n), float64(n)
-	mid := p + z*z/(2*m)
-	dev := z * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return min((mid+dev)/(1+z*z/m), 1)
+	_, high := wilson(hits, n, 1.645)
+	return high
 }
 
 // thin takes at most n samples, evenly spread.
