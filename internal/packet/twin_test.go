@@ -135,7 +135,7 @@ func pictures() (all []picture) {
 	data[0] = 0xc0
 	data[4] = 1
 	quic := v4(craft.Frame{Proto: craft.UDP, Payload: data}).Bytes()
-	for _, p := range []picture{
+	return append(all, []picture{
 		{name: "an Initial", frame: quic},
 		{name: "an Initial of QUIC 2", frame: patched(slices.Clone(quic), tcp4+8, 0xd0, 0x6b, 0x33, 0x43, 0xcf)},
 		{name: "a Handshake", frame: patched(slices.Clone(quic), tcp4+8, 0xe0)},
@@ -155,10 +155,7 @@ func pictures() (all []picture) {
 			f.Source = netip.MustParseAddr("10.1.2.3")
 			return f.Bytes()
 		}()},
-	} {
-		all = append(all, p)
-	}
-	return all
+	}...)
 }
 
 // The twin says of each frame what the program says, and of hundreds of thousands that

@@ -69,7 +69,7 @@ func (r *runner) setPace(ctx context.Context, files []string) error {
 	if r.o.For > 0 && files[0] == "-" {
 		return errPaceLong
 	}
-	r.tapes.pace = &pace{rate: r.o.Rate, for_: r.o.For, again: func() (*source, error) {
+	r.tapes.pace = &pace{rate: r.o.Rate, long: r.o.For, again: func() (*source, error) {
 		return open(ctx, files[0], nil, func(n int64) { r.read += n })
 	}}
 	return nil
@@ -116,14 +116,14 @@ func (r *runner) before(ctx context.Context, at clock.Instant) {
 		}
 		when := r.instant(s)
 		if when >= at {
-			return
+			break
 		}
 		r.take(s, when)
 		if r.failed = r.tapes.advance(ctx, s); r.failed == nil && n%checked == 0 {
 			r.failed = ctx.Err()
-			r.tell(time.Unix(0, r.latest))
 		}
 	}
+	r.tell(time.Unix(0, r.latest))
 }
 
 // instant is when the next packet of a capture comes.

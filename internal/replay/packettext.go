@@ -119,8 +119,9 @@ func (d *Done) packets(w *bufio.Writer, until string) {
 		100*d.Collateral, figures.Thousands(d.Ordinary), 100*d.Openings)
 }
 
-// became tells what would have become of the packets.
-func (p *Packets) became(w *bufio.Writer) {
+// became tells what would have become of the packets, and where there was a flood what
+// is not known of it.
+func (p *Packets) became(w *bufio.Writer, flooded bool) {
 	if p.Stopped+p.Strays == 0 {
 		fmt.Fprintf(w, "\nNo packet would have been stopped.\n")
 		return
@@ -137,6 +138,9 @@ func (p *Packets) became(w *bufio.Writer) {
 			what = "why"
 		}
 		fmt.Fprintf(w, "%-24s %9s  %s\n", what, figures.Thousands(s.Count), reasonInWords(s.Key))
+	}
+	if flooded {
+		fmt.Fprintf(w, "A running Seawall stops more: what is of no connection, and SYNs, which it answers with cookies.\n")
 	}
 }
 

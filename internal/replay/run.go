@@ -15,7 +15,6 @@ import (
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/figures"
-	"seawall/internal/kit/pcap"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -25,47 +24,6 @@ const (
 	// quietFor is how long nothing comes before time may be left out.
 	quietFor = 1200 * time.Millisecond // a window ends within it
 )
-
-// Door is what a request meets.
-type Door interface {
-	Identify(v *traffic.Visit, h traffic.Headers)
-	Decide(v *traffic.Visit) mitigation.Verdict
-}
-
-// World is what is replayed in, on a clock that stands still.
-type World struct {
-	Clock *clock.Clock
-	Door  Door
-	Loop  *defense.Loop
-	Steps *[]defense.Record // those of the loop so far
-	Made  func() []Made     // what was applied and withdrawn since it was asked last
-	// Packets judges those of captures, for the loop; nil: there can be none.
-	Packets Ladder
-	Keep    func() error // keeps what was learnt, where that is wanted
-	Close   func() error // ends it
-}
-
-// Made is a mitigation that was applied, or withdrawn.
-type Made struct {
-	M    mitigation.Mitigation
-	Over bool
-}
-
-// Options says how to replay.
-type Options struct {
-	Format *accesslog.Format // of all files; nil: it is found out
-	// World makes one whose clock shows at.
-	World func(at time.Time) (*World, error)
-	// Reads says whether packets of a link can be read; nil: none can.
-	Reads     func(pcap.Link) bool
-	Protected string // for whom packets are judged, in words
-	// Rate has a single capture played with so many packets a second, whatever times
-	// it tells; 0: in its own time. With For, it is played over and over for so long.
-	Rate uint64
-	For  time.Duration
-	// Progress is told, now and then, how many bytes of how many were read; nil: nobody.
-	Progress func(read, all int64, at time.Time)
-}
 
 // runner is a replay under way.
 type runner struct {
@@ -219,8 +177,8 @@ func (r *runner) tell(at time.Time) {
 		return
 	}
 	r.told = r.read
-	if p := r.tapes.pace; p != nil && p.for_ > 0 {
-		r.o.Progress(at.UnixNano()-p.first, int64(p.for_), at)
+	if p := r.tapes.pace; p != nil && p.long > 0 {
+		r.o.Progress(at.UnixNano()-p.first, int64(p.long), at)
 		return
 	}
 	r.o.Progress(r.read, r.size, at)

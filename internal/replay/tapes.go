@@ -18,7 +18,7 @@ type tapes struct {
 // pace is how a capture is played in another time than its own.
 type pace struct {
 	rate  uint64        // packets a second
-	for_  time.Duration // over and over, so long; 0: once
+	long  time.Duration // over and over, so long; 0: once
 	first int64         // when it begins, nanoseconds since 1970
 	n     uint64        // packets so far
 	again func() (*source, error)
@@ -91,10 +91,10 @@ func (l *tapes) paced(ctx context.Context, s *source, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case p.for_ > 0 && at >= p.for_:
+	case p.long > 0 && at >= p.long:
 		l.leave(s, nil)
 		return nil
-	case err != nil && p.for_ > 0:
+	case err != nil && p.long > 0:
 		again, fail := p.again()
 		if fail == nil {
 			again.tape.reads = s.tape.reads

@@ -54,7 +54,7 @@ func (r *Report) Text(out io.Writer) error {
 		r.hit(w)
 	}
 	if r.Packets != nil {
-		r.Packets.became(w)
+		r.Packets.became(w, len(r.PacketAttacks) > 0)
 	}
 	each := func(n uint64) string {
 		return figures.Thousands(uint64(float64(n) / max(r.Took.Seconds(), 1e-9)))

@@ -258,16 +258,14 @@ func TestDocumentedReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "<!-- replay -->\n```\n")
-	shown, _, ok := strings.Cut(rest, "```\n")
-	path := logged(t, "access.log", 2000)
-	var b bytes.Buffer
-	if err := replayed(t, "", path).Text(&b); err != nil {
-		t.Fatal(err)
-	}
-	said, _, _ := strings.Cut(strings.ReplaceAll(b.String(), path, "access.log"), "\n\n"+lastOf(b.String()))
-	if !ok || strings.TrimSpace(shown) != strings.TrimSpace(said) {
-		t.Errorf("docs/replay.md shows\n%s\nand printed is\n%s", shown, said)
+	for mark, path := range map[string]string{"replay": logged(t, "access.log", 2000), "replay packets": capturing(t, "site.pcap", 20_000)} {
+		_, rest, _ := strings.Cut(string(page), "<!-- "+mark+" -->\n```\n")
+		shown, _, ok := strings.Cut(rest, "```\n")
+		text := said(t, replayed(t, "", path))
+		printed, _, _ := strings.Cut(strings.ReplaceAll(text, path, filepath.Base(path)), "\n\n"+lastOf(text))
+		if !ok || strings.TrimSpace(shown) != strings.TrimSpace(printed) {
+			t.Errorf("docs/replay.md shows\n%s\nand printed is\n%s", shown, printed)
+		}
 	}
 }
 

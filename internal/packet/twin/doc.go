@@ -12,7 +12,8 @@
 // is stopped in truth. Whether an answer was asked for is told by the question, where
 // the capture has it. All comes in through one processor.
 //
-// It keeps no clock and does no I/O. Memory is fixed: 0.8 MiB. The same packets give the
-// same counts and samples. Whether it judges as the program does is tested beside it, on
+// It keeps no clock and does no I/O. Memory is bounded: 1.3 MiB, at most 4,000 samples
+// between two Cuts, and a count for each mitigation that there was. The same packets give
+// the same counts and samples. Whether it judges as the program does is tested beside it, on
 // the same frames (internal/packet). For one goroutine.
 package twin
