@@ -121,8 +121,8 @@ func (l replayLadder) Totals() replay.Packets {
 	out := replay.Packets{
 		Read: t.Read, Judged: t.Judged, Passed: t.Passed, Stopped: t.Stopped, Own: t.Own, Elsewhere: t.Elsewhere,
 		Other: t.Other, Strays: t.Strays, NotIP: t.NotIP, Cut: t.Cut,
-		Addressed: l.Addressed(),
-		Reasons:   []replay.Share{}, Ports: []replay.Share{}, Hits: map[mitigation.ID]uint64{},
+		Addressed: l.Addressed(), All: l.All(),
+		Reasons: []replay.Share{}, Ports: []replay.Share{}, Hits: map[mitigation.ID]uint64{},
 	}
 	for name, n := range t.Reasons {
 		if !strings.HasPrefix(name, "pass_") {

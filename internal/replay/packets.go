@@ -24,6 +24,7 @@ type Ladder interface {
 type Packets struct {
 	Protected string `json:"protected"` // ports, and addresses where they are known, in words
 	Addressed bool   `json:"addressed"` // they are
+	All       bool   `json:"all"`       // whatever the captures hold was taken to come in
 
 	Read      uint64 `json:"read"`
 	Judged    uint64 `json:"judged"` // came in for protected ports, or have none, as ICMP

@@ -28,6 +28,9 @@ func (p *Packets) text(w *bufio.Writer) {
 		fmt.Fprintf(w, "That is less than a second, over which rates are measured; --rate N --for 10s plays them N a second, over and over.\n")
 	}
 	fmt.Fprintf(w, "%s came in for %s, or without ports.\n", figures.Thousands(p.Judged), p.Protected)
+	if p.All {
+		fmt.Fprintf(w, "Nothing says which of them the site sent: all were taken to come in. --to says which addresses are protected.\n")
+	}
 	own := "sent by the site"
 	if !p.Addressed {
 		own = "from protected ports to others, and so taken for sent by the site"
@@ -46,7 +49,7 @@ func (p *Packets) text(w *bufio.Writer) {
 			fmt.Fprintf(w, "%s were left out: %s.\n", figures.Thousands(l.n), l.what)
 		}
 	}
-	if p.Other > p.Judged || !p.Addressed && p.Own > 10*p.Judged {
+	if p.Other > p.Judged || !p.Addressed && p.Own > 10*p.Judged { // more than any site answers
 		fmt.Fprintf(w, "Were they meant? --ports says which ports are protected, or any; --to, which addresses are.\n")
 	}
 }

@@ -96,6 +96,28 @@ func TestReplayCaptures(t *testing.T) {
 	}
 }
 
+// Where a flood went to ports that nobody said are protected, what was left out is said,
+// and how to say that they are; with the right one it is found.
+func TestReplayOtherPorts(t *testing.T) {
+	path := captureFolder + "pkt.TCP.synflood.spoofed.pcap.gz"
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs %s: %v", path, err)
+	}
+	text := said(t, played(t, app.ReplaySetup{}, nil, path))
+	for _, say := range []string{
+		"0 came in for ports 80, 443, or without ports.\n", "37,839 were left out: to ports that are not protected, most to TCP 25565 (37,839).\n",
+		"Were they meant? --ports says which ports are protected, or any; --to, which addresses are.\n", "No attack.\n", "No packet would have been stopped.\n",
+	} {
+		if !strings.Contains(text, say) {
+			t.Errorf("%q is not said in\n%s", say, text)
+		}
+	}
+	r := played(t, app.ReplaySetup{Ports: []uint16{25565}, To: []netip.Prefix{netip.MustParsePrefix("10.10.10.10/32")}}, nil, path)
+	if text := said(t, r); len(r.PacketAttacks) != 1 || r.Packets.Judged != 37_841 || strings.Contains(text, "left out") || !strings.Contains(text, "for port 25565 of 10.10.10.10, ") {
+		t.Errorf("with the port and the address:\n%s", text)
+	}
+}
+
 // book writes a capture.
 type book struct {
 	w   *bufio.Writer
@@ -293,10 +315,10 @@ func TestReplayLogWithCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := &logbook{bufio.NewWriter(f), rand.New(rand.NewPCG(1, 2))}
-	for s := range 60 {
+	for s := range 40 {
 		at, n := morning.Add(time.Duration(s)*time.Second), 40
-		if s >= 30 {
-			n = 2500
+		if s >= 25 {
+			n = 1500
 		}
 		b.visitors(at, n)
 		b.write(at.Add(time.Second))

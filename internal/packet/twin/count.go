@@ -159,3 +159,6 @@ func (t *Twin) Totals() Totals {
 
 // Addressed says that it is known which addresses are protected.
 func (t *Twin) Addressed() bool { return len(t.to) > 0 }
+
+// All says that packets are taken to come in, whatever they are for.
+func (t *Twin) All() bool { return t.cfg.AnyPort && len(t.to) == 0 }

@@ -280,21 +280,25 @@ func FuzzTake(f *testing.F) {
 	f.Add(uint32(1), 60, append([]byte("abcdefABCDEF\x08\x00"), ip4(visitor, site, 6, tcp(50000, 443, flagSYN))...))
 	f.Add(uint32(101), 200, ip6(visitor6, site6, 0, append([]byte{6, 0, 0, 0, 0, 0, 0, 0}, tcp(50000, 443, flagACK)...)))
 	f.Add(uint32(276), 100, []byte("\x86\xdd\x00\x00\x00\x00\x00\x02\x00\x01\x04\x06abcdefgh"))
+	cfg := config()
+	cfg.Bogons = true
+	w := New(cfg)
+	m, err := match.Parse(`packet.payload.startsWith("00")`)
+	if err != nil || w.Apply(mitigation.Mitigation{ID: 1, Match: m, Action: mitigation.Drop}) != nil {
+		f.Fatal(err)
+	}
+	at := clock.Instant(0)
 	f.Fuzz(func(t *testing.T, link uint32, length int, b []byte) {
 		if len(b) > 4000 || length < len(b) || length > 1<<20 {
 			return
 		}
-		cfg := config()
-		cfg.Bogons = true
-		w := New(cfg)
-		m, err := match.Parse(`packet.payload.startsWith("00")`)
-		if err != nil || w.Apply(mitigation.Mitigation{ID: 1, Match: m, Action: mitigation.Drop}) != nil {
-			t.Fatal(err)
-		}
-		w.Take(1, &pcap.Packet{Link: pcap.Link(link), Length: length, Bytes: b})
-		w.Cut(2)
-		if n := w.Totals(); n.Passed+n.Stopped != n.Judged || n.Judged+n.Own+n.Elsewhere+n.Other+n.NotIP+n.Cut != 1 {
-			t.Errorf("%+v", n)
+		at++
+		before := w.totals
+		w.Take(at, &pcap.Packet{Link: pcap.Link(link), Length: length, Bytes: b})
+		w.Cut(at)
+		n := w.totals
+		if n.Passed+n.Stopped != n.Judged || n.Judged+n.Own+n.Elsewhere+n.Other+n.NotIP+n.Cut != n.Read || n.Read != before.Read+1 {
+			t.Errorf("%+v, after %+v", n, before)
 		}
 	})
 }
