@@ -16,8 +16,8 @@
 // Lines are put in order within a minute; what is later still, or far ahead of all that
 // follows, is left out and counted. Lines that cannot be read are counted and shown, and end
 // nothing. Packets are judged as they come, those of several captures by their times
-// (tapes.go), up to the moment of each step of the loop (packets.go); one that is earlier
-// than one before it counts as of that one's time. Instead of in their own time they can be
+// (tapes.go), up to the moment of each step of the loop (packets.go); one that is a
+// little earlier than one before it counts as of that one's time. Instead of in their own time they can be
 // played at a pace, and the Report says so.
 //
 // Memory is bounded: 64 MiB of lines, half a MiB of each capture, 2^20 clients that are told apart, and what

@@ -3,11 +3,13 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"seawall/internal/defense"
 	"seawall/internal/kit/clock"
+	"seawall/internal/kit/figures"
 	"seawall/internal/kit/pcap"
 	"seawall/internal/mitigation"
 )
@@ -36,7 +38,7 @@ type Packets struct {
 	Strays    uint64 `json:"strays"`    // stopped: answers in great numbers that nobody asked for
 	NotIP     uint64 `json:"not_ip"`
 	Cut       uint64 `json:"cut"`  // not judged: too little was kept of them
-	Late      uint64 `json:"late"` // left out: their time was more than a minute before that of an earlier one
+	Late      uint64 `json:"late"` // left out: their time was more than a second before that of an earlier one
 
 	Reasons []Share                  `json:"reasons"` // why they were stopped, by the filter's names
 	Ports   []Share                  `json:"ports"`   // those of Other, the most frequent first: "TCP 25"
@@ -125,6 +127,18 @@ func (r *runner) before(ctx context.Context, at clock.Instant) {
 		}
 	}
 	r.tell(time.Unix(0, r.latest))
+}
+
+// sorted says so where much of the captures was out of order.
+func (r *runner) sorted() error {
+	if r.packets == nil {
+		return nil
+	}
+	if out, read := r.packets.Late+r.tapes.late, r.w.Packets.Totals().Read; out > 100 && out > read/20 {
+		return fmt.Errorf("%s of %s packets are more than a second out of order: sort them by time first, as reordercap does, or give the files one by one",
+			figures.Thousands(out), figures.Thousands(out+read))
+	}
+	return nil
 }
 
 // instant is when the next packet of a capture comes.

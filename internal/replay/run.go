@@ -143,6 +143,9 @@ func (r *runner) run(ctx context.Context, all *sources) error {
 	if r.failed != nil {
 		return r.failed
 	}
+	if err := r.sorted(); err != nil {
+		return err
+	}
 	r.collect()
 	r.finish()
 	return r.w.Keep()

@@ -19,9 +19,10 @@ const (
 	tried = 1000
 )
 
-// late is how much earlier than one before it a packet may be; what is earlier still is
-// left out. It is what log lines have.
-const late = together * time.Second
+// late is how much earlier than one before it a packet may be: cards with several queues
+// hand packets over in about the order in which they came. What is earlier still is left
+// out, or it would all come at one moment, and be a flood.
+const late = time.Second
 
 // tape is one capture, read packet by packet.
 type tape struct {

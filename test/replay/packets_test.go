@@ -352,6 +352,36 @@ func TestReplayLogWithCapture(t *testing.T) {
 	}
 }
 
+// What is a little out of order counts when it comes; what is much, is no flood of one
+// moment, but left out, and where it is much, nothing is told.
+func TestReplayOutOfOrder(t *testing.T) {
+	disorder := func(visitors int) string {
+		b := newBook(t, "mixed.pcap")
+		for s := range 30 {
+			b.visitors(morning.Add(time.Duration(s)*time.Second), 40)
+			b.write(morning.Add(time.Duration(s+1) * time.Second))
+			if s == 20 {
+				for back := range 10 {
+					b.visitors(morning.Add(time.Duration(back)*time.Second), visitors)
+				}
+				b.write(morning.Add(10 * time.Second))
+			}
+		}
+		for i := range 2000 { // within a tenth of a second, backwards
+			b.put(morning.Add(31*time.Second-time.Duration(i)*50*time.Microsecond), make([]byte, 60))
+		}
+		return b.done(t)
+	}
+	r := played(t, app.ReplaySetup{}, nil, disorder(3))
+	if p := r.Packets; len(r.PacketAttacks) > 0 || p.Late == 0 || p.Late > 330 || p.Read+p.Late != 30*40*11+330+2000 {
+		t.Errorf("%s", said(t, r))
+	}
+	o := app.Replay(config.Default(), app.ReplaySetup{})
+	if _, err := replay.Run(t.Context(), []string{disorder(400)}, o); err == nil || !strings.Contains(err.Error(), "packets are more than a second out of order: sort them by time first") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What is learnt of packets is what a Seawall that starts there knows.
 func TestReplayLearnsPackets(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
