@@ -15,6 +15,7 @@ import (
 	"seawall/internal/kit/journal"
 	"seawall/internal/kit/sealed"
 	"seawall/internal/mitigation"
+	"seawall/internal/packet/twin"
 	"seawall/internal/replay"
 	"seawall/internal/request/admit"
 	"seawall/internal/request/identify"
@@ -36,8 +37,9 @@ type still struct {
 	steps *[]defense.Record
 }
 
-// standStill makes one whose clock shows at. origin tells how the line stands.
-func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin) (*still, error) {
+// standStill makes one whose clock shows at. origin tells how the line stands, packets
+// which ones came; nil: there is no packet filter.
+func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, packets *twin.Twin) (*still, error) {
 	clk, log := clock.NewStopped(at), slog.New(slog.DiscardHandler)
 	places, err := geo.Open(cfg.Request.Identify.CountryFile, cfg.Request.Identify.NetworkFile)
 	if err != nil {
@@ -56,27 +58,40 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin) 
 	if cfg.UnderAttack {
 		s.door.UnderAttack(at)
 	}
-	s.made = &notebook{to: s.door}
-	s.loop, err = defense.New(loopCfg, defense.Deps{
+	s.made = &notebook{to: appliers{s.door}}
+	deps := defense.Deps{
 		Clock: clk, Log: log, Applier: s.made, Stance: stance{s.door, cfg.UnderAttack}, Detectors: detectors(cfg),
 		Origin: origin, Offences: s.door.Offences(), SetOff: s.door.SetOff,
 		Tell: func(r defense.Record) { *s.steps = append(*s.steps, r) },
-	})
+	}
+	if packets != nil {
+		s.made.to = append(s.made.to, packets)
+		deps.Packets = func() traffic.Packets { return packets.Cut(clk.Now()) }
+		deps.PacketsYet = packets.Yet
+	}
+	s.loop, err = defense.New(loopCfg, deps)
 	return s, err
 }
 
-// ReplayWorld returns what makes the world of a replay. Where learn is a data folder, what
-// was learnt is left there at the end, and nobody else uses it until then.
-func ReplayWorld(cfg *config.Config, learn string) func(at time.Time) (*replay.World, error) {
+// Replay returns how to replay with a configuration.
+func Replay(cfg *config.Config, o ReplaySetup) replay.Options {
+	packets := o.packets(cfg)
+	return replay.Options{World: replayWorld(cfg, o.Learn, packets), Reads: twin.Reads, Protected: protected(packets)}
+}
+
+// replayWorld returns what makes the world of a replay. Where learn is a data folder,
+// what was learnt is left there at the end, and nobody else uses it until then.
+func replayWorld(cfg *config.Config, learn string, packets twin.Config) func(at time.Time) (*replay.World, error) {
 	return func(at time.Time) (*replay.World, error) {
 		of := *cfg
 		of.Defense.Baseline.FromLog = true
-		s, err := standStill(&of, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} })
+		ladder := twin.New(packets)
+		s, err := standStill(&of, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} }, ladder)
 		if err != nil {
 			return nil, err
 		}
 		w := &replay.World{
-			Clock: s.clk, Door: replayDoor{s.who, s.door}, Loop: s.loop, Steps: s.steps, Made: s.made.take,
+			Clock: s.clk, Door: replayDoor{s.who, s.door}, Loop: s.loop, Steps: s.steps, Made: s.made.take, Packets: replayLadder{ladder},
 			Keep: func() error { return nil }, Close: s.loop.Close,
 		}
 		if learn == "" {
@@ -102,7 +117,7 @@ func ReplayWorld(cfg *config.Config, learn string) func(at time.Time) (*replay.W
 // AccuracyWorld returns what makes the world of a made-up scenario.
 func AccuracyWorld(cfg *config.Config) func(at time.Time, origin func() traffic.Origin) (*accuracy.World, error) {
 	return func(at time.Time, origin func() traffic.Origin) (*accuracy.World, error) {
-		s, err := standStill(cfg, at, origin)
+		s, err := standStill(cfg, at, origin, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +137,7 @@ func (d replayDoor) Decide(v *traffic.Visit) mitigation.Verdict { return d.door.
 
 // notebook notes what is applied. The loop's goroutine is the replay's own.
 type notebook struct {
-	to   *admit.Admit
+	to   appliers
 	made []replay.Made
 }
 

@@ -37,9 +37,9 @@ func DefaultConfig() Config {
 	return Config{Pins: "/sys/fs/bpf/seawall", Fallback: "nftables", ConfirmWithin: time.Minute, Filter: filter.DefaultConfig()}
 }
 
-// guardedUDP are the ports protected for UDP: HTTP/3 may be there, and reflected
+// GuardedUDP are the ports protected for UDP: HTTP/3 may be there, and reflected
 // floods aim at them.
-func (c Config) guardedUDP(tcp []uint16) []uint16 {
+func (c Config) GuardedUDP(tcp []uint16) []uint16 {
 	ports := slices.DeleteFunc(slices.Clone(tcp), func(n uint16) bool { return n >= 1024 })
 	return append(ports, c.UDPPorts...)
 }

@@ -2,7 +2,8 @@
 //
 // filter is the program in the kernel and its Go side; craft builds packets for
 // the tests in this folder, which show packets to the program and look at the
-// verdicts. This package keeps the filter attached and its lease renewed,
+// verdicts; twin is the program's ladder once more, in user space, for packets that were
+// recorded, and the tests here hold it to the program. This package keeps the filter attached and its lease renewed,
 // puts on its lists what people order and which clients the machine bans that it
 // met at the other end of a connection, and gives it signatures. Where XDP cannot
 // be had, fallback keeps the lists in nftables (enforcer.go).

@@ -77,7 +77,7 @@ func (p *Packet) Start(ports []uint16) {
 	ports = p.spareSSH()
 	p.prepare("xdp")
 	p.allowSessions()
-	guard := filter.Guard{TCP: ports, UDP: p.cfg.guardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
+	guard := filter.Guard{TCP: ports, UDP: p.cfg.GuardedUDP(ports), Loopback: p.onLoopback(), MTU: p.smallestMTU()}
 	f, err := filter.New(p.cfg.Filter, guard, p.cfg.Pins)
 	if errors.Is(err, filter.ErrUnsupported) {
 		p.standIn(err)

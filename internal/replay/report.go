@@ -12,14 +12,17 @@ type Report struct {
 	Files []File    `json:"files"`
 	From  time.Time `json:"from"` // of the first and the last request
 	To    time.Time `json:"to"`
-	Late  uint64    `json:"late"` // lines whose time was before that of an earlier one
+	Late  uint64    `json:"late"` // lines, not packets, whose time was before that of an earlier one
 
 	Requests Requests         `json:"requests"`
 	Attacks  []defense.Attack `json:"attacks"` // in the order in which they began
 	Crowds   int              `json:"crowds"`  // many visitors that were no attack
 	Done     []Done           `json:"done"`    // mitigations, in the order in which they would have been made
 	Hit      Hit              `json:"hit"`     // whom they would have hit
-	Steps    []defense.Record `json:"steps"`   // of the loop: what was seen and decided, and when
+
+	Packets       *Packets               `json:"packets,omitempty"`        // of captures; nil: there were none
+	PacketAttacks []defense.PacketAttack `json:"packet_attacks,omitempty"` // as Attacks
+	Steps         []defense.Record       `json:"steps"`                    // of the loop: what was seen and decided, and when
 
 	Took time.Duration `json:"-"`
 }
@@ -29,17 +32,21 @@ type File struct {
 	Name     string    `json:"name"`
 	Form     string    `json:"form"`
 	Lines    uint64    `json:"lines"`
+	Packets  uint64    `json:"packets,omitempty"` // of a capture
 	Bad      uint64    `json:"bad"`
 	Examples []BadLine `json:"bad_examples,omitempty"`
 	Skipped  string    `json:"skipped,omitempty"` // why nothing of it was read
 	Cut      string    `json:"cut,omitempty"`     // why no more of it was
+
+	capture bool // it is one, and no log
 }
 
-// BadLine is a line that could not be read.
+// BadLine is a line, or a packet, that could not be read.
 type BadLine struct {
-	Line uint64 `json:"line"`
-	Why  string `json:"why"`
-	Text string `json:"text"`
+	Line   uint64 `json:"line,omitempty"`
+	Packet uint64 `json:"packet,omitempty"` // its number
+	Why    string `json:"why"`
+	Text   string `json:"text"`
 }
 
 // Requests are all that were replayed, by what would have become of them.
@@ -58,6 +65,14 @@ type Done struct {
 	From     time.Time         `json:"from"`
 	Until    *time.Time        `json:"until"` // nil: it stood at the end
 	Requests uint64            `json:"requests"`
+
+	OfPackets bool   `json:"of_packets,omitempty"` // its match is about packets; else about requests
+	Packets   uint64 `json:"packets,omitempty"`    // that it met
+	// Of the ordinary packets that were there to test it on when it was made, and of
+	// those of them that ask for a connection, the share that it hits.
+	Ordinary   int     `json:"ordinary,omitempty"`
+	Collateral float64 `json:"collateral,omitempty"`
+	Openings   float64 `json:"openings,omitempty"`
 }
 
 // Hit is whom mitigations and budgets would have met.

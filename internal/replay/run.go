@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -24,38 +25,6 @@ const (
 	quietFor = 1200 * time.Millisecond // a window ends within it
 )
 
-// Door is what a request meets.
-type Door interface {
-	Identify(v *traffic.Visit, h traffic.Headers)
-	Decide(v *traffic.Visit) mitigation.Verdict
-}
-
-// World is what is replayed in, on a clock that stands still.
-type World struct {
-	Clock *clock.Clock
-	Door  Door
-	Loop  *defense.Loop
-	Steps *[]defense.Record // those of the loop so far
-	Made  func() []Made     // what was applied and withdrawn since it was asked last
-	Keep  func() error      // keeps what was learnt, where that is wanted
-	Close func() error      // ends it
-}
-
-// Made is a mitigation that was applied, or withdrawn.
-type Made struct {
-	M    mitigation.Mitigation
-	Over bool
-}
-
-// Options says how to replay.
-type Options struct {
-	Format *accesslog.Format // of all files; nil: it is found out
-	// World makes one whose clock shows at.
-	World func(at time.Time) (*World, error)
-	// Progress is told, now and then, how many bytes of how many were read; nil: nobody.
-	Progress func(read, all int64, at time.Time)
-}
-
 // runner is a replay under way.
 type runner struct {
 	o      Options
@@ -68,6 +37,13 @@ type runner struct {
 	seen   map[string]bool
 	crowd  bool // there is one
 
+	tapes   tapes
+	shift   clock.Instant // what is added to nanoseconds since 1970
+	latest  int64         // of the packets, nanoseconds since 1970
+	packets *Packets
+	flooded map[string]bool // floods of packets that were written down
+	failed  error           // why no more is played
+
 	read, size, told int64
 	head             headers
 }
@@ -75,26 +51,21 @@ type runner struct {
 // Run replays files.
 func Run(ctx context.Context, files []string, o Options) (*Report, error) {
 	began := time.Now()
-	r := &runner{o: o, report: &Report{Attacks: []defense.Attack{}, Done: []Done{}}, hits: newHits(), done: map[mitigation.ID]*Done{}, seen: map[string]bool{}}
+	r := &runner{
+		o: o, report: &Report{Attacks: []defense.Attack{}, Done: []Done{}}, hits: newHits(),
+		done: map[mitigation.ID]*Done{}, seen: map[string]bool{}, flooded: map[string]bool{},
+	}
 	var all sources
 	defer func() { all.end() }()
-	var about []*File
-	for _, name := range files {
-		if i, err := os.Stat(name); err == nil {
-			r.size += i.Size()
-		}
-		s, err := open(ctx, name, o.Format, func(n int64) { r.read += n })
-		var none *unread
-		switch {
-		case errors.As(err, &none) && len(files) > 1: // a log that was just begun, or another one
-			about = append(about, &File{Name: name, Skipped: none.why})
-			continue
-		case err != nil:
-			return nil, err
-		}
-		all, about = append(all, s), append(about, s.about)
+	defer func() { r.tapes.end() }()
+	if err := r.setPace(ctx, files); err != nil {
+		return nil, err
 	}
-	if len(all) == 0 {
+	about, err := r.open(ctx, files, &all)
+	if err != nil {
+		return nil, err
+	}
+	if len(all)+len(r.tapes.list) == 0 {
 		return nil, errNothing
 	}
 	for _, s := range slices.Clone(all) {
@@ -113,31 +84,53 @@ func Run(ctx context.Context, files []string, o Options) (*Report, error) {
 	return r.report, nil
 }
 
-var errNothing = errors.New("none of the lines could be read as a request")
+// open opens all files, logs and captures.
+func (r *runner) open(ctx context.Context, files []string, logs *sources) (about []*File, err error) {
+	for _, name := range files {
+		if i, err := os.Stat(name); err == nil {
+			r.size += i.Size()
+		}
+		s, err := open(ctx, name, r.o.Format, func(n int64) { r.read += n })
+		if err == nil && s.tape != nil {
+			err = r.takeUp(ctx, s)
+		} else if err == nil {
+			if *logs = append(*logs, s); r.o.Rate > 0 {
+				return nil, errPaceLog
+			}
+		}
+		var none *unread
+		switch {
+		case errors.As(err, &none) && len(files) > 1: // a log that was just begun, or another one
+			about = append(about, &File{Name: name, Skipped: none.why})
+		case err != nil:
+			return nil, err
+		default:
+			about = append(about, s.about)
+		}
+	}
+	return about, nil
+}
+
+var errNothing = errors.New("none of the lines could be read as a request, and none of the files as a capture of packets")
 
 func (r *runner) run(ctx context.Context, all *sources) error {
 	e, err := all.next(ctx)
-	if err == io.EOF {
-		return errNothing
-	}
-	if err != nil {
+	if err != nil && (err != io.EOF || len(r.tapes.list) == 0) {
+		if err == io.EOF {
+			err = errNothing
+		}
 		return err
 	}
-	r.report.From = e.Time
-	if r.w, err = r.o.World(e.Time.Truncate(time.Second).Add(-together * time.Second)); err != nil {
+	if err := r.begin(e.Time, err == nil); err != nil {
 		return err
 	}
 	defer func() { _ = r.w.Close() }()
-	r.next = r.w.Clock.Now().Add(glance)
-	l := newLine(e.Time, r.second)
-	for ; err == nil; e, err = all.next(ctx) {
+	l := newLine(e.Time, func(sec time.Time, batch []accesslog.Entry) { r.second(ctx, sec, batch) })
+	for ; err == nil && r.failed == nil; e, err = all.next(ctx) {
 		r.report.Late += l.take(&e)
-		if r.o.Progress != nil && r.read-r.told > 1<<20 {
-			r.told = r.read
-			r.o.Progress(r.read, r.size, e.Time)
-		}
+		r.tell(e.Time)
 	}
-	if err != io.EOF {
+	if err != io.EOF && err != nil {
 		return err
 	}
 	l.rest()
@@ -145,16 +138,60 @@ func (r *runner) run(ctx context.Context, all *sources) error {
 		return fmt.Errorf("%s of %s lines are more than a minute out of order: sort them by time first, or give the files one by one",
 			figures.Thousands(late), figures.Thousands(late+r.hits.requests.All))
 	}
-	r.until(r.w.Clock.Now().Add(time.Second))
+	r.play(ctx, math.MaxInt64)
+	r.until(ctx, r.w.Clock.Now().Add(time.Second))
+	if r.failed != nil {
+		return r.failed
+	}
+	if err := r.sorted(); err != nil {
+		return err
+	}
 	r.collect()
 	r.finish()
 	return r.w.Keep()
 }
 
+// begin makes the world, where a request is the first of the logs, and there may be
+// captures.
+func (r *runner) begin(request time.Time, logs bool) (err error) {
+	r.report.From = request
+	start := request.Truncate(time.Second).Add(-together * time.Second)
+	if s := r.tapes.first(); s != nil {
+		first := time.Unix(0, s.tape.at).UTC()
+		r.packets.From = first
+		if !logs || first.Before(request) {
+			r.report.From = first
+		}
+		if at := first.Truncate(time.Second); !logs || at.Before(start) {
+			start = at
+		}
+	}
+	if r.w, err = r.o.World(start); err != nil {
+		return err
+	}
+	r.shift = r.w.Clock.At(time.Unix(0, 0))
+	r.next = r.w.Clock.Now().Add(glance)
+	return nil
+}
+
+// tell tells how far it is.
+func (r *runner) tell(at time.Time) {
+	if r.o.Progress == nil || r.read-r.told <= 1<<20 {
+		return
+	}
+	r.told = r.read
+	if p := r.tapes.pace; p != nil && p.long > 0 {
+		r.o.Progress(at.UnixNano()-p.first, int64(p.long), at)
+		return
+	}
+	r.o.Progress(r.read, r.size, at)
+}
+
 // second replays the requests of a second.
-func (r *runner) second(sec time.Time, batch []accesslog.Entry) {
+func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.Entry) {
 	at := max(r.w.Clock.At(sec), r.w.Clock.Now())
-	r.pass(at)
+	r.play(ctx, at)
+	r.pass(ctx, at)
 	// Where the log tells only the second, or lines are late, they come at even
 	// distances.
 	fine := false
@@ -167,17 +204,17 @@ func (r *runner) second(sec time.Time, batch []accesslog.Entry) {
 		if fine {
 			t = at.Add(e.Time.Sub(sec))
 		}
-		r.until(t)
+		r.until(ctx, t)
 		r.w.Clock.Set(t)
 		r.request(e)
 	}
 	r.report.To = sec
 }
 
-// pass lets time pass until at. Where nothing stands and nothing is expected, most of it
-// is left out.
-func (r *runner) pass(at clock.Instant) {
-	r.until(min(at, r.w.Clock.Now().Add(quietFor)))
+// pass lets time pass until at, before which no packet comes. Where nothing stands and
+// nothing is expected, most of it is left out.
+func (r *runner) pass(ctx context.Context, at clock.Instant) {
+	r.until(ctx, min(at, r.w.Clock.Now().Add(quietFor)))
 	for r.next <= at {
 		if r.w.Loop.Still() {
 			// The window that ends now holds nothing, however long it was.
@@ -186,13 +223,14 @@ func (r *runner) pass(at clock.Instant) {
 			r.next = at.Add(glance)
 			return
 		}
-		r.until(min(at, r.next.Add(time.Second)))
+		r.until(ctx, min(at, r.next.Add(time.Second)))
 	}
 }
 
 // until has the loop step up to t.
-func (r *runner) until(t clock.Instant) {
+func (r *runner) until(ctx context.Context, t clock.Instant) {
 	for r.next <= t {
+		r.before(ctx, r.next)
 		r.w.Clock.Set(r.next)
 		r.step()
 		r.next = r.next.Add(glance)
@@ -218,19 +256,27 @@ func (r *runner) collect() {
 		case m.Over && d != nil:
 			until := now
 			d.Until = &until
+			continue
 		case m.Over:
+			continue
 		case d != nil:
 			d.Action = max(d.Action, m.M.Action)
 			d.Note = m.M.Note
 		default:
-			d = &Done{ID: m.M.ID, Match: m.M.Match.String(), Action: m.M.Action, Note: m.M.Note, From: now}
+			d = &Done{ID: m.M.ID, Match: m.M.Match.String(), Action: m.M.Action, Note: m.M.Note, From: now, OfPackets: m.M.Match.OnPackets()}
 			r.done[m.M.ID] = d
 			r.order = append(r.order, d)
+		}
+		if s := m.M.Signature; s != nil && d.OfPackets {
+			d.Ordinary, d.Collateral, d.Openings = s.Ordinary, s.Collateral, s.Newcomers
 		}
 	}
 	st := r.w.Loop.Status()
 	for i := len(st.Attacks) - 1; i >= 0; i-- {
 		r.attack(st.Attacks[i])
+	}
+	for i := len(st.PacketsEnded) - 1; i >= 0; i-- {
+		r.flood(&st.PacketsEnded[i])
 	}
 	if st.Crowd != nil && !r.crowd {
 		r.report.Crowds++
@@ -321,6 +367,7 @@ func (r *runner) finish() {
 	if st.Attack != nil {
 		r.attack(*st.Attack)
 	}
+	r.finishPackets(&st)
 	for _, d := range r.order {
 		r.report.Done = append(r.report.Done, *d)
 	}

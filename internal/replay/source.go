@@ -3,16 +3,13 @@ package replay
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-
 	"seawall/internal/kit/accesslog"
+	"seawall/internal/kit/pcap"
 )
 
 const (
@@ -22,18 +19,17 @@ const (
 	fewBytes  = 1 << 10  // of a line that may be held
 )
 
-// source is one file, read line by line.
+// source is one log, read line by line.
 type source struct {
+	*input
 	about  *File
-	file   *os.File
-	close  func() // of what decompresses; nil: nothing does
-	unhook func() bool
 	lines  *bufio.Reader
 	reader *accesslog.Reader
 	chunk  []byte          // what is left of a piece of memory for lines
 	entry  accesslog.Entry // the next line; its strings stay as they are
 	number uint64          // of the last line read, from 1
 	ahead  []numbered      // lines that were read to guess their form
+	tape   *tape           // it is no log but a capture; nil: it is one
 }
 
 // unread says why nothing of a file can be read.
@@ -47,53 +43,25 @@ type numbered struct {
 	text   []byte // nil: it is empty, or too long
 }
 
-// counted counts the bytes of a file as they are read.
-type counted struct {
-	r    io.Reader
-	told func(n int64)
-}
-
-func (c counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.told(int64(n))
-	return n, err
-}
-
-// open opens a log and finds out its form, where f is nil.
+// open opens a file. Of a log it finds out the form, where f is nil.
 func open(ctx context.Context, path string, f *accesslog.Format, read func(n int64)) (_ *source, err error) {
-	s := &source{about: &File{Name: path}}
-	if s.file = os.Stdin; path != "-" {
-		if s.file, err = os.Open(path); err != nil {
-			return nil, err
-		}
+	in, err := openInput(ctx, path, read)
+	if err != nil {
+		return nil, err
 	}
-	s.unhook = context.AfterFunc(ctx, func() { _ = s.file.Close() }) // what waits for a pipe ends
+	s := &source{input: in, about: &File{Name: path}}
 	defer func() {
 		if err != nil {
 			s.end()
 		}
 	}()
-	raw := bufio.NewReaderSize(counted{s.file, read}, 64<<10)
-	begins, _ := raw.Peek(4)
-	var from io.Reader = raw
-	switch {
-	case len(begins) >= 2 && begins[0] == 0x1f && begins[1] == 0x8b:
-		z, err := gzip.NewReader(raw)
-		if err != nil {
+	s.lines = bufio.NewReaderSize(in.from, longest)
+	if begins, _ := s.lines.Peek(4); pcap.Begins(begins) {
+		if s.tape, err = newTape(s.lines, s.about); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		from = z
-	case string(begins) == "\x28\xb5\x2f\xfd":
-		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		s.close = z.Close
-		from = z
-	case string(begins) == "\xd4\xc3\xb2\xa1", string(begins) == "\xa1\xb2\xc3\xd4", string(begins) == "\x0a\x0d\x0d\x0a":
-		return nil, fmt.Errorf("%s: %w", path, &unread{"it is a capture of packets; only access logs can be replayed yet"})
+		return s, nil
 	}
-	s.lines = bufio.NewReaderSize(from, longest)
 	if f == nil {
 		if f, err = s.guess(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
@@ -209,16 +177,8 @@ func (s *source) loosen() {
 func (s *source) bad(n numbered, err error) {
 	s.about.Lines++
 	if s.about.Bad++; len(s.about.Examples) < shownBad {
-		s.about.Examples = append(s.about.Examples, BadLine{n.number, err.Error(), fmt.Sprintf("%.120s", n.text)})
+		s.about.Examples = append(s.about.Examples, BadLine{Line: n.number, Why: err.Error(), Text: fmt.Sprintf("%.120s", n.text)})
 	}
-}
-
-func (s *source) end() {
-	s.unhook()
-	if s.close != nil {
-		s.close()
-	}
-	_ = s.file.Close()
 }
 
 // sources are files that are read as one, in the order of their times.

@@ -20,7 +20,11 @@ func (r *Report) Text(out io.Writer) error {
 			fmt.Fprintf(w, "%s: left out: %s\n", f.Name, f.Skipped)
 			continue
 		}
-		fmt.Fprintf(w, "%s: %s lines (%s)", f.Name, figures.Thousands(f.Lines), f.Form)
+		if f.capture {
+			fmt.Fprintf(w, "%s: %s packets (%s)", f.Name, figures.Thousands(f.Packets), f.Form)
+		} else {
+			fmt.Fprintf(w, "%s: %s lines (%s)", f.Name, figures.Thousands(f.Lines), f.Form)
+		}
 		if f.Bad > 0 {
 			fmt.Fprintf(w, ", %s could not be read", figures.Thousands(f.Bad))
 		}
@@ -29,26 +33,69 @@ func (r *Report) Text(out io.Writer) error {
 			fmt.Fprintf(w, "  it ends in its midst: %s\n", f.Cut)
 		}
 		for _, b := range f.Examples {
+			if f.capture {
+				fmt.Fprintf(w, "  packet %d: %s\n", b.Packet, b.Why)
+				continue
+			}
 			fmt.Fprintf(w, "  line %d: %s: %q\n", b.Line, b.Why, b.Text)
 		}
 	}
+	if r.Packets != nil {
+		r.Packets.text(w)
+	}
+	if r.logs() {
+		r.span(w)
+	}
+	fmt.Fprintf(w, "\n")
+	r.attacks(w)
+	r.floods(w)
+	r.done(w)
+	if r.logs() {
+		r.hit(w)
+	}
+	if r.Packets != nil {
+		r.Packets.became(w, len(r.PacketAttacks) > 0)
+	}
+	each := func(n uint64) string {
+		return figures.Thousands(uint64(float64(n) / max(r.Took.Seconds(), 1e-9)))
+	}
+	switch {
+	case r.Packets == nil:
+		fmt.Fprintf(w, "\n%s lines a second.\n", each(r.Requests.All))
+	case r.logs():
+		fmt.Fprintf(w, "\n%s lines and %s packets a second.\n", each(r.Requests.All), each(r.Packets.Read))
+	default:
+		fmt.Fprintf(w, "\n%s packets a second.\n", each(r.Packets.Read))
+	}
+	return w.Flush()
+}
+
+// logs says that there were logs.
+func (r *Report) logs() bool { return r.Packets == nil || r.Requests.All > 0 }
+
+// span tells of the requests.
+func (r *Report) span(w *bufio.Writer) {
 	span := r.To.Sub(r.From)
 	fmt.Fprintf(w, "%s requests from %s to %s (%v)", figures.Thousands(r.Requests.All), stamp(r.From), stamp(r.To), span.Round(time.Second))
 	if r.Late > 0 {
 		fmt.Fprintf(w, "; %s more were out of order, and left out", figures.Thousands(r.Late))
 	}
-	fmt.Fprintf(w, ".\n\n")
+	fmt.Fprintf(w, ".\n")
+}
 
+// attacks tells of floods of requests, and how many attacks there are in all.
+func (r *Report) attacks(w *bufio.Writer) {
+	all := len(r.Attacks) + len(r.PacketAttacks)
 	switch {
-	case len(r.Attacks) > 0:
-		fmt.Fprintf(w, "ATTACKS: %d\n", len(r.Attacks))
+	case all > 0:
+		fmt.Fprintf(w, "ATTACKS: %d\n", all)
 	case r.Crowds > 0:
 		fmt.Fprintf(w, "No attack. ")
 	default:
 		fmt.Fprintf(w, "No attack.\n")
 	}
 	for _, s := range r.Steps {
-		if len(r.Attacks)+r.Crowds == 0 && s.Step == "detect" {
+		if all+r.Crowds == 0 && s.Step == "detect" {
 			fmt.Fprintf(w, "Unusually much came all the same, at %s: %s\n", stamp(s.At), plain(s.Text))
 			break
 		}
@@ -83,10 +130,6 @@ func (r *Report) Text(out io.Writer) error {
 			fmt.Fprintf(w, "   in common, for %.0f %%: %s\n", 100*min(s.Coverage, 1), s.Match)
 		}
 	}
-	r.done(w)
-	r.hit(w)
-	fmt.Fprintf(w, "\n%s lines a second.\n", figures.Thousands(uint64(float64(r.Requests.All)/max(r.Took.Seconds(), 1e-9))))
-	return w.Flush()
 }
 
 func (r *Report) done(w *bufio.Writer) {
@@ -104,6 +147,10 @@ func (r *Report) done(w *bufio.Writer) {
 		until := "the end"
 		if d.Until != nil {
 			until = d.Until.UTC().Format(time.TimeOnly)
+		}
+		if d.OfPackets {
+			d.packets(w, until)
+			continue
 		}
 		fmt.Fprintf(w, "%s to %s  %-7s %9s requests  %s\n", stamp(d.From), until, d.Action, figures.Thousands(d.Requests), d.Match)
 	}

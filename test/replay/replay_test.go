@@ -91,7 +91,7 @@ func logged(t testing.TB, name string, flood int) string {
 
 func replayed(t testing.TB, learn string, files ...string) *replay.Report {
 	t.Helper()
-	r, err := replay.Run(t.Context(), files, replay.Options{World: app.ReplayWorld(config.Default(), learn)})
+	r, err := replay.Run(t.Context(), files, app.Replay(config.Default(), app.ReplaySetup{Learn: learn}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,38 +194,40 @@ func TestReplayRealLogs(t *testing.T) {
 	}
 }
 
+// openLoop is a Seawall's loop that starts on a data folder.
+func openLoop(t *testing.T, data string) *defense.Loop {
+	t.Helper()
+	clk := clock.NewStopped(morning.Add(time.Hour))
+	door, err := admit.New(admit.DefaultConfig(), clk, func(netip.Prefix) uint64 { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := defense.New(defense.DefaultConfig(), defense.Deps{Clock: clk, Log: slog.New(slog.DiscardHandler), DataDir: data, Applier: door})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // What was learnt from a log is what a Seawall that starts on the folder knows; where one
 // runs there, that is said.
 func TestReplayLearns(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	path := logged(t, "access.log", 0)
 	replayed(t, data, path)
-	open := func() *defense.Loop {
-		t.Helper()
-		clk := clock.NewStopped(morning.Add(time.Hour))
-		door, err := admit.New(admit.DefaultConfig(), clk, func(netip.Prefix) uint64 { return 0 })
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := defense.New(defense.DefaultConfig(), defense.Deps{Clock: clk, Log: slog.New(slog.DiscardHandler), DataDir: data, Applier: door})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	l := open()
+	l := openLoop(t, data)
 	n := l.Status().Normal
 	if n.Learned < 12*time.Minute || n.Requests < 10 || n.Requests > 25 || n.Peak < n.Requests {
 		t.Errorf("a Seawall that starts there knows of %v: %.0f requests a second, at most %.0f", n.Learned, n.Requests, n.Peak)
 	}
-	_, err := replay.Run(t.Context(), []string{path}, replay.Options{World: app.ReplayWorld(config.Default(), data)})
+	_, err := replay.Run(t.Context(), []string{path}, app.Replay(config.Default(), app.ReplaySetup{Learn: data}))
 	if err == nil || !strings.Contains(err.Error(), "stop it to have this learnt") {
 		t.Errorf("beside a Seawall that runs there: %v", err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if l = open(); l.Status().Active != 0 {
+	if l = openLoop(t, data); l.Status().Active != 0 {
 		t.Error("what was done is left, too")
 	}
 }
@@ -330,16 +332,14 @@ func TestDocumentedReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "<!-- replay -->\n```\n")
-	shown, _, ok := strings.Cut(rest, "```\n")
-	path := logged(t, "access.log", 2000)
-	var b bytes.Buffer
-	if err := replayed(t, "", path).Text(&b); err != nil {
-		t.Fatal(err)
-	}
-	said, _, _ := strings.Cut(strings.ReplaceAll(b.String(), path, "access.log"), "\n\n"+lastOf(b.String()))
-	if !ok || strings.TrimSpace(shown) != strings.TrimSpace(said) {
-		t.Errorf("docs/replay.md shows\n%s\nand printed is\n%s", shown, said)
+	for mark, path := range map[string]string{"replay": logged(t, "access.log", 2000), "replay packets": capturing(t, "site.pcap", 20_000)} {
+		_, rest, _ := strings.Cut(string(page), "<!-- "+mark+" -->\n```\n")
+		shown, _, ok := strings.Cut(rest, "```\n")
+		text := said(t, replayed(t, "", path))
+		printed, _, _ := strings.Cut(strings.ReplaceAll(text, path, filepath.Base(path)), "\n\n"+lastOf(text))
+		if !ok || strings.TrimSpace(shown) != strings.TrimSpace(printed) {
+			t.Errorf("docs/replay.md shows\n%s\nand printed is\n%s", shown, printed)
+		}
 	}
 }
 

@@ -1,46 +1,42 @@
-// Package pcap reads classic capture files, whole: those of floods that others
-// have recorded, for tests that replay them. Ours are written by kit/pcapng.
 package pcap
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 )
 
-// Read reads the frames of a classic capture file of Ethernet, whichever
-// byte order it has
-// (https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/). They share one
-// memory, as large as the file. When the last one is cut, those before it come
-// with the error.
+// Read reads the frames of a capture file of Ethernet. They share one memory, as large
+// as the file. When the last one is cut, those before it come with the error.
 func Read(r io.Reader) ([][]byte, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
-	if len(data) < 24 {
-		return nil, errors.New("a capture begins with 24 bytes")
+	all, err := NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
 	}
-	var order binary.ByteOrder
-	switch magic := binary.LittleEndian.Uint32(data); magic {
-	case 0xa1b2c3d4, 0xa1b23c4d: // micro- or nanoseconds
-		order = binary.LittleEndian
-	case 0xd4c3b2a1, 0x4d3cb2a1:
-		order = binary.BigEndian
-	default:
-		return nil, fmt.Errorf("no classic capture begins with %08x", magic)
-	}
-	if link := order.Uint32(data[20:]) & 0xfffffff; link != 1 {
-		return nil, fmt.Errorf("link type %d is not Ethernet", link)
-	}
-	var out [][]byte
-	for data = data[24:]; len(data) >= 16; {
-		n := int(order.Uint32(data[8:]))
-		if data = data[16:]; n > len(data) {
-			return out, errors.New("the last packet is cut")
+	var frames [][]byte
+	room := data[:0:0]
+	for {
+		var p Packet
+		err := all.Next(&p)
+		switch {
+		case err == io.EOF:
+			return frames, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return frames, errors.New("the last packet is cut")
+		case err != nil:
+			return frames, err
+		case p.Link != Ethernet:
+			return frames, fmt.Errorf("link type %v is not Ethernet", p.Link)
 		}
-		out, data = append(out, data[:n]), data[n:]
+		if cap(room)-len(room) < len(p.Bytes) {
+			room = make([]byte, 0, max(1<<20, len(p.Bytes)))
+		}
+		room = append(room, p.Bytes...)
+		frames = append(frames, room[len(room)-len(p.Bytes):len(room):len(room)])
 	}
-	return out, nil
 }
