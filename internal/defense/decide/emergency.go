@@ -9,11 +9,13 @@ import (
 
 // Emergency answers a blatant glance: whoever is unknown goes behind everybody
 // else, for ten seconds, renewed while it is called again. Nobody is refused by
-// it; where the origin keeps up, nobody even waits.
+// it; where the origin keeps up, nobody even waits. What refused a flood of the last
+// minutes does so again meanwhile.
 func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
 	if d.off {
 		return d.take()
 	}
+	d.recallBlind(now)
 	m := unknown()
 	text := m.String()
 	if e := d.active[d.byText[text]]; e != nil {
