@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"seawall/internal/attack"
 	"seawall/internal/defense"
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
@@ -66,7 +67,8 @@ type runner struct {
 	order  []*Done
 	next   clock.Instant // when the loop is to step
 	seen   map[string]bool
-	crowd  bool // there is one
+	crowd  bool                  // there is one
+	open   map[attack.Vector]int // of report.Findings, those that are found now
 
 	read, size, told int64
 	head             headers
@@ -75,7 +77,7 @@ type runner struct {
 // Run replays files.
 func Run(ctx context.Context, files []string, o Options) (*Report, error) {
 	began := time.Now()
-	r := &runner{o: o, report: &Report{Attacks: []defense.Attack{}, Done: []Done{}}, hits: newHits(), done: map[mitigation.ID]*Done{}, seen: map[string]bool{}}
+	r := &runner{o: o, report: &Report{Attacks: []defense.Attack{}, Done: []Done{}, Findings: []Found{}}, hits: newHits(), done: map[mitigation.ID]*Done{}, seen: map[string]bool{}, open: map[attack.Vector]int{}}
 	var all sources
 	defer func() { all.end() }()
 	var about []*File
@@ -236,6 +238,38 @@ func (r *runner) collect() {
 		r.report.Crowds++
 	}
 	r.crowd = st.Crowd != nil
+	r.found(st.Findings, now)
+}
+
+// mostFound bounds what is told of long logs.
+const mostFound = 1000
+
+// found takes up what is found besides floods of all requests and crowds.
+func (r *runner) found(list []defense.Notice, now time.Time) {
+	here := map[attack.Vector]bool{}
+	for i := range list {
+		n := &list[i]
+		if n.Vector == attack.HTTPFlood || n.Vector == attack.FlashCrowd {
+			continue
+		}
+		here[n.Vector] = true
+		at, ok := r.open[n.Vector]
+		if !ok {
+			if len(r.report.Findings) >= mostFound {
+				continue
+			}
+			at = len(r.report.Findings)
+			r.open[n.Vector] = at
+			r.report.Findings = append(r.report.Findings, Found{Vector: n.Vector, Since: n.Began})
+		}
+		r.report.Findings[at].What = n.What
+	}
+	for v, at := range r.open {
+		if !here[v] {
+			r.report.Findings[at].Until = &now
+			delete(r.open, v)
+		}
+	}
 }
 
 func (r *runner) attack(a defense.Attack) {

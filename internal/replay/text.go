@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode"
 
-	"seawall/internal/attack"
 	"seawall/internal/kit/figures"
 )
 
@@ -48,7 +47,7 @@ func (r *Report) Text(out io.Writer) error {
 		fmt.Fprintf(w, "No attack.\n")
 	}
 	for _, s := range r.Steps {
-		if len(r.Attacks)+r.Crowds == 0 && s.Step == "detect" {
+		if len(r.Attacks)+r.Crowds+len(r.Findings) == 0 && s.Step == "detect" {
 			fmt.Fprintf(w, "Unusually much came all the same, at %s: %s\n", stamp(s.At), plain(s.Text))
 			break
 		}
@@ -58,7 +57,7 @@ func (r *Report) Text(out io.Writer) error {
 	}
 	for i := range r.Attacks {
 		a := &r.Attacks[i]
-		fmt.Fprintf(w, "\n%d. %s", i+1, name(a.Vector))
+		fmt.Fprintf(w, "\n%d. %s", i+1, a.Vector.Title())
 		if a.Finding.What != "" {
 			fmt.Fprintf(w, ": %s", plain(a.Finding.What))
 		}
@@ -83,10 +82,30 @@ func (r *Report) Text(out io.Writer) error {
 			fmt.Fprintf(w, "   in common, for %.0f %%: %s\n", 100*min(s.Coverage, 1), s.Match)
 		}
 	}
+	r.findings(w)
 	r.done(w)
 	r.hit(w)
 	fmt.Fprintf(w, "\n%s lines a second.\n", figures.Thousands(uint64(float64(r.Requests.All)/max(r.Took.Seconds(), 1e-9))))
 	return w.Flush()
+}
+
+func (r *Report) findings(w *bufio.Writer) {
+	if len(r.Findings) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nFOUND BESIDES\n")
+	for i := range r.Findings {
+		if i == 20 {
+			fmt.Fprintf(w, "and %d more\n", len(r.Findings)-i)
+			break
+		}
+		f := &r.Findings[i]
+		until := "the end"
+		if f.Until != nil {
+			until = f.Until.UTC().Format(time.TimeOnly)
+		}
+		fmt.Fprintf(w, "%s to %s  %s: %s\n", stamp(f.Since), until, f.Vector.Title(), plain(f.What))
+	}
 }
 
 func (r *Report) done(w *bufio.Writer) {
@@ -152,13 +171,6 @@ func plain(s string) string {
 		return string(r[:100])
 	}
 	return s
-}
-
-func name(v attack.Vector) string {
-	if v == attack.HTTPFlood {
-		return "A flood of requests"
-	}
-	return string(v)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.DateTime) }
