@@ -9,23 +9,25 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"seawall/internal/attack"
 	"seawall/internal/traffic"
 )
 
 // status is what GET /api/v1/status answers, as far as the view shows it.
 type status struct {
-	State   string          `json:"state"`
-	Version string          `json:"version"`
-	Listen  []string        `json:"listen"`
-	Now     time.Time       `json:"now"`
-	Started time.Time       `json:"started"`
-	Window  *traffic.Window `json:"window"`
-	Attack  *attackStatus   `json:"attack"`
-	Attacks []attackStatus  `json:"attacks"`
-	Packets []packetAttack  `json:"packet_attacks"`
-	Doing   []listed        `json:"mitigations"` // the first 200
-	Active  int             `json:"active"`      // how many in all
-	Bans    int             `json:"bans"`        // how many of them are bans by the machine
+	State   string           `json:"state"`
+	Version string           `json:"version"`
+	Listen  []string         `json:"listen"`
+	Now     time.Time        `json:"now"`
+	Started time.Time        `json:"started"`
+	Window  *traffic.Window  `json:"window"`
+	Attack  *attackStatus    `json:"attack"`
+	Attacks []attackStatus   `json:"attacks"`
+	Packets []packetAttack   `json:"packet_attacks"`
+	Found   []attack.Finding `json:"findings"`
+	Doing   []listed         `json:"mitigations"` // the first 200
+	Active  int              `json:"active"`      // how many in all
+	Bans    int              `json:"bans"`        // how many of them are bans by the machine
 	Records []struct {
 		At   time.Time `json:"at"`
 		Step string    `json:"step"`

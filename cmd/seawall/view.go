@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"seawall/internal/attack"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -49,6 +50,12 @@ func (v *view) draw(s *status) string {
 		line("Packets", "%s", v.paint(red, fmt.Sprintf("%s for %s: %s/s, usual are %s", v.clean(p.What, max(v.width-50, 20)),
 			s.Now.Sub(p.Since).Round(time.Second), group(uint64(p.Rate)), group(uint64(p.Normal)))))
 		line("", "%s", v.clean(p.Doing, max(v.width-11, 20)))
+	}
+	for i := range s.Found {
+		// Floods stand above, and crowds speak for themselves.
+		if f := &s.Found[i]; !f.Vector.Packets() && f.Vector != attack.HTTPFlood && f.Vector != attack.FlashCrowd {
+			line("Found", "%s", v.paint(yellow, v.clean(f.Vector.Title()+": "+f.What, max(v.width-11, 20))))
+		}
 	}
 	if w := s.Window; w != nil {
 		v.traffic(line, w)

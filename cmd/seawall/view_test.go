@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"seawall/internal/attack"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -85,13 +86,18 @@ func TestView(t *testing.T) {
 	packets := calm()
 	packets.State = "attack"
 	packets.Packets = []packetAttack{{What: "answers of DNS servers (UDP port 53)", Since: noon.Add(-34 * time.Second), Rate: 20123, Normal: 1, Doing: "The filter's rungs stop 20100 packets a second."}}
+	found := calm()
+	found.Found = []attack.Finding{
+		{Vector: attack.FlashCrowd}, {Vector: attack.HTTPFlood, What: "one page, /"},
+		{Vector: attack.Scanning, What: "pages that are not there, asked for by one client: /.env, /x\x1b[2J"},
+	}
 	off := calm()
 	off.State = "off"
 	var all strings.Builder
 	for _, c := range []struct {
 		name string
 		s    *status
-	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}} {
+	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}, {"something found", found}} {
 		all.WriteString("== " + c.name + "\n" + (&view{width: 100}).draw(c.s))
 	}
 	golden(t, "view.golden", all.String())

@@ -23,6 +23,23 @@ const (
 	Reflection Vector = "reflection"
 	// PacketFlood: packets of no connection, more than the machine can bear.
 	PacketFlood Vector = "packet-flood"
+	// CacheBusting: requests with ever new queries, which no cache has.
+	CacheBusting Vector = "cache-busting"
+	// CostlyRequests: few requests, each for a page that keeps the origin busy.
+	CostlyRequests Vector = "costly-requests"
+	// FormFlood: passwords tried, or forms sent, more than the site can bear.
+	FormFlood Vector = "form-flood"
+	// PasswordGuessing: passwords tried too slowly to be a flood. For people to
+	// know of; never a reason to refuse anybody.
+	PasswordGuessing Vector = "password-guessing"
+	// Scanning: pages asked for that are not there, in search of a weakness. As
+	// above.
+	Scanning Vector = "scanning"
+	// Scraping: page after page read by a program. As above.
+	Scraping Vector = "scraping"
+	// PulseWave: a flood that comes, goes and comes again. Its requests are another
+	// vector's; this one only says when.
+	PulseWave Vector = "pulse-wave"
 )
 
 // Fact is one measured reason, beside what is usual.
@@ -35,6 +52,47 @@ type Fact struct {
 
 // Packets says whether the vector is one of packets, not of requests.
 func (v Vector) Packets() bool { return v == SynFlood || v == Reflection || v == PacketFlood }
+
+// Requests says whether the vector is a flood of requests, which something may be
+// done about.
+func (v Vector) Requests() bool {
+	switch v {
+	case HTTPFlood, CacheBusting, CostlyRequests, FormFlood:
+		return true
+	}
+	return false
+}
+
+// Title names the vector at the beginning of a sentence.
+func (v Vector) Title() string {
+	switch v {
+	case HTTPFlood:
+		return "A flood of requests"
+	case FlashCrowd:
+		return "A crowd"
+	case SynFlood:
+		return "A SYN flood"
+	case Reflection:
+		return "A reflected flood"
+	case PacketFlood:
+		return "A flood of packets"
+	case CacheBusting:
+		return "Cache busting"
+	case CostlyRequests:
+		return "A flood of costly requests"
+	case FormFlood:
+		return "A flood of forms"
+	case PasswordGuessing:
+		return "Password guessing"
+	case Scanning:
+		return "Scanning"
+	case Scraping:
+		return "Scraping"
+	case PulseWave:
+		return "A flood in pulses"
+	}
+	return string(v)
+}
 
 // Finding is a detector's claim about one window.
 type Finding struct {
@@ -52,6 +110,8 @@ type Finding struct {
 	// What it asks for, in plain words ("one page, /donate"); of packets, what they
 	// are ("answers of DNS servers").
 	What string `json:"what,omitempty"`
+	// Part is which of the requests it is about.
+	Part Part `json:"part,omitzero"`
 	// Kinds of packets, the most frequent first.
 	Kinds []traffic.PacketKind `json:"kinds,omitempty"`
 }

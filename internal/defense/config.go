@@ -3,9 +3,15 @@ package defense
 import (
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
+	"seawall/internal/defense/detect/cachebust"
+	"seawall/internal/defense/detect/costly"
 	"seawall/internal/defense/detect/httpflood"
+	"seawall/internal/defense/detect/login"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/pulse"
 	"seawall/internal/defense/detect/reflection"
+	"seawall/internal/defense/detect/scan"
+	"seawall/internal/defense/detect/scrape"
 	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/observe"
 	"seawall/internal/kit/problem"
@@ -16,6 +22,12 @@ type Config struct {
 	Observe     observe.Config     `yaml:"observe"`
 	Baseline    baseline.Config    `yaml:"baseline"`
 	HTTPFlood   httpflood.Config   `yaml:"http_flood"`
+	CacheBust   cachebust.Config   `yaml:"cache_busting"`
+	Costly      costly.Config      `yaml:"costly_requests"`
+	Login       login.Config       `yaml:"logins"`
+	Scan        scan.Config        `yaml:"scanning"`
+	Scrape      scrape.Config      `yaml:"scraping"`
+	Pulse       pulse.Config       `yaml:"pulses"`
 	SynFlood    synflood.Config    `yaml:"syn_flood"`
 	Reflection  reflection.Config  `yaml:"reflection"`
 	PacketFlood packetflood.Config `yaml:"packet_flood"`
@@ -26,7 +38,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Observe: observe.DefaultConfig(), Baseline: baseline.DefaultConfig(),
-		HTTPFlood: httpflood.DefaultConfig(), SynFlood: synflood.DefaultConfig(),
+		HTTPFlood: httpflood.DefaultConfig(), CacheBust: cachebust.DefaultConfig(), Costly: costly.DefaultConfig(),
+		Login: login.DefaultConfig(), Scan: scan.DefaultConfig(), Scrape: scrape.DefaultConfig(), Pulse: pulse.DefaultConfig(),
+		SynFlood:   synflood.DefaultConfig(),
 		Reflection: reflection.DefaultConfig(), PacketFlood: packetflood.DefaultConfig(),
 		Decide: decide.DefaultConfig(),
 	}
@@ -38,6 +52,12 @@ func (c Config) Validate() problem.List {
 	l.Under("observe", c.Observe.Validate())
 	l.Under("baseline", c.Baseline.Validate())
 	l.Under("http_flood", c.HTTPFlood.Validate())
+	l.Under("cache_busting", c.CacheBust.Validate())
+	l.Under("costly_requests", c.Costly.Validate())
+	l.Under("logins", c.Login.Validate())
+	l.Under("scanning", c.Scan.Validate())
+	l.Under("scraping", c.Scrape.Validate())
+	l.Under("pulses", c.Pulse.Validate())
 	l.Under("syn_flood", c.SynFlood.Validate())
 	l.Under("reflection", c.Reflection.Validate())
 	l.Under("packet_flood", c.PacketFlood.Validate())

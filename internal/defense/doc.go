@@ -9,6 +9,11 @@
 // Applier, the door's stance (under attack, crowded or calm), a Status, Records of
 // every step.
 //
+// An attack goes by the flood of all requests, where there is one, else by the largest
+// of those of a part of them (costly pages, new queries, forms), which are described
+// from samples of that part (parts.go). What detectors find besides stands in Status
+// and is told when it comes and goes (notice.go); nothing else follows from it.
+//
 // What the kernel stops never becomes a request, so each window also says what
 // the packet filter did (Deps.Packets). A flood that is held off there is not
 // over, and its bans end one after the other: see httpflood and decide.

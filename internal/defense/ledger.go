@@ -66,7 +66,11 @@ func (l *ledger) follow(now, since time.Time, w *traffic.Window, n *traffic.Norm
 			l.matches = append(l.matches, s.Match)
 		}
 	}
-	a.Offered += uint64(max(float64(w.Offered)-n.Requests*w.Span.Seconds(), 0))
+	if f.Part.Whole() {
+		a.Offered += uint64(max(float64(w.Offered)-n.Requests*w.Span.Seconds(), 0))
+	} else {
+		a.Offered += uint64(max(f.Rate-f.Normal, 0) * w.Span.Seconds())
+	}
 	a.Refused += w.Refused
 	a.Reached += l.reached(w)
 	for c, count := range w.RefusedIn {

@@ -11,9 +11,15 @@ import (
 	"seawall/internal/attack"
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
+	"seawall/internal/defense/detect/cachebust"
+	"seawall/internal/defense/detect/costly"
 	"seawall/internal/defense/detect/httpflood"
+	"seawall/internal/defense/detect/login"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/pulse"
 	"seawall/internal/defense/detect/reflection"
+	"seawall/internal/defense/detect/scan"
+	"seawall/internal/defense/detect/scrape"
 	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/enforce"
 	"seawall/internal/defense/observe"
@@ -35,6 +41,12 @@ const (
 type Detector interface {
 	Name() string
 	Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
+}
+
+// After is a Detector that judges a window by what others found in it as well. It is
+// asked once the others have spoken, in order.
+type After interface {
+	After(w *traffic.Window, n *traffic.Normal, found []attack.Finding) []attack.Finding
 }
 
 // Quick is a Detector that can also judge a glance: a Window of a tenth of a
@@ -112,6 +124,8 @@ type Loop struct {
 	window   *traffic.Window
 	inLine   int // in flight or waiting at the last glance
 	crowd    *attack.Finding
+	notices  []Notice      // what is found now
+	gathered gathered      // samples of floods of few requests
 	stance   bool          // the door was told of an attack
 	press    press         // more than the site can serve, and no attack
 	pressed  int           // glances in a row that felt it
@@ -146,8 +160,10 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 	}
 	if l.detectors == nil {
 		l.detectors = []Detector{
-			httpflood.New(cfg.HTTPFlood), synflood.New(cfg.SynFlood),
-			reflection.New(cfg.Reflection), packetflood.New(cfg.PacketFlood),
+			httpflood.New(cfg.HTTPFlood), cachebust.New(cfg.CacheBust), costly.New(cfg.Costly),
+			login.New(cfg.Login), scan.New(cfg.Scan), scrape.New(cfg.Scrape),
+			synflood.New(cfg.SynFlood), reflection.New(cfg.Reflection), packetflood.New(cfg.PacketFlood),
+			pulse.New(cfg.Pulse),
 		}
 	}
 	now := l.moment()
@@ -235,7 +251,7 @@ func (l *Loop) Step() { l.guard(l.tick) }
 func (l *Loop) Still() bool {
 	active, _ := l.decider.Counts()
 	return active == 0 && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
-		len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
+		len(l.notices) == 0 && len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
 }
 
 // Close releases the files of a loop whose Run was never called.

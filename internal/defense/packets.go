@@ -121,7 +121,7 @@ func (l *Loop) followPackets(now decide.Moment, w *traffic.Window, floods []deci
 		a.Ended, a.Rate, a.Doing = &ended, 0, "It is over; what was done about it ends by itself."
 		l.packets.recent = slices.Insert(l.packets.recent, 0, *a)
 		l.packets.recent = l.packets.recent[:min(len(l.packets.recent), mostAttacks)]
-		l.record(now, "detect", fmt.Sprintf("%s is over: %s, %.0f a second at most, for %s.", title(a.Vector), a.What, a.Peak, ended.Sub(a.Since).Round(time.Second)),
+		l.record(now, "detect", fmt.Sprintf("%s is over: %s, %.0f a second at most, for %s.", a.Vector.Title(), a.What, a.Peak, ended.Sub(a.Since).Round(time.Second)),
 			map[string]float64{"peak": a.Peak, "packets": float64(a.Packets), "stopped": float64(a.Stopped)}, false)
 		return true
 	})
@@ -200,22 +200,11 @@ func (l *Loop) tellPackets(now decide.Moment, f *attack.Finding, a *PacketAttack
 	}
 	switch {
 	case a.told == 0:
-		l.record(now, "detect", fmt.Sprintf("%s: %s%s, %.0f a second, where %.0f are usual.", title(f.Vector), f.What, where, f.Rate, f.Normal), numbers(f), true)
+		l.record(now, "detect", fmt.Sprintf("%s: %s%s, %.0f a second, where %.0f are usual.", f.Vector.Title(), f.What, where, f.Rate, f.Normal), numbers(f), true)
 	case f.Rate > 2*a.told:
-		l.record(now, "detect", fmt.Sprintf("%s has grown to %.0f packets a second: %s%s.", title(f.Vector), f.Rate, f.What, where), numbers(f), true)
+		l.record(now, "detect", fmt.Sprintf("%s has grown to %.0f packets a second: %s%s.", f.Vector.Title(), f.Rate, f.What, where), numbers(f), true)
 	default:
 		return
 	}
 	a.told = f.Rate
-}
-
-// title names a vector at the beginning of a sentence.
-func title(v attack.Vector) string {
-	switch v {
-	case attack.SynFlood:
-		return "A SYN flood"
-	case attack.Reflection:
-		return "A reflected flood"
-	}
-	return "A flood of packets"
 }

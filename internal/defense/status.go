@@ -26,6 +26,8 @@ type Status struct {
 	Attacks []Attack        `json:"attacks"` // ended ones, newest first
 	Crowd   *attack.Finding `json:"crowd"`   // nil while there is none
 
+	Findings []Notice `json:"findings"` // all that detectors find now, those that are no attack among them
+
 	PacketAttacks []PacketAttack `json:"packet_attacks"` // floods of packets that run
 	PacketsEnded  []PacketAttack `json:"packets_ended"`  // ended ones, newest first
 
@@ -60,6 +62,7 @@ func (l *Loop) publish(now decide.Moment) {
 		State: Calm, Now: now.Wall, Started: l.started,
 		Window: l.window, Normal: l.baseline.Normal(),
 		Attack: l.ledger.copy(), Attacks: slices.Clone(l.ledger.recent), Crowd: l.crowd,
+		Findings:    slices.Clone(l.notices),
 		Mitigations: l.decider.List(listed), Enforce: l.enforcer.Counts(), Records: l.records.list(),
 		Troubles: []string{},
 	}
@@ -70,6 +73,9 @@ func (l *Loop) publish(now decide.Moment) {
 		s.State = Off
 	case s.Attack != nil || len(s.PacketAttacks) > 0:
 		s.State = UnderAttack
+	}
+	if s.Findings == nil {
+		s.Findings = []Notice{}
 	}
 	if s.Attacks == nil {
 		s.Attacks = []Attack{}

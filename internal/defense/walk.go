@@ -2,12 +2,10 @@ package defense
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"seawall/internal/attack"
 	"seawall/internal/defense/decide"
-	"seawall/internal/defense/sign"
 	"seawall/internal/kit/clock"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
@@ -154,7 +152,12 @@ func (l *Loop) second(now decide.Moment) {
 	for _, d := range l.detectors {
 		findings = append(findings, d.Detect(w, n)...)
 	}
-	flood, crowd := find(findings, attack.HTTPFlood), find(findings, attack.FlashCrowd)
+	for _, d := range l.detectors {
+		if d, ok := d.(After); ok {
+			findings = append(findings, d.After(w, n, findings)...)
+		}
+	}
+	flood, crowd := attack.Flood(findings), find(findings, attack.FlashCrowd)
 	l.window = w
 
 	if crowd != nil && crowd.Suffering && w.Origin.Shed > 0 {
@@ -163,12 +166,19 @@ func (l *Loop) second(now decide.Moment) {
 	l.lookBack(now, w)
 	before := l.decider.Attack()
 	l.tellFinding(now, flood, crowd)
-	var sigs []attack.Signature
-	if flood != nil {
-		sigs = l.sign(now, flood, w, n)
+	l.notice(now, findings, flood)
+	in := decide.Input{Now: now, Window: w, Findings: findings, Ordinary: n.Ordinary}
+	switch {
+	case flood == nil:
+	case flood.Part.Whole():
+		in.Signatures = l.sign(now, flood, w, n)
+	default:
+		in.Signatures = l.signPart(now, flood, w, n)
 	}
+	in.Others = l.parts(now, findings, flood, len(in.Signatures) > 0, w, n)
 	packets := l.packetFloods(w, n, findings)
-	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs, Packets: packets}))
+	in.Packets = packets
+	l.take(now, l.decider.Step(in))
 	l.followPackets(now, w, packets)
 	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0)
 
@@ -178,7 +188,7 @@ func (l *Loop) second(now decide.Moment) {
 		if l.alarmAt != 0 && l.alarmAt > flood.Since.Add(-5*time.Second) {
 			since = l.deps.Clock.Wall(min(l.alarmAt, flood.Since))
 		}
-		l.ledger.follow(now.Wall, since, w, n, flood, sigs)
+		l.ledger.follow(now.Wall, since, w, n, flood, in.All())
 		l.ledger.mitigated(l.mitigatedAt())
 	} else if before {
 		l.ledger.end(now.Wall)
@@ -204,58 +214,6 @@ func (l *Loop) doubtful(flood, crowd *attack.Finding, n *traffic.Normal) bool {
 	return n.Learned >= youth && l.crowdFor < crowdStays
 }
 
-// sign mines what is left of the flood besides what is refused already.
-func (l *Loop) sign(now decide.Moment, flood *attack.Finding, w *traffic.Window, n *traffic.Normal) []attack.Signature {
-	left := w.Samples
-	if refusing := l.decider.Refusing(); len(refusing) > 0 {
-		left = make([]traffic.Sample, 0, len(w.Samples))
-		for i := range w.Samples {
-			if !anyHits(refusing, &w.Samples[i].Visit) {
-				left = append(left, w.Samples[i])
-			}
-		}
-	}
-	if len(left) == 0 || len(w.Samples) == 0 {
-		return nil
-	}
-	// Ordinary visitors are always left. Mine only when there is clearly more
-	// than they: half more than their peak, and twice the chance error of the
-	// sample (a Poisson count's is its root).
-	usual := max(1.5*n.Peak, l.cfg.HTTPFlood.Floor) / flood.Rate * float64(len(w.Samples))
-	if float64(len(left)) <= usual+2*math.Sqrt(usual) {
-		return nil
-	}
-	f := *flood
-	f.Rate *= float64(len(left)) / float64(len(w.Samples))
-	begin := time.Now()
-	sigs := sign.Mine(f, left, n)
-	took := time.Since(begin)
-	fresh, covered := 0, 0.0
-	for i := range sigs {
-		covered += sigs[i].Coverage
-		if text := sigs[i].Match.String(); !l.seen[text] && len(l.seen) < 1024 {
-			l.seen[text] = true
-			fresh++
-		}
-	}
-	if fresh > 0 || len(sigs) == 0 && !l.seen[""] {
-		text := fmt.Sprintf("What is left of the flood has this in common, for %.0f %% of it: %s", 100*min(covered, 1), first(sigs))
-		if more := len(sigs) - 1; more > 0 {
-			text += fmt.Sprintf(" (and %d more of the kind)", more)
-		}
-		text += "."
-		if len(sigs) == 0 {
-			l.seen[""] = true
-			text = "Nothing tells what is left of the flood from ordinary traffic yet."
-		}
-		l.record(now, "sign", text, map[string]float64{
-			"signatures": float64(len(sigs)), "coverage": min(covered, 1), "flood_tested": float64(len(left)),
-			"ordinary_tested": float64(len(n.Ordinary)), "rate_left": f.Rate, "took_ms": float64(took.Microseconds()) / 1000,
-		}, false)
-	}
-	return sigs
-}
-
 // of puts what a flood asks for into a sentence.
 func of(what string) string {
 	if what == "" {
@@ -264,11 +222,19 @@ func of(what string) string {
 	return "; " + what
 }
 
+// usual says how much is usual of what a flood is made of.
+func usual(f *attack.Finding) string {
+	if f.Part.Whole() {
+		return fmt.Sprintf("%.0f", f.Normal)
+	}
+	return fmt.Sprintf("%.2g", f.Normal)
+}
+
 // tellFinding records what changed in what is found.
 func (l *Loop) tellFinding(now decide.Moment, flood, crowd *attack.Finding) {
 	switch {
 	case flood != nil && !l.decider.Attack():
-		l.record(now, "detect", fmt.Sprintf("A flood: %.0f requests a second, where %.0f are usual%s.", flood.Rate, flood.Normal, of(flood.What)), numbers(flood), true)
+		l.record(now, "detect", fmt.Sprintf("A flood: %.0f requests a second, where %s are usual%s.", flood.Rate, usual(flood), of(flood.What)), numbers(flood), true)
 	case flood != nil && flood.Rate > 2*l.ledger.peakTold():
 		l.ledger.told = flood.Rate
 		l.record(now, "detect", fmt.Sprintf("The flood has grown to %.0f requests a second.", flood.Rate), numbers(flood), true)

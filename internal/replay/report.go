@@ -3,6 +3,7 @@ package replay
 import (
 	"time"
 
+	"seawall/internal/attack"
 	"seawall/internal/defense"
 	"seawall/internal/mitigation"
 )
@@ -15,16 +16,25 @@ type Report struct {
 	Late  uint64    `json:"late"` // lines, not packets, whose time was before that of an earlier one
 
 	Requests Requests         `json:"requests"`
-	Attacks  []defense.Attack `json:"attacks"` // in the order in which they began
-	Crowds   int              `json:"crowds"`  // many visitors that were no attack
-	Done     []Done           `json:"done"`    // mitigations, in the order in which they would have been made
-	Hit      Hit              `json:"hit"`     // whom they would have hit
+	Attacks  []defense.Attack `json:"attacks"`  // in the order in which they began
+	Crowds   int              `json:"crowds"`   // many visitors that were no attack
+	Findings []Found          `json:"findings"` // what was found besides, in the order in which it began
+	Done     []Done           `json:"done"`     // mitigations, in the order in which they would have been made
+	Hit      Hit              `json:"hit"`      // whom they would have hit
 
 	Packets       *Packets               `json:"packets,omitempty"`        // of captures; nil: there were none
 	PacketAttacks []defense.PacketAttack `json:"packet_attacks,omitempty"` // as Attacks
 	Steps         []defense.Record       `json:"steps"`                    // of the loop: what was seen and decided, and when
 
 	Took time.Duration `json:"-"`
+}
+
+// Found is what a detector found: a part of an attack, or what is none.
+type Found struct {
+	Vector attack.Vector `json:"vector"`
+	What   string        `json:"what"` // as it was seen last
+	Since  time.Time     `json:"since"`
+	Until  *time.Time    `json:"until"` // nil: it was there at the end
 }
 
 // File is one of the logs.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"seawall/internal/attack"
 	"seawall/internal/defense"
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
@@ -35,7 +36,8 @@ type runner struct {
 	order  []*Done
 	next   clock.Instant // when the loop is to step
 	seen   map[string]bool
-	crowd  bool // there is one
+	crowd  bool                  // there is one
+	goes   map[attack.Vector]int // of report.Findings, those that are found now
 
 	tapes   tapes
 	shift   clock.Instant // what is added to nanoseconds since 1970
@@ -52,8 +54,8 @@ type runner struct {
 func Run(ctx context.Context, files []string, o Options) (*Report, error) {
 	began := time.Now()
 	r := &runner{
-		o: o, report: &Report{Attacks: []defense.Attack{}, Done: []Done{}}, hits: newHits(),
-		done: map[mitigation.ID]*Done{}, seen: map[string]bool{}, flooded: map[string]bool{},
+		o: o, report: &Report{Attacks: []defense.Attack{}, Done: []Done{}, Findings: []Found{}}, hits: newHits(),
+		done: map[mitigation.ID]*Done{}, seen: map[string]bool{}, goes: map[attack.Vector]int{}, flooded: map[string]bool{},
 	}
 	var all sources
 	defer func() { all.end() }()
@@ -282,6 +284,38 @@ func (r *runner) collect() {
 		r.report.Crowds++
 	}
 	r.crowd = st.Crowd != nil
+	r.found(st.Findings, now)
+}
+
+// mostFound bounds what is told of long logs.
+const mostFound = 1000
+
+// found takes up what is found besides floods of all requests and crowds.
+func (r *runner) found(list []defense.Notice, now time.Time) {
+	here := map[attack.Vector]bool{}
+	for i := range list {
+		n := &list[i]
+		if n.Vector == attack.HTTPFlood || n.Vector == attack.FlashCrowd {
+			continue
+		}
+		here[n.Vector] = true
+		at, ok := r.goes[n.Vector]
+		if !ok {
+			if len(r.report.Findings) >= mostFound {
+				continue
+			}
+			at = len(r.report.Findings)
+			r.goes[n.Vector] = at
+			r.report.Findings = append(r.report.Findings, Found{Vector: n.Vector, Since: n.Began})
+		}
+		r.report.Findings[at].What = n.What
+	}
+	for v, at := range r.goes {
+		if !here[v] {
+			r.report.Findings[at].Until = &now
+			delete(r.goes, v)
+		}
+	}
 }
 
 func (r *runner) attack(a defense.Attack) {

@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode"
 
-	"seawall/internal/attack"
 	"seawall/internal/kit/figures"
 )
 
@@ -49,6 +48,7 @@ func (r *Report) Text(out io.Writer) error {
 	fmt.Fprintf(w, "\n")
 	r.attacks(w)
 	r.floods(w)
+	r.findings(w)
 	r.done(w)
 	if r.logs() {
 		r.hit(w)
@@ -95,7 +95,7 @@ func (r *Report) attacks(w *bufio.Writer) {
 		fmt.Fprintf(w, "No attack.\n")
 	}
 	for _, s := range r.Steps {
-		if all+r.Crowds == 0 && s.Step == "detect" {
+		if all+r.Crowds+len(r.Findings) == 0 && s.Step == "detect" {
 			fmt.Fprintf(w, "Unusually much came all the same, at %s: %s\n", stamp(s.At), plain(s.Text))
 			break
 		}
@@ -105,7 +105,7 @@ func (r *Report) attacks(w *bufio.Writer) {
 	}
 	for i := range r.Attacks {
 		a := &r.Attacks[i]
-		fmt.Fprintf(w, "\n%d. %s", i+1, name(a.Vector))
+		fmt.Fprintf(w, "\n%d. %s", i+1, a.Vector.Title())
 		if a.Finding.What != "" {
 			fmt.Fprintf(w, ": %s", plain(a.Finding.What))
 		}
@@ -129,6 +129,25 @@ func (r *Report) attacks(w *bufio.Writer) {
 			}
 			fmt.Fprintf(w, "   in common, for %.0f %%: %s\n", 100*min(s.Coverage, 1), s.Match)
 		}
+	}
+}
+
+func (r *Report) findings(w *bufio.Writer) {
+	if len(r.Findings) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nFOUND BESIDES\n")
+	for i := range r.Findings {
+		if i == 20 {
+			fmt.Fprintf(w, "and %d more\n", len(r.Findings)-i)
+			break
+		}
+		f := &r.Findings[i]
+		until := "the end"
+		if f.Until != nil {
+			until = f.Until.UTC().Format(time.TimeOnly)
+		}
+		fmt.Fprintf(w, "%s to %s  %s: %s\n", stamp(f.Since), until, f.Vector.Title(), plain(f.What))
 	}
 }
 
@@ -199,13 +218,6 @@ func plain(s string) string {
 		return string(r[:100])
 	}
 	return s
-}
-
-func name(v attack.Vector) string {
-	if v == attack.HTTPFlood {
-		return "A flood of requests"
-	}
-	return string(v)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.DateTime) }

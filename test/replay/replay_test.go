@@ -175,21 +175,46 @@ func TestReplayIsTheSame(t *testing.T) {
 }
 
 // Real logs: the flood that got past a cache is found, and nothing in those that are
-// ordinary.
+// ordinary; a scanner and a guesser of passwords are named, and nobody is refused for
+// either.
 func TestReplayRealLogs(t *testing.T) {
-	for name, what := range map[string]string{
-		"elastic-apache.log.gz": "", "nasa-19950701.tsv.gz": "",
-		"crowdsec-http_dos_bypass_cache.log.gz": "/ with ever new queries, which no cache has, from few clients",
+	for name, c := range map[string]struct {
+		attack   string // what it is called; "" none
+		findings []string
+	}{
+		"elastic-apache.log.gz": {}, "nasa-19950701.tsv.gz": {},
+		"crowdsec-http_dos_bypass_cache.log.gz": {
+			"/ with ever new queries, which no cache has, from few clients",
+			[]string{"cache-busting: ever new queries at /, which no cache has"},
+		},
+		"crowdsec-http-bf-wordpress-bf.log.gz": {"", []string{"password-guessing: passwords tried at /wp-login.php, from one client"}},
+		"crowdsec-apache-http-probing.log.gz":  {"", []string{"scanning: pages that are not there, asked for by one client: /src/scripture.php"}},
 	} {
 		if _, err := os.Stat(logFolder + name); err != nil {
 			t.Skipf("needs %s: %v", logFolder+name, err)
 		}
 		r := replayed(t, "", logFolder+name)
 		switch {
-		case what == "" && (len(r.Attacks) > 0 || r.Requests.Refused+r.Requests.Slowed > 0):
+		case c.attack == "" && (len(r.Attacks) > 0 || r.Requests.Refused+r.Requests.Slowed > 0):
 			t.Errorf("%s: %d attacks; %+v", name, len(r.Attacks), r.Requests)
-		case what != "" && (len(r.Attacks) != 1 || r.Attacks[0].Finding.What != what):
+		case c.attack != "" && (len(r.Attacks) != 1 || r.Attacks[0].Finding.What != c.attack):
 			t.Errorf("%s: %+v", name, r.Attacks)
+		}
+		if len(r.Findings) != len(c.findings) {
+			t.Fatalf("%s: found %+v, want %q", name, r.Findings, c.findings)
+		}
+		var b bytes.Buffer
+		if err := r.Text(&b); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range c.findings {
+			f := &r.Findings[i]
+			if got := string(f.Vector) + ": " + f.What; !strings.HasPrefix(got, want) {
+				t.Errorf("%s: found %s, want %s", name, got, want)
+			}
+			if say := f.Vector.Title() + ": "; !strings.Contains(b.String(), "FOUND BESIDES") || !strings.Contains(b.String(), say) {
+				t.Errorf("%s: %q is not said in\n%s", name, say, b.String())
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"seawall/internal/attack"
 	"seawall/internal/traffic"
 )
 
@@ -49,6 +50,11 @@ type Row struct {
 	Vectors    []string `json:"vectors"`
 	FalseAlarm int      `json:"false_alarms"`
 
+	Finding string   `json:"finding"`       // that is no attack and is to be found; "" none
+	Found   bool     `json:"found"`         // it was
+	Find    float64  `json:"find_seconds"`  // from its beginning
+	Besides []string `json:"found_besides"` // other findings
+
 	Ordinary int `json:"ordinary"` // requests of people and their programs
 	Refused  int `json:"refused"`  // of those
 	Slowed   int `json:"slowed"`   // put at the end of the line
@@ -74,6 +80,8 @@ type Score struct {
 	Notice95  float64 `json:"notice_p95_seconds"`
 	Mitig95   float64 `json:"mitigate_p95_seconds"`
 	Stopped   Count   `json:"flood_stopped"`
+	Found     Count   `json:"found"`         // of what is no attack and is to be found
+	Besides   Count   `json:"found_wrongly"` // calm scenarios in which something was found that was not there
 	Alarms    Count   `json:"false_alarms"`  // calm scenarios in which an attack was called
 	Met       Count   `json:"calms_refused"` // calm scenarios in which a visitor was refused
 	Refused   Count   `json:"refused"`       // ordinary requests
@@ -96,17 +104,19 @@ type scenario struct {
 	attack  bool
 	readers int
 	begin   func(s *stage)
+	lasts   time.Duration // 0: as most do
+	finds   attack.Vector // what is to be found, though it is no attack
 }
 
 func scenarios() []scenario {
 	var out []scenario
 	for _, v := range vectors() {
 		for _, st := range strengths {
-			out = append(out, scenario{v.name + ", " + st.name, true, readers, func(s *stage) { v.begin(s, st.rate*v.scale) }})
+			out = append(out, scenario{name: v.name + ", " + st.name, attack: true, readers: readers, lasts: v.lasts, begin: func(s *stage) { v.begin(s, st.rate*v.scale) }})
 		}
 	}
 	for _, c := range calms() {
-		out = append(out, scenario{c.name, false, c.readers, c.begin})
+		out = append(out, scenario{name: c.name, readers: c.readers, begin: c.begin, finds: c.finds})
 	}
 	return out
 }
@@ -165,7 +175,8 @@ func play(sc scenario, o Options) (Row, error) {
 		s.books.floodAt = s.now()
 	}
 	sc.begin(s)
-	s.run(lasts)
+	began := s.now()
+	s.run(cmp.Or(sc.lasts, lasts))
 	b := s.books
 	row := Row{
 		Name: sc.name, Attack: sc.attack, HeldOut: heldOut(sc.name),
@@ -174,6 +185,17 @@ func play(sc scenario, o Options) (Row, error) {
 		Ordinary: b.requests[true], Refused: b.refused[true], Slowed: b.slowed[true], Unserved: b.unserved,
 		Visitors: b.clients[true], Touched: b.touched, Held: b.held,
 	}
+	row.Besides = []string{}
+	for v, at := range b.found {
+		switch {
+		case v == sc.finds:
+			row.Found, row.Find = true, at.Sub(began).Seconds()
+		case v != attack.FlashCrowd && !sc.attack:
+			row.Besides = append(row.Besides, string(v))
+		}
+	}
+	row.Finding = string(sc.finds)
+	slices.Sort(row.Besides)
 	for _, v := range b.vectors {
 		row.Vectors = append(row.Vectors, string(v))
 	}
@@ -198,6 +220,10 @@ func score(rows []Row, in func(Row) bool) (s Score) {
 		if !r.Attack {
 			s.Alarms.add(one(r.FalseAlarm > 0), 1)
 			s.Met.add(one(r.Refused > 0), 1)
+			s.Besides.add(one(len(r.Besides) > 0), 1)
+			if r.Finding != "" {
+				s.Found.add(one(r.Found), 1)
+			}
 			continue
 		}
 		s.Attacks.add(one(r.Noticed), 1)
@@ -214,7 +240,7 @@ func score(rows []Row, in func(Row) bool) (s Score) {
 		notice, mitigate = append(notice, took(r.Noticed, r.Notice)), append(mitigate, took(r.Mitigated, r.Mitigate))
 	}
 	s.Notice95, s.Mitig95 = p95(notice), p95(mitigate)
-	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Unserved, &s.Touched} {
+	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Found, &s.Besides, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Unserved, &s.Touched} {
 		c.Low, c.Up = wilson(c.N, c.Of)
 	}
 	return s

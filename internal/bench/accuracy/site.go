@@ -1,6 +1,7 @@
 package accuracy
 
 import (
+	"cmp"
 	"hash/fnv"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ type job struct {
 	at   clock.Instant // it came
 	sent clock.Instant // to the origin
 	cost float64
+
+	status int // of the answer; 0: 200
 }
 
 // site is the origin with the line in front of it.
@@ -113,7 +116,7 @@ func (o *site) serve(j *job) {
 			o.queue = o.queue[1:]
 			o.serve(next)
 		}
-		o.finish(j, 200)
+		o.finish(j, cmp.Or(j.status, 200))
 	})
 }
 

@@ -109,6 +109,7 @@ type ask struct {
 	method, path, query string
 	kind                traffic.Kind
 	cost                float64 // times the work of a page; 0: 1
+	status              int     // of the site's answer; 0: 200
 }
 
 // client is one source of requests.
@@ -175,7 +176,7 @@ func (s *stage) request(c *client, a ask) {
 		s.w.Loop.Record(&v, d, traffic.Outcome{Status: 403, Took: time.Microsecond})
 		return
 	}
-	s.site.arrive(&job{c: c, v: v, d: d, at: at, cost: max(a.cost, 0)})
+	s.site.arrive(&job{c: c, v: v, d: d, at: at, cost: max(a.cost, 0), status: a.status})
 }
 
 // answered is told what became of a request that was let in.
@@ -223,6 +224,7 @@ type books struct {
 	mitigated clock.Instant // when something first stood against it
 	alarms    int           // attacks noticed that are none
 	vectors   []attack.Vector
+	found     map[attack.Vector]clock.Instant // when what detectors find was first known
 	seen      map[string]bool
 	late      map[bool]int // of the flood: requests from a second after its beginning on, and of those refused
 }
@@ -230,7 +232,7 @@ type books struct {
 func newBooks() *books {
 	return &books{
 		clients: map[bool]int{}, requests: map[bool]int{}, refused: map[bool]int{}, slowed: map[bool]int{},
-		seen: map[string]bool{}, late: map[bool]int{},
+		seen: map[string]bool{}, late: map[bool]int{}, found: map[attack.Vector]clock.Instant{},
 	}
 }
 
@@ -272,6 +274,11 @@ func (s *stage) look() {
 		b.vectors = append(b.vectors, st.Attack.Vector)
 		if b.floodAt == 0 {
 			b.alarms++
+		}
+	}
+	for i := range st.Findings {
+		if v := st.Findings[i].Vector; b.found[v] == 0 {
+			b.found[v] = s.now()
 		}
 	}
 	if b.floodAt == 0 {

@@ -31,10 +31,10 @@ func (r *Report) Table(out io.Writer) error {
 				row.Stopped, row.Flood, row.Refused, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
-	fmt.Fprintf(w, "\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "", "ordinary requests refused, slowed, unserved")
+	fmt.Fprintf(w, "\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "found", "ordinary requests refused, slowed, unserved")
 	for _, row := range r.Rows {
 		if !row.Attack {
-			fmt.Fprintf(w, "%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, "", row.Refused, row.Slowed, row.Unserved, row.Ordinary)
+			fmt.Fprintf(w, "%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, row.finds(), row.Refused, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
 	fmt.Fprintf(w, "\n* held out: nobody looks at these when a detector is changed\n")
@@ -49,6 +49,7 @@ func (r *Report) Table(out io.Writer) error {
 			c    Count
 		}{
 			{"floods noticed", s.Attacks}, {"floods that something was done about", s.Mitigated}, {"of the flood's requests, stopped", s.Stopped},
+			{"found, of what is no attack but to be known", s.Found}, {"something found that was not there", s.Besides},
 			{"false alarms, of scenarios without attack", s.Alarms}, {"of those, with a request refused", s.Met},
 			{"ordinary requests refused", s.Refused}, {"ordinary requests slowed", s.Slowed},
 			{"let in during a flood, and not served", s.Unserved}, {"visitors with a request refused", s.Touched},
@@ -65,6 +66,17 @@ func (r *Row) mark() string {
 		return r.Name + " *"
 	}
 	return r.Name
+}
+
+// finds is when what was to be found was, and else what was found that was not there.
+func (r *Row) finds() string {
+	switch {
+	case len(r.Besides) > 0:
+		return strings.Join(r.Besides, ",")
+	case r.Finding == "":
+		return ""
+	}
+	return when(r.Found, r.Find)
 }
 
 func when(did bool, seconds float64) string {

@@ -24,7 +24,24 @@ type Input struct {
 	Window     *traffic.Window
 	Findings   []attack.Finding
 	Signatures []attack.Signature // of the flood that no refusing mitigation hits yet
+	Others     []RequestFlood     // floods of requests besides that one, each of a part of them
+	Ordinary   []traffic.Sample   // ordinary requests, to test on what is remembered
 	Packets    []PacketFlood      // floods of packets, apart from the rest
+}
+
+// RequestFlood is a flood of a part of the requests, with what it has in common.
+type RequestFlood struct {
+	Finding    attack.Finding
+	Signatures []attack.Signature
+}
+
+// All lists the signatures of all floods of requests.
+func (in *Input) All() []attack.Signature {
+	out := in.Signatures
+	for i := range in.Others {
+		out = append(out[:len(out):len(out)], in.Others[i].Signatures...)
+	}
+	return out
 }
 
 // Change is one thing for enforce to do: Apply, or else Withdraw.
@@ -100,13 +117,16 @@ type Decider struct {
 	letGo    clock.Instant   // when the last of the bans ends that spread has put off
 	easing   clock.Instant   // when an attack ended whose bans are still being shortened; 0 none
 	levels   map[string]int  // lapses within this attack, by match
-	lenient  map[string]bool // matches that were loosened in this attack
+	lenient  map[string]bool // matches that were loosened in this attack, or shortly before
 	told     map[string]bool // what was said once in this attack
-	hurting  bool            // visitors with a clearance are not served well
-	calm     int             // windows in a row in which the flood was held off
-	newBans  int             // since the last Step
-	noRoom   int             // bans that found no room, since the last Step
-	sweepAt  clock.Instant
+
+	memory    memory
+	forgiveAt clock.Instant // when lenient is to be forgotten; 0 not yet
+	hurting   bool          // visitors with a clearance are not served well
+	calm      int           // windows in a row in which the flood was held off
+	newBans   int           // since the last Step
+	noRoom    int           // bans that found no room, since the last Step
+	sweepAt   clock.Instant
 
 	out Output
 }
@@ -134,7 +154,8 @@ func (d *Decider) take() Output {
 func (d *Decider) Step(in Input) Output {
 	d.expire(in.Now)
 	d.account(in.Window)
-	flood := find(in.Findings, attack.HTTPFlood)
+	flood := attack.Flood(in.Findings)
+	d.forgive(in.Now)
 	d.follow(in.Now, flood)
 	switch {
 	case flood == nil && find(in.Findings, attack.FlashCrowd) != nil:
@@ -145,9 +166,7 @@ func (d *Decider) Step(in Input) Output {
 	d.loosen(in.Now, in.Window)
 	d.spread(in.Now, in.Window)
 	if flood != nil && !d.off {
-		for i := range in.Signatures {
-			d.consider(in.Now, in.Window, flood, &in.Signatures[i])
-		}
+		d.decideOn(&in, flood)
 	}
 	if d.attack {
 		d.refresh(in.Now)
@@ -156,6 +175,26 @@ func (d *Decider) Step(in Input) Output {
 	d.tellBans()
 	d.sweep(in.Now)
 	return d.take()
+}
+
+// decideOn decides what is done about the floods of requests of a window.
+func (d *Decider) decideOn(in *Input, flood *attack.Finding) {
+	if in.Window != nil && len(d.memory) > 0 {
+		floods := []*attack.Finding{flood}
+		for i := range in.Others {
+			floods = append(floods, &in.Others[i].Finding)
+		}
+		d.recall(in.Now, in.Window, floods, in.Ordinary)
+	}
+	for i := range in.Signatures {
+		d.consider(in.Now, in.Window, flood, &in.Signatures[i])
+	}
+	for i := range in.Others {
+		o := &in.Others[i]
+		for k := range o.Signatures {
+			d.consider(in.Now, in.Window, &o.Finding, &o.Signatures[k])
+		}
+	}
 }
 
 // Tick only lets end what is over.
@@ -235,8 +274,8 @@ func (d *Decider) follow(now Moment, flood *attack.Finding) {
 	case flood == nil && d.attack:
 		d.attack = false
 		clear(d.levels)
-		clear(d.lenient)
 		clear(d.told)
+		d.forgiveAt = now.At.Add(memoryFor)
 		shortened := 0
 		d.easing = now.At
 		for _, id := range d.ids() {
@@ -296,6 +335,7 @@ func (d *Decider) expire(now Moment) {
 				continue
 			}
 		}
+		d.remember(now, e)
 		if e.kind == kindSignature && d.attack {
 			d.levels[e.m.Match.String()]++
 		}

@@ -17,6 +17,10 @@
 //   - Everything has an end. A mitigation lives 30 s beyond the last time that
 //     the flood met it, and twice as long each time it comes back within one
 //     attack, up to ten minutes; the end of an attack ends all of it.
+//   - What refused a flood is remembered for ten minutes after its end, and refuses at
+//     once when a flood comes back that it hits, or a blatant glance says so: under the
+//     same caps, and not what was loosened or undone. So of a flood in pulses only the
+//     first costs anything.
 //   - Bans of clients whose packets the kernel stops end one after the other
 //     while an attack runs (see spread): each is tried, none is kept for good.
 //   - It loosens by itself when real visitors are hit more than was expected.
@@ -30,7 +34,7 @@
 // wall clock moves none; wall time is for the disk and for people. There is no
 // I/O here, and the same input gives the same decisions.
 //
-// Bounds: 32 signatures of requests and 16 of packets, 20,000 bans by the
+// Bounds: 32 signatures of requests, as many remembered ones, and 16 of packets, 20,000 bans by the
 // machine, 20,000 orders, 32,768 past offenders and as many undone things, 4,096
 // ended mitigations and 4,096 ended bans. Addresses of ended bans are forgotten
 // within the hour. Not safe for concurrent use; the control loop's goroutine

@@ -9,11 +9,13 @@ import (
 
 // Emergency answers a blatant glance: whoever is unknown goes behind everybody
 // else, for ten seconds, renewed while it is called again. Nobody is refused by
-// it; where the origin keeps up, nobody even waits.
+// it; where the origin keeps up, nobody even waits. What refused a flood of the last
+// minutes does so again meanwhile.
 func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
 	if d.off {
 		return d.take()
 	}
+	d.recallBlind(now)
 	m := unknown()
 	text := m.String()
 	if e := d.active[d.byText[text]]; e != nil {
@@ -27,6 +29,7 @@ func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
 		return d.take()
 	}
 	f.Facts = append([]attack.Fact(nil), f.Facts...)
+	d.calm = 0 // what was held off before is another matter
 	e := d.begin(now, kindEmergency, mitigation.Mitigation{
 		Match: m, Action: mitigation.Slow, By: mitigation.ByMachine, Finding: &f,
 		Note: "So many requests at once that newcomers wait behind everybody else until it is clear what this is.",

@@ -145,6 +145,16 @@ func (u *undone) bars(m *match.Match, w *traffic.Window, now clock.Instant) bool
 	return false
 }
 
+// any says whether anything is undone that is not about one prefix.
+func (u *undone) any(now clock.Instant) bool {
+	for text, was := range u.matches {
+		if _, ok := was.OnlyClient(); !ok && now < u.until[text] {
+			return true
+		}
+	}
+	return false
+}
+
 // within says that every condition of wide is one of narrow.
 func within(wide, narrow *match.Match) bool {
 	have := narrow.Tests()

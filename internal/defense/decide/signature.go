@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"seawall/internal/attack"
+	"seawall/internal/kit/clock"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -23,8 +24,12 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
 		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
 	}
+	if e == nil && action == mitigation.Slow && why == slowFirst && d.met(w, s.Match, mitigation.Slow, now.At.Add(-slowBefore)) {
+		// It was slowed already, by what described it in other words.
+		action, why = mitigation.Refuse, "the flood goes on"
+	}
 	if e == nil {
-		if d.covered(w, s.Match, action) {
+		if d.met(w, s.Match, action, now.At) {
 			return
 		}
 		if s.Ordinary < d.cfg.LeastOrdinary && meetsVisitors(w, s.Match) {
@@ -56,6 +61,9 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 	d.tellAction(e, s, why)
 }
 
+// slowFirst is why something is slowed that could be refused.
+const slowFirst = "slowing comes first"
+
 // choose says what may be done about what s matches, and why not more.
 func (d *Decider) choose(now Moment, f *attack.Finding, s *attack.Signature, e *entry) (mitigation.Action, string) {
 	switch {
@@ -84,7 +92,7 @@ func (d *Decider) choose(now Moment, f *attack.Finding, s *attack.Signature, e *
 	case e != nil && now.At.Sub(e.made) >= slowBefore:
 		return mitigation.Refuse, "the flood goes on"
 	}
-	return mitigation.Slow, "slowing comes first"
+	return mitigation.Slow, slowFirst
 }
 
 // expected sums up the collateral of all that refuses, but for e.
@@ -122,9 +130,9 @@ func robust(m *match.Match) bool {
 	return none && program
 }
 
-// covered says that what m would meet is met already by mitigations at least
-// as hard.
-func (d *Decider) covered(w *traffic.Window, m *match.Match, a mitigation.Action) bool {
+// met says that what m would meet is met already by mitigations at least as hard,
+// which have stood since before a moment.
+func (d *Decider) met(w *traffic.Window, m *match.Match, a mitigation.Action, since clock.Instant) bool {
 	if w == nil {
 		return false
 	}
@@ -136,7 +144,7 @@ func (d *Decider) covered(w *traffic.Window, m *match.Match, a mitigation.Action
 		}
 		hit++
 		for _, id := range d.byText {
-			if e := d.active[id]; e != nil && e.kind == kindSignature && e.m.Action >= a && e.m.Match.Hits(v) {
+			if e := d.active[id]; e != nil && e.kind == kindSignature && e.m.Action >= a && e.made <= since && e.m.Match.Hits(v) {
 				met++
 				break
 			}
@@ -223,6 +231,7 @@ func (d *Decider) loosen(now Moment, w *traffic.Window) {
 			continue
 		}
 		e.loosened, d.lenient[e.m.Match.String()] = true, true
+		d.forgetText(e.m.Match.String())
 		e.m.Action, e.harsh = mitigation.Slow, now.At
 		e.m.Note += " Loosened, because it hit real visitors."
 		d.publish(e)

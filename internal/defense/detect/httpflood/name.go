@@ -37,7 +37,7 @@ func (e excess) what() string {
 	seen, fresh, missing := e.seen(path, one)
 	assets := e.share(e.w.ByKind[traffic.KindAsset], e.n.AssetShare)
 	switch {
-	case method == "POST" && methodShare >= mostly && one && isLogin(path):
+	case method == "POST" && methodShare >= mostly && one && traffic.LoginPath(path):
 		return "passwords tried at " + path
 	case method == "POST" && methodShare >= mostly && one:
 		return "forms sent to " + path
@@ -82,15 +82,4 @@ func (e excess) seen(path string, one bool) (n int, fresh, missing float64) {
 		}
 	}
 	return n, float64(once) / float64(n), float64(gone) / float64(n)
-}
-
-// isLogin says whether a path sounds like one where people log in.
-func isLogin(path string) bool {
-	p := strings.ToLower(path)
-	for _, word := range []string{"login", "signin", "sign-in", "sign_in", "logon", "/auth", "/session", "xmlrpc.php"} {
-		if strings.Contains(p, word) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,140 @@
+package decide
+
+import (
+	"slices"
+	"time"
+
+	"seawall/internal/attack"
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
+)
+
+const (
+	// memoryFor is how long what refused a flood is remembered after it ended, and how
+	// long what was loosened stays lenient.
+	memoryFor    = 10 * time.Minute
+	mostRemember = 32
+	// comesBack is the share of a flood's samples that something remembered must hit
+	// to be about it, and comesLeast how many.
+	comesBack  = 0.05
+	comesLeast = 10
+)
+
+// remembered is a signature that refused until its time was over.
+type remembered struct {
+	m     mitigation.Mitigation // with its Signature and Finding
+	until clock.Instant
+	times int // that it came back
+}
+
+// memory is what helped lately: floods in pulses find it standing at once.
+type memory []remembered
+
+// remember keeps what e did, when its time is over.
+func (d *Decider) remember(now Moment, e *entry) {
+	if e.kind != kindSignature || e.m.Action != mitigation.Refuse || e.hits == 0 || e.m.Signature == nil || e.m.Finding == nil {
+		return
+	}
+	text, times := e.m.Match.String(), 0
+	d.memory = slices.DeleteFunc(d.memory, func(r remembered) bool {
+		same := r.m.Match.String() == text
+		if same {
+			times = r.times + 1
+		}
+		return same || now.At >= r.until
+	})
+	if len(d.memory) >= mostRemember {
+		d.memory = slices.Delete(d.memory, 0, 1)
+	}
+	d.memory = append(d.memory, remembered{e.m, now.At.Add(memoryFor), times})
+}
+
+// forgetText drops what hit visitors after all, or was undone.
+func (d *Decider) forgetText(text string) {
+	d.memory = slices.DeleteFunc(d.memory, func(r remembered) bool { return r.m.Match.String() == text })
+}
+
+// recall refuses again, at once, what the flood of this window has in common with one
+// of the last minutes. The caps are those of a new signature, tested on ordinary
+// traffic as it is now.
+func (d *Decider) recall(now Moment, w *traffic.Window, floods []*attack.Finding, ordinary []traffic.Sample) {
+	for i := range d.memory {
+		r := &d.memory[i]
+		m := r.m.Match
+		if d.unfit(now, r) || d.undone.bars(m, w, now.At) || meetsVisitors(w, m) || !hitsPart(r, w, floods) {
+			continue
+		}
+		hits := 0
+		for k := range ordinary {
+			if m.Hits(&ordinary[k].Visit) {
+				hits++
+			}
+		}
+		if len(ordinary) < d.cfg.LeastOrdinary && !robust(m) || float64(hits) > Never*float64(len(ordinary)) {
+			continue
+		}
+		if d.met(w, m, mitigation.Refuse, now.At) || !d.room(now) {
+			continue
+		}
+		d.again(now, r, min(d.cfg.TimeToLive<<min(r.times, 10), d.cfg.TimeMost))
+	}
+}
+
+// recallBlind does so at a blatant glance, which shows no requests: for a moment, until
+// the window shows whether the flood is the same.
+func (d *Decider) recallBlind(now Moment) {
+	if d.undone.any(now.At) {
+		return // whether one of them is the same in other words shows in a window only
+	}
+	for i := range d.memory {
+		if r := &d.memory[i]; !d.unfit(now, r) && d.room(now) {
+			d.again(now, r, emergencyTime)
+		}
+	}
+}
+
+// unfit says that r may not act: it is too old, acts already, was loosened or undone, or
+// would hit too much together with what is refused.
+func (d *Decider) unfit(now Moment, r *remembered) bool {
+	text := r.m.Match.String()
+	return now.At >= r.until || d.active[d.byText[text]] != nil || d.lenient[text] || d.undone.barsText(text, now.At) ||
+		d.expected(nil)+r.m.Expected > neverSum
+}
+
+func (d *Decider) again(now Moment, r *remembered, ttl time.Duration) {
+	m := r.m
+	m.Note = "A flood of the last minutes looked like this, and one is here again. It is refused because it was before."
+	e := d.begin(now, kindSignature, m, ttl)
+	d.note("decide", "Refuse #"+itoa(e.m.ID)+" again, at once, as in a flood of the last minutes: "+m.Match.String()+".",
+		map[string]float64{"id": float64(e.m.ID), "seconds": ttl.Seconds(), "times": float64(r.times + 1), "collateral": m.Expected})
+}
+
+// hitsPart says whether r hits a part of one of the floods that is worth it.
+func hitsPart(r *remembered, w *traffic.Window, floods []*attack.Finding) bool {
+	for _, f := range floods {
+		hit, all := 0, 0
+		for i := range w.Samples {
+			v := &w.Samples[i].Visit
+			if !f.Part.Has(v) {
+				continue
+			}
+			all++
+			if r.m.Match.Hits(v) {
+				hit++
+			}
+		}
+		if hit >= comesLeast && float64(hit) >= comesBack*float64(all) {
+			return true
+		}
+	}
+	return false
+}
+
+// forgive lets be forgotten, ten minutes after an attack, what was loosened in it.
+func (d *Decider) forgive(now Moment) {
+	if d.forgiveAt != 0 && now.At >= d.forgiveAt && !d.attack {
+		d.forgiveAt = 0
+		clear(d.lenient)
+	}
+}

@@ -1,0 +1,51 @@
+package callers
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func who(i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+}
+
+// Who comes often stays, however many come once; and the size is what it was.
+func TestTable(t *testing.T) {
+	table := New[int](64)
+	for i := range 10 {
+		for range 5 {
+			*table.Count(who(i), 1)++
+		}
+	}
+	for i := range 100_000 {
+		*table.Count(who(1000+i), 1)++
+	}
+	entries, often := 0, 0
+	table.Each(func(p netip.Prefix, n uint64, v *int) {
+		entries++
+		if n == 5 && *v == 5 {
+			often++
+		}
+	})
+	if entries != 64 || often != 10 {
+		t.Errorf("%d entries, %d of ten who came often", entries, often)
+	}
+	table.Clear()
+	if *table.Count(who(1), 1) != 0 {
+		t.Error("what was cleared is still there")
+	}
+}
+
+func TestPrefixesOfAllSorts(t *testing.T) {
+	table := New[string](8)
+	for _, p := range []netip.Prefix{{}, who(1), netip.MustParsePrefix("2001:db8::/64"), netip.MustParsePrefix("10.0.0.1/24")} {
+		if v := table.Count(p, 1); *v != "" {
+			t.Errorf("%v is taken for %s", p, *v)
+		} else {
+			*v = p.String()
+		}
+		if v := table.Count(p, 1); *v != p.String() {
+			t.Errorf("%v has %q", p, *v)
+		}
+	}
+}
