@@ -46,8 +46,10 @@ type Window struct {
 	Admitted  uint64            `json:"admitted"`   // let in, slowed ones among them
 	Slowed    uint64            `json:"slowed"`     // let in behind everybody else
 	Refused   uint64            `json:"refused"`    // turned away by the door
+	Ruled     uint64            `json:"ruled"`      // of Refused, by rules of the configuration
 	Reasons   map[string]uint64 `json:"reasons"`    // by mitigation.Reason's name
-	Hits      map[uint32]uint64 `json:"hits"`       // requests that each mitigation met, by its ID
+	Hits      map[uint32]uint64 `json:"hits"`       // requests that each mitigation met, or on a dry run would have, by its ID
+	Cleared   map[uint32]uint64 `json:"cleared"`    // of Hits, those of visitors with a clearance
 	RefusedIn map[string]uint64 `json:"refused_in"` // refused, by the country that the address is registered in
 	BytesIn   uint64            `json:"bytes_in"`   // of bodies
 	BytesOut  uint64            `json:"bytes_out"`  // of bodies

@@ -17,6 +17,7 @@ const places = 1 + 26*26
 // it.
 type tally struct {
 	reasons   [mitigation.Reasons]uint64
+	ruled     uint64 // refused by rules
 	status    [6]uint64
 	bytesIn   uint64
 	bytesOut  uint64
@@ -25,6 +26,7 @@ type tally struct {
 	offeredIn [places]uint64
 	refusedIn [places]uint64
 	hits      *sketch.Numbers // by mitigation ID
+	cleared   *sketch.Numbers // of hits, those with a clearance
 	felt      [traffic.Clearances]sketch.Quantiles
 	origin    sketch.Quantiles
 
@@ -49,6 +51,7 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 	t := &tally{
 		// As many mitigations as the door works with are counted exactly.
 		hits:    sketch.NewNumbers(256, seed),
+		cleared: sketch.NewNumbers(256, seed),
 		clients: sketch.NewDistinct(seed),
 		client:  sketch.NewNumbers(2*c.Keys, seed),
 		network: sketch.NewNumbers(c.Keys, seed),
@@ -75,6 +78,12 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	}
 	if d.ID != 0 {
 		t.hits.Add(uint64(d.ID), 1)
+		if v.Clearance != traffic.ClearanceNone {
+			t.cleared.Add(uint64(d.ID), 1)
+		}
+	}
+	if d.Reason == mitigation.ReasonRule && !d.LetsIn() {
+		t.ruled++
 	}
 	t.status[hundreds(o.Status)]++
 	t.bytesIn += uint64(max(o.BytesIn, 0))
@@ -124,6 +133,9 @@ func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) 
 	if d.ID != 0 {
 		t.hits.Add(uint64(d.ID), 1)
 	}
+	if d.Reason == mitigation.ReasonRule {
+		t.ruled++
+	}
 	place := placeOf(v.Country)
 	t.offeredIn[place]++
 	t.refusedIn[place]++
@@ -155,6 +167,7 @@ func (t *tally) toss() uint64 {
 // merge adds all that o counted, except its samples.
 func (t *tally) merge(o *tally) {
 	sum(t.reasons[:], o.reasons[:])
+	t.ruled += o.ruled
 	sum(t.status[:], o.status[:])
 	sum(t.standing[:], o.standing[:])
 	sum(t.http[:], o.http[:])
@@ -175,8 +188,8 @@ func (t *tally) merge(o *tally) {
 	}
 }
 
-func (t *tally) numbers() [6]*sketch.Numbers {
-	return [6]*sketch.Numbers{t.hits, t.client, t.network, t.query, t.header, t.opening}
+func (t *tally) numbers() [7]*sketch.Numbers {
+	return [7]*sketch.Numbers{t.hits, t.cleared, t.client, t.network, t.query, t.header, t.opening}
 }
 
 func (t *tally) strings() [5]*sketch.Strings {
@@ -185,6 +198,7 @@ func (t *tally) strings() [5]*sketch.Strings {
 
 func (t *tally) reset() {
 	clear(t.reasons[:])
+	t.ruled = 0
 	clear(t.status[:])
 	clear(t.standing[:])
 	clear(t.http[:])

@@ -32,7 +32,8 @@ type Admit struct {
 	machine *prefixset.Set[ban] // bans by the machine and by peers
 	milder  *prefixset.Set[ban] // prefixes that are slowed, queued, ...
 
-	orders atomic.Pointer[orders] // the other mitigations, see orders.go
+	rules  atomic.Pointer[orders] // of the configuration, see orders.go; nil: none
+	orders atomic.Pointer[orders] // the other mitigations
 
 	mu   sync.Mutex // Apply and Withdraw take turns
 	book book

@@ -76,7 +76,7 @@ func (a *Admit) Stats() Stats {
 		Standings:    Table{Size: len(a.standings.sets) * ways},
 		Allowed:      a.allow.Len(),
 		Banned:       a.people.Len() + a.machine.Len(),
-		Mitigations:  len(a.orders.Load().list),
+		Mitigations:  len(a.orders.Load().list) + a.rules.Load().len(),
 	}
 	filled := [tables]*int{&st.Clients.Used, &st.Wider.Used, &st.Clearances.Used, &st.Standings.Used}
 	for i := range a.counts.shard {
