@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seawall/internal/config"
+	"seawall/internal/defense"
 	"seawall/internal/request/proxy"
 )
 
@@ -164,6 +165,10 @@ func settingsOf(under string, v reflect.Value, into map[string]reflect.Value) {
 			into[key] = v.Field(i)
 			if f.Type.Kind() == reflect.Slice && f.Type.Elem() == reflect.TypeFor[proxy.Origin]() {
 				settingsOf(key+"[]", reflect.ValueOf(proxy.Origin{Weight: 1}), into)
+			}
+			if f.Type == reflect.TypeFor[defense.Rules]() {
+				delete(into, key) // the list itself says nothing
+				settingsOf(key+"[]", reflect.ValueOf(defense.Rule{}), into)
 			}
 		}
 	}

@@ -87,8 +87,12 @@ func (v *view) doing(s *status) []string {
 	slices.SortStableFunc(list, func(a, b listed) int { return cmp.Compare(b.Hits, a.Hits) })
 	var out []string
 	for _, m := range list[:min(len(list), most)] {
+		by := fmt.Sprintf("#%d by %s", m.ID, m.By)
+		if m.Shadow {
+			by += ", dry run"
+		}
 		out = append(out, fmt.Sprintf("%9s hits  %s %s %s", group(m.Hits), v.paint(yellow, fmt.Sprintf("%-6s", m.Action)),
-			v.clean(m.Match.String(), max(v.width-52, 30)), v.paint(faint, fmt.Sprintf("#%d by %s", m.ID, m.By))))
+			v.clean(m.Match.String(), max(v.width-52, 30)), v.paint(faint, by)))
 	}
 	if s.Bans > 0 {
 		out = append(out, fmt.Sprintf("%9s addresses banned that went on after being refused", group(uint64(s.Bans))))

@@ -60,6 +60,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin) 
 	s.loop, err = defense.New(loopCfg, defense.Deps{
 		Clock: clk, Log: log, Applier: s.made, Stance: stance{s.door, cfg.UnderAttack}, Detectors: detectors(cfg),
 		Origin: origin, Offences: s.door.Offences(), SetOff: s.door.SetOff,
+		Rules: cfg.Rules.Parsed(), Shadows: s.door.Shadows,
 		Tell: func(r defense.Record) { *s.steps = append(*s.steps, r) },
 	})
 	return s, err

@@ -140,6 +140,8 @@ func (s shield) Undo(since time.Duration) ([]mitigation.Mitigation, error) {
 	return s.order(decide.Order{Verb: decide.Undo, Since: since})
 }
 
+func (s shield) Try(rules defense.Rules) ([]defense.Trial, error) { return s.loop.Try(rules) }
+
 // SetOff turns the door first and writes the switch after it: what matters is
 // that everything passes at once.
 func (s shield) SetOff(off bool) error {

@@ -26,6 +26,9 @@ type Config struct {
 	Defense defense.Config `yaml:"defense"`
 	Packet  packet.Config  `yaml:"packet"`
 
+	// Rules are what the operator wants done about requests of a kind.
+	Rules defense.Rules `yaml:"rules"`
+
 	// UnderAttack starts with the stance of an attack, for somebody who
 	// installs Seawall in the middle of one.
 	UnderAttack bool `yaml:"under_attack"`
@@ -100,6 +103,7 @@ func (c *Config) Validate() problem.List {
 	l.Under("", c.Request.Validate())
 	l.Under("defense", c.Defense.Validate())
 	l.Under("packet", c.Packet.Validate())
+	l.Under("rules", c.Rules.Validate())
 	return l
 }
 

@@ -42,6 +42,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.HandleFunc("GET /api/v1/capture", s.capture)
 	m.HandleFunc("POST /api/v1/mitigations", s.order)
 	m.HandleFunc("DELETE /api/v1/mitigations/{id}", s.lift)
+	m.HandleFunc("POST /api/v1/rules/try", s.try)
 	m.HandleFunc("POST /api/v1/unban", s.unban)
 	m.HandleFunc("POST /api/v1/undo", s.undo)
 	m.HandleFunc("POST /api/v1/off", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.SetOff(true)) })
@@ -130,6 +131,18 @@ func (s *Server) lift(w http.ResponseWriter, r *http.Request) {
 	}
 	gone, err := s.shield.Lift(mitigation.ID(id))
 	answer(w, gone, err)
+}
+
+// try is of rules as the configuration has them.
+func (s *Server) try(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Rules Rules `json:"rules"`
+	}
+	if !read(w, r, &o) {
+		return
+	}
+	found, err := s.shield.Try(o.Rules)
+	answer(w, map[string]any{"rules": found}, err)
 }
 
 func (s *Server) unban(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"seawall/internal/defense"
 	"seawall/internal/mitigation"
 )
 
@@ -38,6 +39,8 @@ type Shield interface {
 	Unban(p netip.Prefix) ([]mitigation.Mitigation, error)
 	// Act orders an action (slow or refuse) on whatever matches.
 	Act(o MatchOrder) (mitigation.Mitigation, error)
+	// Try says what rules would have met lately, and puts none in force.
+	Try(rules Rules) ([]Trial, error)
 	Lift(id mitigation.ID) ([]mitigation.Mitigation, error)
 	Undo(since time.Duration) ([]mitigation.Mitigation, error)
 	// SetOff lets everything through (true), or defends again (false).
@@ -65,6 +68,13 @@ type MatchOrder struct {
 	For    time.Duration
 	Note   string
 }
+
+// What rules are and would have met, in the words of the API and of the commands.
+type (
+	Rules = defense.Rules
+	Trial = defense.Trial
+	Span  = defense.Span
+)
 
 // Why is what one reference code stands for, for the operator's eyes.
 type Why struct {

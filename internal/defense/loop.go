@@ -76,6 +76,12 @@ type Deps struct {
 	PacketsYet func() [traffic.PacketKinds]uint64
 	// Tell is told each Record; nil: nobody is. Only the loop's goroutine calls it.
 	Tell func(Record)
+	// Rules are those of the configuration, at the start; see Loop.Rules.
+	Rules []decide.Rule
+	// Shadows tells what each mitigation on a dry run would have met since it was last
+	// called, and how much of that came with a clearance; nil: nobody counts. Only
+	// the loop's goroutine calls it.
+	Shadows func(tell func(id mitigation.ID, met, cleared uint64))
 	// Offences are the door's reports; nil: none.
 	Offences <-chan mitigation.Offence
 }
@@ -173,6 +179,7 @@ func (l *Loop) open(now decide.Moment) error {
 	r, out, err := l.decider.Restore(now, l.store.each)
 	if err != nil {
 		l.trouble(now, "journal", err.Error())
+		l.take(now, l.decider.Rules(now, l.deps.Rules, l.baseline.Normal()))
 		return nil
 	}
 	if r.Active+r.Expired+r.Bad > 0 {
@@ -180,6 +187,7 @@ func (l *Loop) open(now decide.Moment) error {
 			map[string]float64{"active": float64(r.Active), "expired": float64(r.Expired), "unreadable": float64(r.Bad)}, r.Bad > 0)
 	}
 	l.take(now, out)
+	l.take(now, l.decider.Rules(now, l.deps.Rules, l.baseline.Normal()))
 	return nil
 }
 
@@ -223,10 +231,9 @@ func (l *Loop) Run(ctx context.Context) error {
 func (l *Loop) Step() { l.guard(l.tick) }
 
 // Still says that nothing runs, stands or is expected: no attack, no crowd, no
-// mitigation. Whatever time passes without a visit then changes nothing.
+// mitigation but rules. Whatever time passes without a visit then changes nothing.
 func (l *Loop) Still() bool {
-	active, _ := l.decider.Counts()
-	return active == 0 && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
+	return l.decider.Idle() && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
 		len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
 }
 

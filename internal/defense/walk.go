@@ -123,6 +123,12 @@ func (l *Loop) glance(now decide.Moment) {
 // second is the whole walk.
 func (l *Loop) second(now decide.Moment) {
 	w := l.observer.Cut(l.origin())
+	if l.deps.Shadows != nil {
+		l.deps.Shadows(func(id mitigation.ID, met, cleared uint64) {
+			w.Hits[uint32(id)] += met
+			w.Cleared[uint32(id)] += cleared
+		})
+	}
 	if l.deps.Packets != nil {
 		w.Packets = l.early.take(l.deps.Packets())
 		l.early.head, l.early.looked = traffic.Packets{}, false

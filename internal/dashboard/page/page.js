@@ -88,11 +88,11 @@ function doing(s) {
   const rows = list.slice(0, shown).map((m) => {
     const tr = document.createElement("tr");
     cell(tr, m.id);
-    cell(tr, m.action);
+    cell(tr, m.dry_run ? m.action + " (dry run)" : m.action);
     cell(tr, m.match || "", "text match");
     cell(tr, m.note || "", "text");
     cell(tr, number(m.hits), "number");
-    cell(tr, clock(m.until));
+    cell(tr, m.by === "rule" ? "changed" : clock(m.until));
     return tr;
   });
   if (!rows.length) {

@@ -57,7 +57,8 @@ const (
 	kindPackets   kind = "packets"   // mined from packets
 	kindEmergency kind = "emergency" // the fast path's
 	kindBan       kind = "ban"       // of a repeat offender, by the machine
-	kindOrder     kind = "order"     // of a person, the configuration or a peer
+	kindOrder     kind = "order"     // of a person or a peer
+	kindRule      kind = "rule"      // of the configuration
 )
 
 // entry is an active mitigation with what became of it.
@@ -70,6 +71,7 @@ type entry struct {
 	harsh clock.Instant // since when it has its present action
 
 	hits     uint64
+	cleared  uint64  // of hits, those of visitors with a clearance
 	rate     float64 // hits a second in the last window
 	peak     float64
 	good     uint64 // samples of real visitors that it was compared with
@@ -89,6 +91,7 @@ type Decider struct {
 
 	machineBans int
 	orders      int
+	rules       int
 	ended       endings
 	undone      undone
 	offenders   offenders
@@ -261,10 +264,11 @@ func (d *Decider) account(w *traffic.Window) {
 	}
 	for id, e := range d.active {
 		n := w.Hits[uint32(id)]
-		if e.kind == kindPackets {
+		if e.m.Match.OnPackets() {
 			n = w.Packets.Hits[uint32(id)]
 		}
 		e.hits += n
+		e.cleared += w.Cleared[uint32(id)]
 		e.rate = w.Rate(n)
 		e.peak = max(e.peak, e.rate)
 	}
