@@ -23,6 +23,7 @@ type settings struct {
 	listen      string
 	admin       string
 	data        string
+	mode        string
 	underAttack bool
 }
 
@@ -33,13 +34,14 @@ func (s *settings) flags(c *cobra.Command) {
 	f.StringVar(&s.listen, "listen", "", "address to serve on (default 127.0.0.1:8080)")
 	f.StringVar(&s.admin, "admin", "", "address for the operator (default 127.0.0.1:9090)")
 	f.StringVar(&s.data, "data", "", "folder for what outlives a restart (default ./seawall-data)")
+	f.StringVar(&s.mode, "mode", "", "defend (the default), or watch: count whom it would stop, and stop nobody")
 	f.BoolVar(&s.underAttack, "under-attack", false, "start with the stance of an attack")
 }
 
 // load reads the file, puts the flags above it, and checks the whole.
 func (s *settings) load() (*config.Config, error) {
 	return config.Compose(s.file, config.Flags{
-		Origin: s.origin, Listen: s.listen, Admin: s.admin, Data: s.data, UnderAttack: s.underAttack,
+		Origin: s.origin, Listen: s.listen, Admin: s.admin, Data: s.data, Mode: s.mode, UnderAttack: s.underAttack,
 	})
 }
 

@@ -44,6 +44,9 @@ func (v *view) draw(s *status) string {
 	fmt.Fprintf(&b, "%s %s · %s · up %s\n\n", v.paint(bold, "Seawall"), s.Version,
 		strings.Join(s.Listen, " "), s.Now.Sub(s.Started).Round(time.Second))
 	line("State", "%s", v.state(s))
+	if s.Mode == "watch" {
+		line("Mode", "%s", v.paint(yellow, "watching: nobody is stopped (`seawall letter` tells whom it would have been)"))
+	}
 	for i := range s.Packets {
 		p := &s.Packets[i]
 		line("Packets", "%s", v.paint(red, fmt.Sprintf("%s for %s: %s/s, usual are %s", v.clean(p.What, max(v.width-50, 20)),

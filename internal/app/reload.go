@@ -76,6 +76,7 @@ func needsRestart(old, next *config.Config) problem.List {
 		{"listen", old.Request.Listen, listen},
 		{"defense", old.Defense, next.Defense},
 		{"packet", old.Packet, next.Packet},
+		{"mode", old.Mode, next.Mode},
 		{"under_attack", old.UnderAttack, next.UnderAttack},
 	} {
 		if !reflect.DeepEqual(s.old, s.new) {

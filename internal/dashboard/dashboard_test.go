@@ -67,6 +67,11 @@ func (f *fake) Try(rules defense.Rules) ([]defense.Trial, error) {
 	return []defense.Trial{{TooMuch: true}}, f.err
 }
 
+func (f *fake) Letter(days int) (Letter, error) {
+	f.asked = days
+	return Letter{}, f.err
+}
+
 func (f *fake) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {
 	f.asked = p
 	return []mitigation.Mitigation{}, f.err
@@ -212,6 +217,9 @@ func TestOrders(t *testing.T) {
 		"off fails":      {"POST", "/api/v1/off", "", errors.New("x"), 400, true},
 		"reload":         {"POST", "/api/v1/reload", "", nil, 200, nil},
 		"reload fails":   {"POST", "/api/v1/reload", "", Kind(ErrConfiguration, errors.New("x")), 422, nil},
+		"letter":         {"GET", "/api/v1/letter", "", nil, 200, 7},
+		"letter, month":  {"GET", "/api/v1/letter?days=31", "", nil, 200, 31},
+		"letter, year":   {"GET", "/api/v1/letter?days=365", "", nil, 400, nil},
 		"why":            {"GET", "/api/v1/verdicts/ABCDE-12345", "", nil, 200, "ABCDE-12345"},
 		"why not":        {"GET", "/api/v1/verdicts/x", "", Kind(ErrNotFound, errors.New("x")), 404, "x"},
 		"not ready":      {"GET", "/readyz", "", errors.New("x"), 503, nil},

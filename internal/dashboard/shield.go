@@ -25,6 +25,8 @@ type Shield interface {
 	Verdicts() any
 	// Why tells what a reference code stands for.
 	Why(code string) (Why, error)
+	// Letter tells whom the last days stopped, or would have in watch mode.
+	Letter(days int) (Letter, error)
 	// Events streams what happens until ctx ends; it drops rather than waits.
 	Events(ctx context.Context) <-chan any
 	// Capture begins to record the headers of sampled packets until ctx ends. What
@@ -74,6 +76,13 @@ type (
 	Rules = defense.Rules
 	Trial = defense.Trial
 	Span  = defense.Span
+)
+
+// What a letter tells.
+type (
+	Letter  = defense.Letter
+	Day     = defense.Day
+	Stopped = defense.Stopped
 )
 
 // Why is what one reference code stands for, for the operator's eyes.

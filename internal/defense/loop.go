@@ -76,6 +76,8 @@ type Deps struct {
 	PacketsYet func() [traffic.PacketKinds]uint64
 	// Tell is told each Record; nil: nobody is. Only the loop's goroutine calls it.
 	Tell func(Record)
+	// Watch has the machine only watch: nothing that it decides acts.
+	Watch bool
 	// Rules are those of the configuration, at the start; see Loop.Rules.
 	Rules []decide.Rule
 	// Shadows tells what each mitigation on a dry run would have met since it was last
@@ -100,6 +102,7 @@ type Loop struct {
 	store     *store
 	records   *records
 	ledger    ledger
+	days      days
 	packets   packetBook
 	early     earlyLooks
 
@@ -153,6 +156,9 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 			reflection.New(cfg.Reflection), packetflood.New(cfg.PacketFlood),
 		}
 	}
+	if deps.Watch {
+		l.decider.Watch()
+	}
 	now := l.moment()
 	l.started, l.last, l.cutAt, l.saveAt = now.Wall, now, now.At, now.At.Add(saveEvery)
 	if err := l.open(now); err != nil {
@@ -174,6 +180,10 @@ func (l *Loop) open(now decide.Moment) error {
 	if err := l.store.loadBaseline(l.baseline); err != nil {
 		l.record(now, "baseline", "What was learnt about normal traffic cannot be read; learning begins anew.", nil, true)
 		l.log.Warn("baseline not read", "err", err)
+	}
+	if err := l.days.load(l.deps.DataDir); err != nil {
+		l.record(now, "baseline", "What the letter tells of earlier days cannot be read; it begins anew.", nil, true)
+		l.log.Warn("days not read", "err", err)
 	}
 	l.resume(now)
 	r, out, err := l.decider.Restore(now, l.store.each)
@@ -248,6 +258,7 @@ func (l *Loop) Close() error {
 
 // save keeps what was learnt for the next process.
 func (l *Loop) save(now decide.Moment) {
+	l.store.days = l.days.encode()
 	err := l.store.saveLater(l.baseline, l.firstCome(now))
 	if err != nil {
 		l.saveAt = now.At.Add(saveAgain)
@@ -262,6 +273,7 @@ func (l *Loop) save(now decide.Moment) {
 }
 
 func (l *Loop) finish() error {
+	l.store.days = l.days.encode()
 	err := l.store.saveNow(l.baseline, l.firstCome(l.moment()))
 	l.store.wait()
 	l.records.close()

@@ -153,7 +153,12 @@ func (l *Loop) second(now decide.Moment) {
 	}
 	packets := l.packetFloods(w, n, findings)
 	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs, Packets: packets}))
+	began := -len(l.packets.current)
 	l.followPackets(now, w, packets)
+	if began = max(began+len(l.packets.current), 0); flood != nil && !before {
+		began++
+	}
+	l.countDay(now, w, began)
 	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0)
 
 	l.flush(now)
@@ -365,7 +370,7 @@ func (l *Loop) earliest() (time.Time, bool) {
 func (l *Loop) mitigatedAt() (time.Time, bool) {
 	var first time.Time
 	for _, m := range l.decider.List(256) {
-		if ofRequests(m) && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
+		if ofRequests(m) && !m.Shadow && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
 			first = m.From
 		}
 	}

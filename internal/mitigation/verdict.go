@@ -120,6 +120,15 @@ type Verdict struct {
 	Rank       Rank
 	ID         ID            // the mitigation behind it; 0 none
 	RetryAfter time.Duration // valid iff Action is Refuse, Queue or Challenge
+	Would      Would         // valid iff it lets in
+}
+
+// Would is what would have happened to a visit that is let in because the machine
+// stops nobody, only watches. The zero Would is nothing.
+type Would struct {
+	Action Action
+	Reason Reason
+	ID     ID // the mitigation behind it; 0 none
 }
 
 // RetrySeconds is RetryAfter as visitors are told it, rounded up.

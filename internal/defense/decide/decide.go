@@ -96,6 +96,7 @@ type Decider struct {
 	undone      undone
 	offenders   offenders
 	off         bool
+	watch       bool // what the machine decides is only counted
 	packet      packetSide
 
 	attack   bool
@@ -124,6 +125,10 @@ func New(cfg Config) *Decider {
 		packet: newPacketSide(),
 	}
 }
+
+// Watch has all that the machine decides be on a dry run. It is called before all
+// else, on a new Decider.
+func (d *Decider) Watch() { d.watch = true }
 
 // take hands out what has gathered and begins anew.
 func (d *Decider) take() Output {
@@ -312,7 +317,11 @@ func (d *Decider) expire(now Moment) {
 // tellBans puts the bans of a second into one sentence, without addresses.
 func (d *Decider) tellBans() {
 	if d.newBans > 0 {
-		d.note("decide", "Banned "+plural(d.newBans, "client")+" that went on after being refused many times.",
+		verb := "Banned "
+		if d.watch {
+			verb = "Only watched: would have banned "
+		}
+		d.note("decide", verb+plural(d.newBans, "client")+" that went on after being refused many times.",
 			map[string]float64{"bans": float64(d.newBans), "banned_now": float64(d.machineBans)})
 	}
 	if d.noRoom > 0 && !d.told["no room"] {

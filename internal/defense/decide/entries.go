@@ -14,6 +14,7 @@ import (
 func (d *Decider) begin(now Moment, k kind, m mitigation.Mitigation, ttl time.Duration) *entry {
 	d.last++
 	m.ID, m.From = d.last, now.Wall
+	m.Shadow = m.Shadow || d.watch && m.By == mitigation.ByMachine
 	e := &entry{m: m, kind: k, made: now.At, harsh: now.At, ttl: ttl}
 	if ttl > 0 {
 		e.until, e.m.Until = now.At.Add(ttl), now.Wall.Add(ttl)
@@ -38,7 +39,7 @@ func (d *Decider) index(e *entry) {
 	case kindRule:
 		d.rules++
 	}
-	if p, ok := e.m.Banned(); ok && !e.m.Shadow {
+	if p, ok := e.m.Banned(); ok && !(e.m.Shadow && e.kind == kindRule) {
 		switch e.m.Action {
 		case mitigation.Refuse, mitigation.Drop:
 			d.bans[p] = e.m.ID
@@ -68,7 +69,7 @@ func (d *Decider) end(now Moment, e *entry, why string, by mitigation.By) {
 	case kindRule:
 		d.rules--
 	}
-	if p, ok := e.m.Banned(); ok && !e.m.Shadow {
+	if p, ok := e.m.Banned(); ok && !(e.m.Shadow && e.kind == kindRule) {
 		if d.bans[p] == e.m.ID {
 			delete(d.bans, p)
 		}

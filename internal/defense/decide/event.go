@@ -161,6 +161,9 @@ func (d *Decider) Restore(now Moment, each func(func(rec []byte) error) error) (
 			r.Bad++
 			continue
 		}
+		if e.m.By == mitigation.ByMachine {
+			e.m.Shadow = d.watch // it was made in the other mode, maybe
+		}
 		d.index(e)
 		if e.m.Expired(now.Wall) {
 			d.end(now, e, "its time was over", "")

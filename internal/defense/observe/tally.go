@@ -25,6 +25,7 @@ type tally struct {
 	http      [traffic.HTTPVersions]uint64
 	offeredIn [places]uint64
 	refusedIn [places]uint64
+	stopped   [stops]stopped
 	hits      *sketch.Numbers // by mitigation ID
 	cleared   *sketch.Numbers // of hits, those with a clearance
 	felt      [traffic.Clearances]sketch.Quantiles
@@ -52,6 +53,7 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 		// As many mitigations as the door works with are counted exactly.
 		hits:    sketch.NewNumbers(256, seed),
 		cleared: sketch.NewNumbers(256, seed),
+		stopped: newStopped(seed),
 		clients: sketch.NewDistinct(seed),
 		client:  sketch.NewNumbers(2*c.Keys, seed),
 		network: sketch.NewNumbers(c.Keys, seed),
@@ -105,6 +107,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	if known {
 		t.clients.Add(client)
 	}
+	t.stop(v, d, client, known)
 	if s := t.kept.Offer(); s != nil {
 		s.keep(v, o, !d.LetsIn())
 	}
@@ -143,6 +146,7 @@ func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) 
 	if known {
 		t.clients.Add(client)
 	}
+	t.stop(v, d, client, known)
 	if step > 1 && t.toss()%step != 0 {
 		return
 	}
@@ -168,6 +172,9 @@ func (t *tally) toss() uint64 {
 func (t *tally) merge(o *tally) {
 	sum(t.reasons[:], o.reasons[:])
 	t.ruled += o.ruled
+	for i := range t.stopped {
+		t.stopped[i].merge(&o.stopped[i])
+	}
 	sum(t.status[:], o.status[:])
 	sum(t.standing[:], o.standing[:])
 	sum(t.http[:], o.http[:])
@@ -199,6 +206,9 @@ func (t *tally) strings() [5]*sketch.Strings {
 func (t *tally) reset() {
 	clear(t.reasons[:])
 	t.ruled = 0
+	for i := range t.stopped {
+		t.stopped[i].reset()
+	}
 	clear(t.status[:])
 	clear(t.standing[:])
 	clear(t.http[:])

@@ -17,6 +17,7 @@ func (t *tally) window(g *Glance, top int) *traffic.Window {
 		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Refused: g.Refused, Ruled: min(t.ruled, g.Refused),
 		ByKind: g.ByKind, ByClearance: g.ByClearance, ByStanding: t.standing,
 		Reasons: map[string]uint64{}, Hits: map[uint32]uint64{}, Cleared: map[uint32]uint64{}, RefusedIn: map[string]uint64{},
+		Stopped: t.stopped[didStop].told(), Would: t.stopped[wouldStop].told(),
 		BytesIn: t.bytesIn, BytesOut: t.bytesOut, Status: t.status,
 		Clients: min(t.clients.Count(), g.Offered),
 		Origin: traffic.Origin{

@@ -83,7 +83,8 @@ func (b *book) leave(old applied) {
 // A mitigation about one prefix goes to the allow list, to the bans, or to the
 // prefixes that are slowed; of several about the same prefix on the same list,
 // the one that ends last counts. One on a dry run goes to none of these lists, and
-// is asked like those that describe visits. One about packets is not the door's,
+// is asked like those that describe visits, unless the machine made it: of those
+// there may be thousands. One about packets is not the door's,
 // and takes no room.
 func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if mit.ID == 0 || mit.Match == nil || mit.Action >= mitigation.Actions {
@@ -106,14 +107,15 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if mit.By == mitigation.ByRule {
 		n.place = place{on: onRules}
 	}
-	if p, ok := mit.Banned(); ok && !mit.Shadow {
+	if p, ok := mit.Banned(); ok && (!mit.Shadow || n.machine) {
 		n.place = place{n.prefixList(), p}
 	}
+	n.shadow = mit.Shadow
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old, had := a.book.active[n.id]
-	if mit.Shadow {
+	if mit.Shadow && (n.on == onOrders || n.on == onRules) {
 		if n.shade = old.shade; n.shade == nil {
 			n.shade = new(shade)
 		}
@@ -195,7 +197,7 @@ func (a *Admit) show(pl place, now clock.Instant) error {
 		a.bans(pl.on).Delete(pl.p)
 		return nil
 	}
-	return a.bans(pl.on).Insert(pl.p, ban{top.id, top.action, top.machine, top.until}, top.until, now)
+	return a.bans(pl.on).Insert(pl.p, ban{top.id, top.action, top.machine, top.shadow, top.until}, top.until, now)
 }
 
 func (a *Admit) bans(l list) *prefixset.Set[ban] {

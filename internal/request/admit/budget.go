@@ -37,6 +37,10 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 	}
 	if m.browses {
 		if ok, _ := a.charge(a.clients.at(m.client), m.client, lim.one.Times(sharedTimes), m, inClients); ok {
+			if m.watch {
+				m.spare(mitigation.Slow, mitigation.ReasonClientBudget, 0)
+				return false
+			}
 			m.verdict = mitigation.Verdict{Action: mitigation.Slow, Reason: mitigation.ReasonClientBudget}
 			return false
 		}
@@ -68,7 +72,12 @@ func (a *Admit) isOverNeighboursBudget(m *meeting) bool {
 	return false
 }
 
+// over refuses the visit, or in watch mode notes that it would have been.
 func (m *meeting) over(why mitigation.Reason, retry time.Duration) bool {
+	if m.watch {
+		m.spare(mitigation.Refuse, why, 0)
+		return false
+	}
 	m.verdict = mitigation.Verdict{
 		Action: mitigation.Refuse, Reason: why,
 		Rank: mitigation.RankSuspect, RetryAfter: retry,

@@ -100,7 +100,7 @@ func (a *Admit) isBannedAnyway(m *meeting, shared bool) bool {
 		return false
 	}
 	e, ok := a.machine.Longest(m.v.Client, m.now)
-	return ok && m.ban(e)
+	return ok && !e.shadow && m.ban(e)
 }
 
 // isDescribed says whether a mitigation refuses all that comes by such a

@@ -28,7 +28,8 @@ type order struct {
 	id      mitigation.ID
 	action  mitigation.Action
 	machine bool   // ordered by the machine or a peer
-	shade   *shade // nil: it acts; else it is on a dry run
+	shadow  bool   // on a dry run
+	shade   *shade // counts what it would meet; nil: it acts, or stands on a list of prefixes
 }
 
 // orders is the list of active mitigations, first to last as they are tried:
@@ -125,7 +126,7 @@ func (a *Admit) isMitigated(m *meeting) bool {
 			return m.mitigate(rule.id, rule.action, rule.until, mitigation.ReasonRule)
 		}
 	}
-	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !spares(e.machine, e.action, m.v.Clearance) {
+	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !e.shadow && !spares(e.machine, e.action, m.v.Clearance) {
 		return m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
 	}
 	e := a.orders.Load().first(m)
@@ -150,7 +151,12 @@ func (o *orders) first(m *meeting) *order {
 		if e.shade == nil {
 			return e
 		}
-		e.shade.count(m)
+		if m.would.Action < mitigation.Challenge { // else that would have been the end
+			e.shade.count(m)
+		}
+		if e.machine {
+			m.spare(e.action, mitigation.ReasonMitigation, e.id)
+		}
 	}
 	return nil
 }

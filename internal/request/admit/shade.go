@@ -24,6 +24,14 @@ func (s *shade) count(m *meeting) {
 	}
 }
 
+// spare notes what would have happened to the visit, in watch mode. The first thing
+// counts, since it would have been the end, or a place behind everybody else.
+func (m *meeting) spare(action mitigation.Action, why mitigation.Reason, id mitigation.ID) {
+	if m.would.Action == mitigation.Admit || m.would.Action == mitigation.Slow && action > mitigation.Slow {
+		m.would = mitigation.Would{Action: action, Reason: why, ID: id}
+	}
+}
+
 // take returns what was counted since it was last called.
 func (s *shade) take() (met, cleared uint64) {
 	for i := range s {
