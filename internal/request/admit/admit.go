@@ -113,7 +113,6 @@ type meeting struct {
 	browses  bool   // it or those like it fetch assets with their pages, or it keeps its clearance
 	good     uint64 // the bit of crowd that it speaks for; 0 none
 	print    uint8  // the bit of prints that it speaks for; 0 none
-	watch    bool   // Config.Watch
 	forgive  bool   // its prefix has refusals that being let in makes good
 	weight   int    // what it is charged, in requests
 	warmed   uint32 // means nothing; keeps the loads of warm from being left out
@@ -122,7 +121,7 @@ type meeting struct {
 // Decide says what happens to a visit, and sets its Standing and maybe a better
 // Clearance. It must be called once for each visit: it charges budgets.
 func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict {
-	m := meeting{v: v, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second)), watch: a.cfg.Watch}
+	m := meeting{v: v, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
 	switch {
 	case a.isOff(&m),
 		a.isACME(&m),

@@ -28,7 +28,7 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 	lim := a.limits.Load()
 	if m.cookie {
 		if ok, retry := a.chargeClearance(m, lim.one); !ok {
-			return m.over(mitigation.ReasonClientBudget, retry)
+			return a.over(m, mitigation.ReasonClientBudget, retry)
 		}
 	}
 	ok, retry := a.charge(a.clients.at(m.client), m.client, lim.one, m, inClients)
@@ -37,7 +37,7 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 	}
 	if m.browses {
 		if ok, _ := a.charge(a.clients.at(m.client), m.client, lim.one.Times(sharedTimes), m, inClients); ok {
-			if m.watch {
+			if a.cfg.Watch {
 				m.spare(mitigation.Slow, mitigation.ReasonClientBudget, 0)
 				return false
 			}
@@ -45,7 +45,7 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 			return false
 		}
 	}
-	return m.over(mitigation.ReasonClientBudget, retry)
+	return a.over(m, mitigation.ReasonClientBudget, retry)
 }
 
 // sharedTimes is how many times its budget a prefix may have whose visits look
@@ -62,19 +62,19 @@ func (a *Admit) isOverNeighboursBudget(m *meeting) bool {
 	wide := lim.net24
 	if !m.addr.v4 {
 		if ok, retry := a.charge(a.wider.at(m.middle), m.middle, lim.net56, m, inWider); !ok {
-			return m.over(mitigation.ReasonNeighbours, retry)
+			return a.over(m, mitigation.ReasonNeighbours, retry)
 		}
 		wide = lim.net48
 	}
 	if ok, retry := a.charge(a.wider.at(m.wide), m.wide, wide, m, inWider); !ok {
-		return m.over(mitigation.ReasonNeighbours, retry)
+		return a.over(m, mitigation.ReasonNeighbours, retry)
 	}
 	return false
 }
 
 // over refuses the visit, or in watch mode notes that it would have been.
-func (m *meeting) over(why mitigation.Reason, retry time.Duration) bool {
-	if m.watch {
+func (a *Admit) over(m *meeting, why mitigation.Reason, retry time.Duration) bool {
+	if a.cfg.Watch {
 		m.spare(mitigation.Refuse, why, 0)
 		return false
 	}
