@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seawall/internal/config"
+	"seawall/internal/defense"
 	"seawall/internal/request/proxy"
 )
 
@@ -165,6 +166,10 @@ func settingsOf(under string, v reflect.Value, into map[string]reflect.Value) {
 			if f.Type.Kind() == reflect.Slice && f.Type.Elem() == reflect.TypeFor[proxy.Origin]() {
 				settingsOf(key+"[]", reflect.ValueOf(proxy.Origin{Weight: 1}), into)
 			}
+			if f.Type == reflect.TypeFor[defense.Rules]() {
+				delete(into, key) // the list itself says nothing
+				settingsOf(key+"[]", reflect.ValueOf(defense.Rule{}), into)
+			}
 		}
 	}
 }
@@ -235,7 +240,7 @@ func testCommands(t *testing.T, program string) {
 			}
 		}
 	}
-	for _, c := range []string{"run", "check", "status", "normal", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture"} {
+	for _, c := range []string{"run", "check", "status", "normal", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture", "letter"} {
 		if !shown[c] {
 			t.Errorf("no page shows `seawall %s`", c)
 		}

@@ -97,7 +97,7 @@ func commands() *cobra.Command {
 	})
 	root.AddCommand(
 		runCommand(), checkCommand(), reloadCommand(), upgradeCommand(),
-		statusCommand(), normalCommand(), mitigationsCommand(), whyCommand(),
+		statusCommand(), normalCommand(), letterCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
 		undoCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),
 		demoCommand(), benchCommand(), replayCommand(), doctorCommand(), versionCommand(),

@@ -87,9 +87,26 @@ func undoCommand() *cobra.Command {
 		if err := t.call(c.Context(), "POST", "/api/v1/undo", map[string]string{"since": since.String()}, &gone); err != nil {
 			return err
 		}
-		return t.show(c.OutOrStdout(), gone, gone, fmt.Sprintf("nothing was ordered in the last %v", *since))
+		if err := t.show(c.OutOrStdout(), gone, gone, fmt.Sprintf("nothing was ordered in the last %v", *since)); err != nil || t.json {
+			return err
+		}
+		return t.tellRules(c, time.Now().Add(-*since))
 	}
 	return c
+}
+
+// tellRules names the rules that began since from: an undo leaves them.
+func (t *target) tellRules(c *cobra.Command, from time.Time) error {
+	var list []listed
+	if err := t.call(c.Context(), "GET", "/api/v1/mitigations", nil, &list); err != nil {
+		return err
+	}
+	for _, m := range list {
+		if m.By == mitigation.ByRule && m.From.After(from) {
+			fmt.Fprintf(c.OutOrStdout(), "The rule %s stands: take it out of the configuration and run `seawall reload`.\n", m.Name)
+		}
+	}
+	return nil
 }
 
 func mitigationsCommand() *cobra.Command {
@@ -112,8 +129,7 @@ func mitigationsCommand() *cobra.Command {
 		}
 		for _, m := range list {
 			printMitigation(c.OutOrStdout(), &m.Mitigation)
-			fmt.Fprintf(c.OutOrStdout(), "      hits %d · ordinary visitors hit: expected %.2f %%, observed %.2f %%\n",
-				m.Hits, 100*m.Expected, 100*m.Observed)
+			printHits(c.OutOrStdout(), &m)
 		}
 		return nil
 	}
@@ -123,8 +139,24 @@ func mitigationsCommand() *cobra.Command {
 // listed is a mitigation as the admin API lists it.
 type listed struct {
 	mitigation.Mitigation
+	Kind     string  `json:"kind"`
 	Hits     uint64  `json:"hits"`
+	Cleared  uint64  `json:"hits_cleared"`
 	Observed float64 `json:"observed_collateral"`
+}
+
+// printHits tells whom a mitigation meets. What the machine watches beside it, how
+// many ordinary visitors it meets, it does not watch of people's.
+func printHits(w io.Writer, m *listed) {
+	hits := "hits"
+	if m.Shadow {
+		hits = "would have hit"
+	}
+	fmt.Fprintf(w, "      %s %d, of visitors with a clearance %d · ordinary visitors hit: expected %.2f %%", hits, m.Hits, m.Cleared, 100*m.Expected)
+	if m.By == mitigation.ByMachine {
+		fmt.Fprintf(w, ", observed %.2f %%", 100*m.Observed)
+	}
+	fmt.Fprintln(w)
 }
 
 func (t *target) show(w io.Writer, asJSON any, list []mitigation.Mitigation, none string) error {
@@ -145,7 +177,17 @@ func printMitigation(w io.Writer, m *mitigation.Mitigation) {
 	if !m.Until.IsZero() {
 		until = "until " + m.Until.Local().Format("15:04:05")
 	}
-	fmt.Fprintf(w, "%4d  %-7s %s\n      by %s, %s", m.ID, m.Action, m.Match, m.By, until)
+	if m.By == mitigation.ByRule {
+		until = "until the configuration changes"
+	}
+	by := string(m.By)
+	if m.Name != "" {
+		by += " " + m.Name
+	}
+	if m.Shadow {
+		by += " (dry run: only counted)"
+	}
+	fmt.Fprintf(w, "%4d  %-7s %s\n      by %s, %s", m.ID, m.Action, m.Match, by, until)
 	if m.Note != "" {
 		fmt.Fprintf(w, ": %s", m.Note)
 	}

@@ -23,6 +23,7 @@ type settings struct {
 	listen      string
 	admin       string
 	data        string
+	mode        string
 	underAttack bool
 }
 
@@ -33,13 +34,14 @@ func (s *settings) flags(c *cobra.Command) {
 	f.StringVar(&s.listen, "listen", "", "address to serve on (default 127.0.0.1:8080)")
 	f.StringVar(&s.admin, "admin", "", "address for the operator (default 127.0.0.1:9090)")
 	f.StringVar(&s.data, "data", "", "folder for what outlives a restart (default ./seawall-data)")
+	f.StringVar(&s.mode, "mode", "", "defend (the default), or watch: count whom it would stop, and stop nobody")
 	f.BoolVar(&s.underAttack, "under-attack", false, "start with the stance of an attack")
 }
 
 // load reads the file, puts the flags above it, and checks the whole.
 func (s *settings) load() (*config.Config, error) {
 	return config.Compose(s.file, config.Flags{
-		Origin: s.origin, Listen: s.listen, Admin: s.admin, Data: s.data, UnderAttack: s.underAttack,
+		Origin: s.origin, Listen: s.listen, Admin: s.admin, Data: s.data, Mode: s.mode, UnderAttack: s.underAttack,
 	})
 }
 
@@ -113,14 +115,29 @@ func checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check a configuration: every problem at once, with file, line and what would be right",
-		Long:  "Check a configuration without starting anything: its keys and values, whether its files, ports and folders can be used, and whether the origin answers.",
-		Args:  exactly(0, "no argument"),
+		Long: `Check a configuration without starting anything: its keys and values, whether its files, ports and folders can be used, and whether the origin answers.
+
+With --against-recent its rules are tried as well on the ordinary requests that the running Seawall has seen lately. A rule that would have refused more than 0.1 % of them is told, and the command fails, unless the rule says sure: true.`,
+		Example: "  seawall check -c seawall.yaml --against-recent",
+		Args:    exactly(0, "no argument"),
 	}
 	s.flags(c)
+	recent := c.Flags().Bool("against-recent", false, "try the rules on what the running Seawall has seen lately")
+	asJSON := c.Flags().Bool("json", false, "with --against-recent: print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *asJSON && !*recent {
+			return usagef("--json is for --against-recent")
+		}
 		cfg, err := s.load()
 		if err := app.Check(c.Context(), cfg, err); err != nil {
 			return err
+		}
+		if *recent {
+			t := &target{admin: s.admin, data: s.data, json: *asJSON}
+			if err := t.resolve(s.file); err != nil {
+				return err
+			}
+			return tryRules(c.Context(), c.OutOrStdout(), t, cfg.Rules)
 		}
 		fmt.Fprintln(c.OutOrStdout(), "The configuration is right, its ports are free and the origin answers.")
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -42,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"get":   get,
 			"term":  terminate,
 			"code":  code,
+			"seen":  seen,
 		},
 	})
 }
@@ -110,6 +113,28 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: %v, want %d", args[0], last, want)
+}
+
+// seen waits until the Seawall with an admin address has learnt of a request.
+func seen(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: seen ADMIN")
+	}
+	body := `{"rules": [{"name": "any", "match": "method == \"GET\"", "action": "slow"}]}`
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		req, err := http.NewRequest("POST", "http://"+args[0]+"/api/v1/rules/try", strings.NewReader(body))
+		ts.Check(err)
+		req.Header.Set("Seawall-Admin", "1")
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if bytes.Contains(text, []byte(`"share"`)) && !bytes.Contains(text, []byte(`"hits": 0,`)) {
+			return
+		}
+	}
+	ts.Fatalf("nothing was learnt within 20 s")
 }
 
 // terminate sends SIGTERM to what runs in the background.

@@ -16,6 +16,7 @@ import (
 // status is what GET /api/v1/status answers, as far as the view shows it.
 type status struct {
 	State   string           `json:"state"`
+	Mode    string           `json:"mode"`
 	Version string           `json:"version"`
 	Listen  []string         `json:"listen"`
 	Now     time.Time        `json:"now"`

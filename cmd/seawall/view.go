@@ -45,6 +45,9 @@ func (v *view) draw(s *status) string {
 	fmt.Fprintf(&b, "%s %s · %s · up %s\n\n", v.paint(bold, "Seawall"), s.Version,
 		strings.Join(s.Listen, " "), s.Now.Sub(s.Started).Round(time.Second))
 	line("State", "%s", v.state(s))
+	if s.Mode == "watch" {
+		line("Mode", "%s", v.paint(yellow, "watching: nobody is stopped (`seawall letter` tells whom it would have been)"))
+	}
 	for i := range s.Packets {
 		p := &s.Packets[i]
 		line("Packets", "%s", v.paint(red, fmt.Sprintf("%s for %s: %s/s, usual are %s", v.clean(p.What, max(v.width-50, 20)),
@@ -94,8 +97,12 @@ func (v *view) doing(s *status) []string {
 	slices.SortStableFunc(list, func(a, b listed) int { return cmp.Compare(b.Hits, a.Hits) })
 	var out []string
 	for _, m := range list[:min(len(list), most)] {
+		by := fmt.Sprintf("#%d by %s", m.ID, m.By)
+		if m.Shadow {
+			by += ", dry run"
+		}
 		out = append(out, fmt.Sprintf("%9s hits  %s %s %s", group(m.Hits), v.paint(yellow, fmt.Sprintf("%-6s", m.Action)),
-			v.clean(m.Match.String(), max(v.width-52, 30)), v.paint(faint, fmt.Sprintf("#%d by %s", m.ID, m.By))))
+			v.clean(m.Match.String(), max(v.width-52, 30)), v.paint(faint, by)))
 	}
 	if s.Bans > 0 {
 		out = append(out, fmt.Sprintf("%9s addresses banned that went on after being refused", group(uint64(s.Bans))))

@@ -69,11 +69,11 @@ func (b *bans) Apply(m mitigation.Mitigation) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !one || m.Action != mitigation.Refuse && m.Action != mitigation.Drop {
+	if !one || m.Shadow || m.Action != mitigation.Refuse && m.Action != mitigation.Drop {
 		b.forget(m.ID)
 		return nil
 	}
-	b.all[m.ID] = listen.Banned{Prefix: prefix, Person: m.By == mitigation.ByOperator}
+	b.all[m.ID] = listen.Banned{Prefix: prefix, Person: m.By.Person()}
 	if b.filter.Blocks(m.ID) {
 		b.want(m.ID)
 	}

@@ -35,7 +35,7 @@ func (w *bansWorld) Apply(m mitigation.Mitigation) error {
 		return errors.New("busy")
 	}
 	delete(w.blocks, m.ID)
-	if m.Action == mitigation.Refuse && (m.Direct || m.By == mitigation.ByOperator) {
+	if m.Action == mitigation.Refuse && (m.Direct || m.By.Person()) && !m.Shadow {
 		w.blocks[m.ID] = m
 	}
 	return nil
@@ -111,7 +111,10 @@ func TestBansCloseConnections(t *testing.T) {
 			w.closed = nil
 		}
 		closes("at first", time.Minute)
+		dry := clientBan(20, "198.18.0.20/32", mitigation.ByRule, false)
+		dry.Shadow = true
 		apply(
+			dry, clientBan(21, "198.18.1.0/24", mitigation.ByRule, false),
 			clientBan(1, "198.18.0.1/32", mitigation.ByMachine, true),
 			clientBan(2, "198.18.0.0/24", mitigation.ByOperator, false),
 			clientBan(3, "198.18.0.3/32", mitigation.ByMachine, false), // behind a proxy
@@ -121,7 +124,7 @@ func TestBansCloseConnections(t *testing.T) {
 		if w.Blocks(4) {
 			t.Error("packets of people are stopped")
 		}
-		both := "[198.18.0.0/24 true 198.18.0.1/32 false]"
+		both := "[198.18.0.0/24 true 198.18.0.1/32 false 198.18.1.0/24 true]"
 		closes("soon", 50*time.Millisecond, both)
 		closes("once more", 2*time.Second, both)
 		closes("and no more", time.Hour)
@@ -146,7 +149,7 @@ func TestBansCloseConnections(t *testing.T) {
 		w.off = false
 		w.mu.Unlock()
 		b.resume()
-		on := "[198.18.0.0/24 true 198.18.0.1/32 false 198.18.0.8/32 false]"
+		on := "[198.18.0.0/24 true 198.18.0.1/32 false 198.18.0.8/32 false 198.18.1.0/24 true]"
 		closes("on", 3*time.Second, on, on)
 		w.mu.Lock()
 		w.fails = true

@@ -73,6 +73,9 @@ func (p *program) takeCharge() error {
 			Packets:    func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },
 			PacketsYet: p.packet.Yet,
 			Offences:   p.door.admit.Offences(),
+			Watch:      cfg.Watch(),
+			Rules:      cfg.Rules.Parsed(),
+			Shadows:    p.door.admit.Shadows,
 			SetOff:     p.turnOff,
 		})
 		if err == nil {

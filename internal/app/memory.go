@@ -8,6 +8,7 @@ import (
 
 	"seawall/internal/config"
 	"seawall/internal/defense/observe"
+	"seawall/internal/packet/filter"
 	"seawall/internal/request/admit"
 )
 
@@ -25,11 +26,27 @@ const (
 	smallBelow  = 128 << 20
 )
 
+// onlyWatch makes the settings of a configuration in watch mode stop nobody: the
+// rungs of the packet filter count what they would stop, but for what people order.
+func onlyWatch(cfg *config.Config) {
+	if !cfg.Watch() {
+		return
+	}
+	cfg.Request.Admit.Watch = true
+	f := &cfg.Packet.Filter
+	for _, rung := range []*filter.Mode{&f.Malformed, &f.Reflected, &f.Fragments, &f.ICMP, &f.Budget, &f.Initials, &f.Connections} {
+		if *rung == filter.Enforce {
+			*rung = filter.DryRun
+		}
+	}
+}
+
 // fit makes the settings keep within the ceiling for resident memory, where a
 // person has not set them apart from the default.
 func fit(cfg *config.Config) {
 	ceiling := int64(cfg.Ceiling())
 	def := config.Default()
+	onlyWatch(cfg)
 	if cfg.Request.Admit.Clients == def.Request.Admit.Clients {
 		cfg.Request.Admit.Clients = int(float64(ceiling)*clientShare) / admit.BytesPerClient
 	}

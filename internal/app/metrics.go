@@ -8,8 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"seawall/internal/defense"
 	"seawall/internal/mitigation"
 	"seawall/internal/packet/filter"
+	"seawall/internal/request/admit"
 	"seawall/internal/traffic"
 )
 
@@ -51,6 +53,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
+	g.watched(out, &door)
 	count("clients_evicted_total", "Newcomers whose place in the table of clients went to a newer one.", door.Evicted)
 	count("offences_lost_total", "Reports of repeat offenders for which the queue had no room.", door.LostOffences)
 	gauge("banned_prefixes", "Prefixes that are banned now.", float64(door.Banned))
@@ -99,11 +102,30 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		off = 1
 	}
 	gauge("off", "1 while everything is let through.", off)
+	watching := 0.0
+	if st.Mode == defense.Watch {
+		watching = 1
+	}
+	gauge("watching", "1 in watch mode: nobody is stopped by the machine.", watching)
 	gauge("mitigations", "Mitigations in force.", float64(st.Active))
 	gauge("memory_ceiling_bytes", "Ceiling for resident memory.", float64(g.cfg.Load().Ceiling()))
 	g.packets(out)
 	if w := st.Window; w != nil {
 		g.window(out, gauge, w)
+	}
+}
+
+// watched sends what would have happened to visits that watch mode let in.
+func (g *gauges) watched(out chan<- prometheus.Metric, door *admit.Stats) {
+	d := desc("watched_total", "Visits let in by watch mode that otherwise would not have been, or would have been slowed.", "action", "reason")
+	for a, reasons := range door.Would {
+		for r, n := range reasons {
+			action, reason := mitigation.Action(a), mitigation.Reason(r)
+			// One is always there, so that a dashboard finds the series.
+			if n > 0 || action == mitigation.Refuse && reason == mitigation.ReasonClientBudget {
+				out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), action.String(), reason.String())
+			}
+		}
 	}
 }
 

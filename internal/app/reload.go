@@ -1,7 +1,9 @@
 package app
 
 import (
+	"errors"
 	"reflect"
+	"slices"
 
 	"seawall/internal/config"
 	"seawall/internal/kit/problem"
@@ -34,6 +36,12 @@ func (p *program) reload() error {
 	if err := p.door.admit.Reconfigure(next.Request.Admit); err != nil {
 		g.rooms.close()
 		return err
+	}
+	if !slices.Equal(p.written.Rules, next.Rules) {
+		if err := p.loop.Rules(next.Rules.Parsed()); err != nil {
+			g.rooms.close()
+			return errors.Join(err, p.door.admit.Reconfigure(p.cfg.Load().Request.Admit))
+		}
 	}
 	before := p.door.now.Swap(g)
 	p.listen.Changed()
@@ -68,6 +76,7 @@ func needsRestart(old, next *config.Config) problem.List {
 		{"listen", old.Request.Listen, listen},
 		{"defense", old.Defense, next.Defense},
 		{"packet", old.Packet, next.Packet},
+		{"mode", old.Mode, next.Mode},
 		{"under_attack", old.UnderAttack, next.UnderAttack},
 	} {
 		if !reflect.DeepEqual(s.old, s.new) {

@@ -51,6 +51,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, 
 		return nil, err
 	}
 	doorCfg, loopCfg := cfg.Request.Admit, cfg.Defense
+	doorCfg.Watch = cfg.Watch()
 	doorCfg.Seed, loopCfg.Observe.Seed = replaySeed, replaySeed
 	if s.door, err = admit.New(doorCfg, clk, func(netip.Prefix) uint64 { return 0 }); err != nil {
 		return nil, err
@@ -62,6 +63,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, 
 	deps := defense.Deps{
 		Clock: clk, Log: log, Applier: s.made, Stance: stance{s.door, cfg.UnderAttack}, Detectors: detectors(cfg),
 		Origin: origin, Offences: s.door.Offences(), SetOff: s.door.SetOff,
+		Watch: cfg.Watch(), Rules: cfg.Rules.Parsed(), Shadows: s.door.Shadows,
 		Tell: func(r defense.Record) { *s.steps = append(*s.steps, r) },
 	}
 	if packets != nil {

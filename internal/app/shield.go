@@ -142,6 +142,10 @@ func (s shield) Undo(since time.Duration) ([]mitigation.Mitigation, error) {
 	return s.order(decide.Order{Verb: decide.Undo, Since: since})
 }
 
+func (s shield) Try(rules defense.Rules) ([]defense.Trial, error) { return s.loop.Try(rules) }
+
+func (s shield) Letter(days int) (defense.Letter, error) { return s.loop.Letter(days) }
+
 // SetOff turns the door first and writes the switch after it: what matters is
 // that everything passes at once.
 func (s shield) SetOff(off bool) error {

@@ -70,6 +70,8 @@ func reasonText(r mitigation.Reason) string {
 		return "the wider network around its address asked for more than its budget."
 	case mitigation.ReasonMitigation:
 		return "its request looked like those of an attack."
+	case mitigation.ReasonRule:
+		return "a rule of the configuration does not let in such requests."
 	case mitigation.ReasonOriginFull:
 		return "the site was busy and the line in front of it was full; the door had let it in."
 	}
@@ -96,7 +98,7 @@ func (e *explainer) mitigation(mem memory, id mitigation.ID) {
 		what = "an address"
 	}
 	e.say("By mitigation #%d (%s %s), ordered by %s at %s. %s",
-		id, m.Action, what, byText(m.By), m.From.In(e.zone).Format("15:04:05 on 2 January"), state)
+		id, m.Action, what, byWhom(&m), m.From.In(e.zone).Format("15:04:05 on 2 January"), state)
 	if m.Note != "" {
 		e.say("Its reason: %s", m.Note)
 	}
@@ -138,6 +140,13 @@ func number(v float64, unit string) string {
 		return fmt.Sprintf("%.0f %%", 100*v)
 	}
 	return strings.TrimSpace(fmt.Sprintf("%.4g %s", v, unit))
+}
+
+func byWhom(m *mitigation.Mitigation) string {
+	if m.Name != "" {
+		return fmt.Sprintf("%s (rule %q)", byText(m.By), m.Name)
+	}
+	return byText(m.By)
 }
 
 func byText(by mitigation.By) string {

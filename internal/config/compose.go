@@ -10,8 +10,8 @@ import (
 // Flags are the settings that can be given on the command line; they stand
 // above those of the file. An empty one says nothing.
 type Flags struct {
-	Origin, Listen, Admin, Data string
-	UnderAttack                 bool
+	Origin, Listen, Admin, Data, Mode string
+	UnderAttack                       bool
 }
 
 // Compose reads file (or nothing, where it is ""), puts the flags above it,
@@ -79,6 +79,9 @@ func (f Flags) onto(c *Config) {
 	}
 	if f.Data != "" {
 		c.Data = f.Data
+	}
+	if f.Mode != "" {
+		c.Mode = f.Mode
 	}
 	c.UnderAttack = c.UnderAttack || f.UnderAttack
 }

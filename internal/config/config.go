@@ -26,6 +26,12 @@ type Config struct {
 	Defense defense.Config `yaml:"defense"`
 	Packet  packet.Config  `yaml:"packet"`
 
+	// Mode is defend, or watch: what the machine decides is only counted.
+	Mode string `yaml:"mode"`
+
+	// Rules are what the operator wants done about requests of a kind.
+	Rules defense.Rules `yaml:"rules"`
+
 	// UnderAttack starts with the stance of an attack, for somebody who
 	// installs Seawall in the middle of one.
 	UnderAttack bool `yaml:"under_attack"`
@@ -55,6 +61,7 @@ func Default() *Config {
 		Request: request.DefaultConfig(),
 		Defense: defense.DefaultConfig(),
 		Packet:  packet.DefaultConfig(),
+		Mode:    defense.Defend,
 	}
 }
 
@@ -97,9 +104,13 @@ func (c *Config) Validate() problem.List {
 	default:
 		l.Add("log.format", "write text or json", "%q is no format", c.Log.Format)
 	}
+	if c.Mode != defense.Defend && c.Mode != defense.Watch {
+		l.Add("mode", "write defend, or watch to see first whom it would stop", "%q is no mode", c.Mode)
+	}
 	l.Under("", c.Request.Validate())
 	l.Under("defense", c.Defense.Validate())
 	l.Under("packet", c.Packet.Validate())
+	l.Under("rules", c.Rules.Validate())
 	return l
 }
 
@@ -115,6 +126,9 @@ func (a Admin) validate() problem.List {
 	}
 	return l
 }
+
+// Watch says that nobody is to be stopped by the machine.
+func (c *Config) Watch() bool { return c.Mode == defense.Watch }
 
 // Errors is every problem of one file.
 type Errors []Located

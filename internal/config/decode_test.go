@@ -42,7 +42,7 @@ func TestBrokenFiles(t *testing.T) {
 		{"unknown key in a list", "proxy:\n  origins:\n    - url: http://a\n      wieght: 2\n", []string{
 			"f:4: proxy.origins[0].wieght: is no setting; did you mean weight?"}},
 		{"room's tag is no key", "request: {}\n", []string{
-			"f:1: request: is no setting; settings here are admin, admit, data, defense, identify, listen, log, memory, packet, proxy, refuse, trusted_proxies, under_attack"}},
+			"f:1: request: is no setting; settings here are admin, admit, data, defense, identify, listen, log, memory, mode, packet, proxy, refuse, rules, trusted_proxies, under_attack"}},
 		{"time without unit", "listen: {head_timeout: 10}\n", []string{
 			`f:1: listen.head_timeout: is "10"; write a time such as 500ms, 10s, 5m or 24h`}},
 		{"time in words", "listen:\n  grace: soon\n", []string{

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"seawall/internal/defense"
 	"seawall/internal/mitigation"
 )
 
@@ -60,6 +61,16 @@ func (f *fake) Allow(o PrefixOrder) (mitigation.Mitigation, error) { return f.Ba
 func (f *fake) Act(o MatchOrder) (mitigation.Mitigation, error) {
 	f.asked = o
 	return mitigation.Mitigation{ID: 1}, f.err
+}
+
+func (f *fake) Try(rules defense.Rules) ([]defense.Trial, error) {
+	f.asked = rules
+	return []defense.Trial{{TooMuch: true}}, f.err
+}
+
+func (f *fake) Letter(days int) (Letter, error) {
+	f.asked = days
+	return Letter{}, f.err
 }
 
 func (f *fake) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {
@@ -180,6 +191,9 @@ func TestOrders(t *testing.T) {
 		"ban, mapped":    {"POST", "/api/v1/mitigations", `{"action":"ban","prefix":"::ffff:198.51.100.7"}`, nil, 200, PrefixOrder{p("198.51.100.7/32"), 0, ""}},
 		"allow":          {"POST", "/api/v1/mitigations", `{"action":"allow","prefix":"2001:db8::1/48"}`, nil, 200, PrefixOrder{p("2001:db8::/48"), 0, ""}},
 		"slow":           {"POST", "/api/v1/mitigations", `{"action":"slow","match":"path == \"/\""}`, nil, 200, MatchOrder{`path == "/"`, mitigation.Slow, 0, ""}},
+		"try a rule":     {"POST", "/api/v1/rules/try", `{"rules":[{"name":"a","match":"path == \"/\"","action":"refuse"}]}`, nil, 200, defense.Rules{{Name: "a", Match: `path == "/"`, Action: "refuse"}}},
+		"try no rule":    {"POST", "/api/v1/rules/try", `{"rule":1}`, nil, 400, nil},
+		"try a bad rule": {"POST", "/api/v1/rules/try", `{"rules":[{}]}`, errors.New("x"), 400, defense.Rules{{}}},
 		"no action":      {"POST", "/api/v1/mitigations", `{"prefix":"198.51.100.7"}`, nil, 400, nil},
 		"odd action":     {"POST", "/api/v1/mitigations", `{"action":"drop","match":"true"}`, nil, 400, nil},
 		"odd prefix":     {"POST", "/api/v1/mitigations", `{"action":"ban","prefix":"198.51.100"}`, nil, 400, nil},
@@ -204,6 +218,9 @@ func TestOrders(t *testing.T) {
 		"off fails":      {"POST", "/api/v1/off", "", errors.New("x"), 400, true},
 		"reload":         {"POST", "/api/v1/reload", "", nil, 200, nil},
 		"reload fails":   {"POST", "/api/v1/reload", "", Kind(ErrConfiguration, errors.New("x")), 422, nil},
+		"letter":         {"GET", "/api/v1/letter", "", nil, 200, 7},
+		"letter, month":  {"GET", "/api/v1/letter?days=31", "", nil, 200, 31},
+		"letter, year":   {"GET", "/api/v1/letter?days=365", "", nil, 400, nil},
 		"why":            {"GET", "/api/v1/verdicts/ABCDE-12345", "", nil, 200, "ABCDE-12345"},
 		"why not":        {"GET", "/api/v1/verdicts/x", "", Kind(ErrNotFound, errors.New("x")), 404, "x"},
 		"not ready":      {"GET", "/readyz", "", errors.New("x"), 503, nil},

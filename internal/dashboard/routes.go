@@ -39,10 +39,12 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.HandleFunc("GET /api/v1/clients", show(s.shield.Clients))
 	m.HandleFunc("GET /api/v1/verdicts", show(s.shield.Verdicts))
 	m.HandleFunc("GET /api/v1/verdicts/{code}", s.why)
+	m.HandleFunc("GET /api/v1/letter", s.letter)
 	m.HandleFunc("GET /api/v1/events", s.events)
 	m.HandleFunc("GET /api/v1/capture", s.capture)
 	m.HandleFunc("POST /api/v1/mitigations", s.order)
 	m.HandleFunc("DELETE /api/v1/mitigations/{id}", s.lift)
+	m.HandleFunc("POST /api/v1/rules/try", s.try)
 	m.HandleFunc("POST /api/v1/unban", s.unban)
 	m.HandleFunc("POST /api/v1/undo", s.undo)
 	m.HandleFunc("POST /api/v1/off", func(w http.ResponseWriter, _ *http.Request) { done(w, s.shield.SetOff(true)) })
@@ -131,6 +133,33 @@ func (s *Server) lift(w http.ResponseWriter, r *http.Request) {
 	}
 	gone, err := s.shield.Lift(mitigation.ID(id))
 	answer(w, gone, err)
+}
+
+// letter tells of the last days, seven as a rule.
+func (s *Server) letter(w http.ResponseWriter, r *http.Request) {
+	days := 7
+	if text := r.URL.Query().Get("days"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 31 {
+			fail(w, http.StatusBadRequest, "days is a number from 1 to 31")
+			return
+		}
+		days = n
+	}
+	found, err := s.shield.Letter(days)
+	answer(w, found, err)
+}
+
+// try is of rules as the configuration has them.
+func (s *Server) try(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Rules Rules `json:"rules"`
+	}
+	if !read(w, r, &o) {
+		return
+	}
+	found, err := s.shield.Try(o.Rules)
+	answer(w, map[string]any{"rules": found}, err)
 }
 
 func (s *Server) unban(w http.ResponseWriter, r *http.Request) {

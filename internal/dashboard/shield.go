@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"seawall/internal/defense"
 	"seawall/internal/mitigation"
 )
 
@@ -26,6 +27,8 @@ type Shield interface {
 	Verdicts() any
 	// Why tells what a reference code stands for.
 	Why(code string) (Why, error)
+	// Letter tells whom the last days stopped, or would have in watch mode.
+	Letter(days int) (Letter, error)
 	// Events streams what happens until ctx ends; it drops rather than waits.
 	Events(ctx context.Context) <-chan any
 	// Capture begins to record the headers of sampled packets until ctx ends. What
@@ -40,6 +43,8 @@ type Shield interface {
 	Unban(p netip.Prefix) ([]mitigation.Mitigation, error)
 	// Act orders an action (slow or refuse) on whatever matches.
 	Act(o MatchOrder) (mitigation.Mitigation, error)
+	// Try says what rules would have met lately, and puts none in force.
+	Try(rules Rules) ([]Trial, error)
 	Lift(id mitigation.ID) ([]mitigation.Mitigation, error)
 	Undo(since time.Duration) ([]mitigation.Mitigation, error)
 	// SetOff lets everything through (true), or defends again (false).
@@ -67,6 +72,20 @@ type MatchOrder struct {
 	For    time.Duration
 	Note   string
 }
+
+// What rules are and would have met, in the words of the API and of the commands.
+type (
+	Rules = defense.Rules
+	Trial = defense.Trial
+	Span  = defense.Span
+)
+
+// What a letter tells.
+type (
+	Letter  = defense.Letter
+	Day     = defense.Day
+	Stopped = defense.Stopped
+)
 
 // Why is what one reference code stands for, for the operator's eyes.
 type Why struct {

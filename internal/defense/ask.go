@@ -2,6 +2,7 @@ package defense
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"seawall/internal/defense/decide"
@@ -80,6 +81,23 @@ func (l *Loop) Order(o decide.Order) (decide.Result, error) {
 	default:
 		return decide.Result{}, errors.New("the order could not be carried out; see the log")
 	}
+}
+
+// Rules puts the rules of a changed configuration in the place of those that stood,
+// and returns once they do.
+func (l *Loop) Rules(rules []decide.Rule) error {
+	err := l.do(func(now decide.Moment) {
+		l.take(now, l.decider.Rules(now, rules, l.baseline.Normal()))
+		l.flush(now)
+		l.publish(now)
+	})
+	if err != nil {
+		return fmt.Errorf("put the rules in force: %w", err)
+	}
+	if err := l.store.sync(); err != nil {
+		l.deps.Log.Error("the rules stand, and the journal does not know", "err", err)
+	}
+	return nil
 }
 
 // Known looks a mitigation up, ended ones too, for a month.

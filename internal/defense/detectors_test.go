@@ -27,19 +27,19 @@ import (
 // What every detector keeps to, whatever it looks for. Each is held against what it is
 // there to find, which begins after ordinary traffic that was learnt.
 
-// seconds makes windows, one a second.
-type seconds struct {
+// stretch makes windows, one a second.
+type stretch struct {
 	at clock.Instant
 	r  *rand.Rand
 	n  int
 }
 
-func newSeconds() *seconds {
-	return &seconds{at: clock.Instant(time.Hour), r: rand.New(rand.NewPCG(1, 2))}
+func newStretch() *stretch {
+	return &stretch{at: clock.Instant(time.Hour), r: rand.New(rand.NewPCG(1, 2))}
 }
 
 // window sums up samples, each of which stands for itself.
-func (s *seconds) window(samples []traffic.Sample) *traffic.Window {
+func (s *stretch) window(samples []traffic.Sample) *traffic.Window {
 	s.at = s.at.Add(time.Second)
 	s.n++
 	w := &traffic.Window{At: s.at, Span: time.Second, Samples: samples, Offered: uint64(len(samples)), Admitted: uint64(len(samples)), Reasons: map[string]uint64{}}
@@ -80,7 +80,7 @@ func answered(v traffic.Visit, status int, took time.Duration) traffic.Sample {
 }
 
 // ordinary is a second of a site's readers, who log in, search and make posters as well.
-func (s *seconds) ordinary() (out []traffic.Sample) {
+func (s *stretch) ordinary() (out []traffic.Sample) {
 	for range 8 + s.r.IntN(5) {
 		v := traffic.Visit{
 			Client: netip.AddrFrom4([4]byte{84, 1, 0, byte(s.r.IntN(60))}), Path: fmt.Sprintf("/news/%d", s.r.IntN(12)), HeaderOrder: 7,
@@ -114,7 +114,7 @@ func (s *seconds) ordinary() (out []traffic.Sample) {
 }
 
 // bots are n requests of so many sources, browser-like, changed by each.
-func (s *seconds) bots(n, sources int, each func(i int, v *traffic.Visit) (status int, took time.Duration)) (out []traffic.Sample) {
+func (s *stretch) bots(n, sources int, each func(i int, v *traffic.Visit) (status int, took time.Duration)) (out []traffic.Sample) {
 	for i := range n {
 		v := traffic.Visit{
 			Client: netip.AddrFrom4([4]byte{170, 1, byte(i % sources >> 8), byte(i % sources)}), Path: "/", HeaderOrder: 8, Standing: traffic.StandingShy,
@@ -131,19 +131,19 @@ type subject struct {
 	name   string
 	vector attack.Vector
 	make   func() Detector
-	attack func(s *seconds) *traffic.Window // a second of it, with ordinary traffic
+	attack func(s *stretch) *traffic.Window // a second of it, with ordinary traffic
 	within int                              // seconds, until it is found
 	over   int                              // seconds of ordinary traffic, until it is over
 }
 
 // with makes a second of an attack of requests.
-func with(attack func(s *seconds) []traffic.Sample) func(s *seconds) *traffic.Window {
-	return func(s *seconds) *traffic.Window { return s.window(append(s.ordinary(), attack(s)...)) }
+func with(attack func(s *stretch) []traffic.Sample) func(s *stretch) *traffic.Window {
+	return func(s *stretch) *traffic.Window { return s.window(append(s.ordinary(), attack(s)...)) }
 }
 
 // packets makes a second of an attack of packets.
-func packets(kind traffic.PacketKind, protocol uint8, port uint16) func(s *seconds) *traffic.Window {
-	return func(s *seconds) *traffic.Window {
+func packets(kind traffic.PacketKind, protocol uint8, port uint16) func(s *stretch) *traffic.Window {
+	return func(s *stretch) *traffic.Window {
 		w := s.window(s.ordinary())
 		p := &w.Packets
 		p.Filtered, p.Every, p.Kinds[kind] = true, 100, 50_000
@@ -158,40 +158,40 @@ func packets(kind traffic.PacketKind, protocol uint8, port uint16) func(s *secon
 
 func subjects() []subject {
 	return []subject{
-		{"httpflood", attack.HTTPFlood, func() Detector { return httpflood.New(httpflood.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"httpflood", attack.HTTPFlood, func() Detector { return httpflood.New(httpflood.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(1500, 500, func(int, *traffic.Visit) (int, time.Duration) { return 200, 10 * time.Millisecond })
 		}), 1, 12},
-		{"cachebust", attack.CacheBusting, func() Detector { return cachebust.New(cachebust.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"cachebust", attack.CacheBusting, func() Detector { return cachebust.New(cachebust.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(60, 20, func(i int, v *traffic.Visit) (int, time.Duration) {
 				v.Path, v.RawQuery, v.QueryShape = "/search", fmt.Sprint("q=x", i), 9
 				return 200, 10 * time.Millisecond
 			})
 		}), 1, 12},
-		{"costly", attack.CostlyRequests, func() Detector { return costly.New(costly.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"costly", attack.CostlyRequests, func() Detector { return costly.New(costly.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(20, 10, func(_ int, v *traffic.Visit) (int, time.Duration) {
 				v.Path = "/poster"
 				return 200, 500 * time.Millisecond
 			})
 		}), 1, 12},
-		{"login, a flood", attack.FormFlood, func() Detector { return login.New(login.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"login, a flood", attack.FormFlood, func() Detector { return login.New(login.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(30, 30, func(_ int, v *traffic.Visit) (int, time.Duration) {
 				v.Method, v.Path = "POST", "/login"
 				return 401, 10 * time.Millisecond
 			})
 		}), 1, 100},
-		{"login, guessing", attack.PasswordGuessing, func() Detector { return login.New(login.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"login, guessing", attack.PasswordGuessing, func() Detector { return login.New(login.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(1, 1, func(i int, v *traffic.Visit) (int, time.Duration) {
 				v.Method, v.Path, v.Client = "POST", "/login", netip.AddrFrom4([4]byte{170, 1, 0, byte(s.n % 30)})
 				return 401, 10 * time.Millisecond
 			})
 		}), 60, 160},
-		{"scan", attack.Scanning, func() Detector { return scan.New(scan.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"scan", attack.Scanning, func() Detector { return scan.New(scan.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(3, 1, func(i int, v *traffic.Visit) (int, time.Duration) {
 				v.Path = fmt.Sprintf("/x%d.php", i)
 				return 404, time.Millisecond
 			})
 		}), 10, 100},
-		{"scrape", attack.Scraping, func() Detector { return scrape.New(scrape.DefaultConfig()) }, with(func(s *seconds) []traffic.Sample {
+		{"scrape", attack.Scraping, func() Detector { return scrape.New(scrape.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(4, 1, func(i int, v *traffic.Visit) (int, time.Duration) {
 				v.Path = fmt.Sprintf("/archive/%d", i)
 				return 200, time.Millisecond
@@ -200,7 +200,7 @@ func subjects() []subject {
 		{"synflood", attack.SynFlood, func() Detector { return synflood.New(synflood.DefaultConfig()) }, packets(traffic.PacketSyn, 6, 40000), 1, 12},
 		{"reflection", attack.Reflection, func() Detector { return reflection.New(reflection.DefaultConfig()) }, packets(traffic.PacketSynAck, 6, 443), 1, 12},
 		{"packetflood", attack.PacketFlood, func() Detector { return packetflood.New(packetflood.DefaultConfig()) }, packets(traffic.PacketReset, 6, 40000), 1, 12},
-		{"pulse", attack.PulseWave, func() Detector { return newPulsing() }, func(s *seconds) *traffic.Window {
+		{"pulse", attack.PulseWave, func() Detector { return newPulsing() }, func(s *stretch) *traffic.Window {
 			samples := s.ordinary()
 			if s.n%4 < 2 {
 				samples = append(samples, s.bots(1500, 500, func(int, *traffic.Visit) (int, time.Duration) { return 200, 10 * time.Millisecond })...)
@@ -226,7 +226,7 @@ func (p *pulsing) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding 
 }
 
 // learnt is a site after two minutes.
-func learnt(s *seconds) *baseline.Baseline {
+func learnt(s *stretch) *baseline.Baseline {
 	b := baseline.New(baseline.DefaultConfig())
 	for range 120 {
 		b.Learn(s.window(s.ordinary()), false)
@@ -252,7 +252,7 @@ func judgesNothing(t *testing.T, sub subject) {
 	if d.Name() == "" {
 		t.Error("it has no name")
 	}
-	s := newSeconds()
+	s := newStretch()
 	zero := sub.attack(s)
 	zero.Span = 0
 	for name, w := range map[string]*traffic.Window{"none": nil, "empty": {}, "quiet": {At: clock.Instant(time.Hour), Span: time.Second}, "of no length": zero} {
@@ -270,7 +270,7 @@ func judgesNothing(t *testing.T, sub subject) {
 // Five minutes of what is normal raise nothing, with and without a normal.
 func findsNothingOrdinary(t *testing.T, sub subject) {
 	for _, known := range []bool{false, true} {
-		s, d := newSeconds(), sub.make()
+		s, d := newStretch(), sub.make()
 		var n *traffic.Normal
 		if known {
 			n = learnt(s).Normal()
@@ -285,7 +285,7 @@ func findsNothingOrdinary(t *testing.T, sub subject) {
 
 // It is found in time, with what people and sign need to know, and over after calm.
 func beginsAndEnds(t *testing.T, sub subject) {
-	s, d := newSeconds(), sub.make()
+	s, d := newStretch(), sub.make()
 	n := learnt(s).Normal()
 	begin := s.at
 	var f *attack.Finding
@@ -316,7 +316,7 @@ func beginsAndEnds(t *testing.T, sub subject) {
 func saysTheSame(t *testing.T, sub subject) {
 	var first string
 	for i := range 3 {
-		s, d := newSeconds(), sub.make()
+		s, d := newStretch(), sub.make()
 		n := learnt(s).Normal()
 		var all []attack.Finding
 		for range sub.within + 5 {
@@ -337,7 +337,7 @@ func saysTheSame(t *testing.T, sub subject) {
 // BenchmarkDetectors tells what each takes for a window of 2,000 samples of a wide flood
 // with new queries, in which each source comes once.
 func BenchmarkDetectors(b *testing.B) {
-	s := newSeconds()
+	s := newStretch()
 	n := learnt(s).Normal()
 	w := s.window(append(s.ordinary(), s.bots(1960, 1960, func(i int, v *traffic.Visit) (int, time.Duration) {
 		v.RawQuery, v.QueryShape = fmt.Sprint(i), 5

@@ -24,9 +24,14 @@
 // is over (early.go). Order, Find and Mitigations hand a question to that goroutine
 // and wait for its answer. Nothing on the way of a request ever waits for it.
 //
+// Rules of the configuration are handed to decide at the start and by Rules; Try says
+// what rules would have met of ordinary traffic. In watch mode (Deps.Watch) nothing that
+// the machine decides acts. Letter tells what the last days brought.
+//
 // On disk, in DataDir: mitigations.journal (what is decided, within 100 ms),
-// baseline (what is normal, each minute) and ordinary (samples of ordinary requests of
-// the last week, without addresses, each ten minutes). Bans in the journal hold addresses
+// baseline (what is normal, each minute), ordinary (samples of ordinary requests of
+// the last week, without addresses, each ten minutes) and days.json (whom each day
+// stopped). Bans in the journal hold addresses
 // while they are active and for an hour after; see decide.
 //
 // Fail-open: without a journal, with a failing Applier or a broken detector the

@@ -88,6 +88,14 @@ type Deps struct {
 	PacketsYet func() [traffic.PacketKinds]uint64
 	// Tell is told each Record; nil: nobody is. Only the loop's goroutine calls it.
 	Tell func(Record)
+	// Watch has the machine only watch: nothing that it decides acts.
+	Watch bool
+	// Rules are those of the configuration, at the start; see Loop.Rules.
+	Rules []decide.Rule
+	// Shadows tells what each mitigation on a dry run would have met since it was last
+	// called, and how much of that came with a clearance; nil: nobody counts. Only
+	// the loop's goroutine calls it.
+	Shadows func(tell func(id mitigation.ID, met, cleared uint64))
 	// Offences are the door's reports; nil: none.
 	Offences <-chan mitigation.Offence
 }
@@ -106,6 +114,7 @@ type Loop struct {
 	store     *store
 	records   *records
 	ledger    ledger
+	days      days
 	packets   packetBook
 	early     earlyLooks
 
@@ -166,6 +175,9 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 			pulse.New(cfg.Pulse),
 		}
 	}
+	if deps.Watch {
+		l.decider.Watch()
+	}
 	now := l.moment()
 	l.started, l.last, l.saveAt, l.sampleAt = now.Wall, now, now.At.Add(saveEvery), now.At.Add(samplesEvery)
 	l.cutAt, l.dueAt = now.At, onTime(now.At.Add(windowEvery))
@@ -193,10 +205,15 @@ func (l *Loop) open(now decide.Moment) error {
 		l.record(now, "baseline", "The samples of ordinary traffic cannot be read; they are gathered anew.", nil, true)
 		l.log.Warn("samples not read", "err", err)
 	}
+	if err := l.days.load(l.deps.DataDir); err != nil {
+		l.record(now, "baseline", "What the letter tells of earlier days cannot be read; it begins anew.", nil, true)
+		l.log.Warn("days not read", "err", err)
+	}
 	l.resume(now)
 	r, out, err := l.decider.Restore(now, l.store.each)
 	if err != nil {
 		l.trouble(now, "journal", err.Error())
+		l.take(now, l.decider.Rules(now, l.deps.Rules, l.baseline.Normal()))
 		return nil
 	}
 	if r.Active+r.Expired+r.Bad > 0 {
@@ -204,6 +221,7 @@ func (l *Loop) open(now decide.Moment) error {
 			map[string]float64{"active": float64(r.Active), "expired": float64(r.Expired), "unreadable": float64(r.Bad)}, r.Bad > 0)
 	}
 	l.take(now, out)
+	l.take(now, l.decider.Rules(now, l.deps.Rules, l.baseline.Normal()))
 	return nil
 }
 
@@ -247,10 +265,9 @@ func (l *Loop) Run(ctx context.Context) error {
 func (l *Loop) Step() { l.guard(l.tick) }
 
 // Still says that nothing runs, stands or is expected: no attack, no crowd, no
-// mitigation. Whatever time passes without a visit then changes nothing.
+// mitigation but rules. Whatever time passes without a visit then changes nothing.
 func (l *Loop) Still() bool {
-	active, _ := l.decider.Counts()
-	return active == 0 && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
+	return l.decider.Idle() && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
 		len(l.notices) == 0 && len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
 }
 
@@ -265,6 +282,7 @@ func (l *Loop) Close() error {
 
 // save keeps what was learnt for the next process.
 func (l *Loop) save(now decide.Moment) {
+	l.store.days = l.days.encode()
 	samples := now.At >= l.sampleAt
 	err := l.store.saveLater(l.baseline, l.firstCome(now), samples)
 	if err != nil {
@@ -283,6 +301,7 @@ func (l *Loop) save(now decide.Moment) {
 }
 
 func (l *Loop) finish() error {
+	l.store.days = l.days.encode()
 	err := l.store.saveNow(l.baseline, l.firstCome(l.moment()))
 	l.store.wait()
 	l.records.close()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"seawall/internal/defense/decide"
 	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -136,7 +137,15 @@ func newSim(t *testing.T, dir string) *sim {
 	return newSimWith(t, dir, nil)
 }
 
+func newSimRules(t *testing.T, dir string, rules []decide.Rule) *sim {
+	return newSimOf(t, dir, nil, rules)
+}
+
 func newSimWith(t *testing.T, dir string, filter *simFilter) *sim {
+	return newSimOf(t, dir, filter, nil)
+}
+
+func newSimOf(t *testing.T, dir string, filter *simFilter, rules []decide.Rule) *sim {
 	s := &sim{clk: clock.New(), standing: map[mitigation.ID]mitigation.Mitigation{}, banned: map[netip.Addr]mitigation.ID{}, offences: make(chan mitigation.Offence, 1024), filter: filter}
 	packets, yet := s.packets, func() (none [traffic.PacketKinds]uint64) { return none }
 	if filter != nil {
@@ -147,6 +156,7 @@ func newSimWith(t *testing.T, dir string, filter *simFilter) *sim {
 	s.loop, err = New(DefaultConfig(), Deps{
 		Clock: s.clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), DataDir: dir,
 		Applier: s, Stance: s, SetOff: s.setOff, Origin: s.line, Offences: s.offences, Packets: packets, PacketsYet: yet,
+		Rules: rules,
 	})
 	if err != nil {
 		t.Fatal(err)

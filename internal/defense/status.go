@@ -17,6 +17,7 @@ const listed = 200
 // shared.
 type Status struct {
 	State   string          `json:"state"` // calm, attack or off
+	Mode    string          `json:"mode"`  // defend, or watch: nobody is stopped by the machine
 	Now     time.Time       `json:"now"`
 	Started time.Time       `json:"started"`
 	Window  *traffic.Window `json:"window"` // the last second
@@ -47,6 +48,19 @@ const (
 	Off         = "off"
 )
 
+// The modes, as the configuration names them.
+const (
+	Defend = "defend"
+	Watch  = "watch"
+)
+
+func (l *Loop) mode() string {
+	if l.deps.Watch {
+		return Watch
+	}
+	return Defend
+}
+
 // Status returns the loop as it stood within the last second. It is cheap and
 // safe for concurrent use.
 func (l *Loop) Status() Status {
@@ -59,7 +73,7 @@ func (l *Loop) Status() Status {
 func (l *Loop) publish(now decide.Moment) {
 	l.changed = false
 	s := &Status{
-		State: Calm, Now: now.Wall, Started: l.started,
+		State: Calm, Mode: l.mode(), Now: now.Wall, Started: l.started,
 		Window: l.window, Normal: l.baseline.Normal(),
 		Attack: l.ledger.copy(), Attacks: slices.Clone(l.ledger.recent), Crowd: l.crowd,
 		Findings:    slices.Clone(l.notices),

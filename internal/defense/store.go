@@ -44,6 +44,8 @@ type store struct {
 	trouble string           // why nothing is kept, though it should be
 	small   int64            // bytes after the last compaction
 
+	days []byte // what the letter tells, for the next save; nil: nothing
+
 	saving sync.WaitGroup // of what is learnt
 	mu     sync.Mutex     // one save at a time
 	saved  error          // how the last save in the background went
@@ -236,10 +238,14 @@ func (s *store) save(b *baseline.Baseline, first firstCome, withSamples bool, do
 	if withSamples {
 		samples = b.MarshalSamples()
 	}
+	days := s.days
 	return do(func() error {
 		err := errors.Join(s.write(baselineName, learnt), s.write(firstName, who))
 		if withSamples {
 			err = errors.Join(err, s.write(samplesName, samples))
+		}
+		if days != nil {
+			err = errors.Join(err, s.write(daysName, days))
 		}
 		return err
 	})
@@ -255,7 +261,7 @@ func (s *store) giveAway() error {
 	if os.Geteuid() != 0 || owner.Uid == 0 {
 		return nil
 	}
-	for _, name := range []string{journalName, baselineName, samplesName, firstName} {
+	for _, name := range []string{journalName, baselineName, samplesName, firstName, daysName} {
 		if err := os.Lchown(filepath.Join(s.dir, name), int(owner.Uid), int(owner.Gid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -143,6 +143,12 @@ func (l *Loop) hasty(now decide.Moment, since time.Duration) bool {
 func (l *Loop) second(now decide.Moment) {
 	l.rushed, l.changed = 0, true
 	w := l.observer.Cut(l.origin())
+	if l.deps.Shadows != nil {
+		l.deps.Shadows(func(id mitigation.ID, met, cleared uint64) {
+			w.Hits[uint32(id)] += met
+			w.Cleared[uint32(id)] += cleared
+		})
+	}
 	if l.deps.Packets != nil {
 		w.Packets = l.early.take(l.deps.Packets())
 		l.early.head, l.early.looked = traffic.Packets{}, false
@@ -179,7 +185,12 @@ func (l *Loop) second(now decide.Moment) {
 	packets := l.packetFloods(w, n, findings)
 	in.Packets = packets
 	l.take(now, l.decider.Step(in))
+	began := -len(l.packets.current)
 	l.followPackets(now, w, packets)
+	if began = max(began+len(l.packets.current), 0); flood != nil && !before {
+		began++
+	}
+	l.countDay(now, w, began)
 	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0)
 
 	l.flush(now)
@@ -347,7 +358,7 @@ func (l *Loop) earliest() (time.Time, bool) {
 func (l *Loop) mitigatedAt() (time.Time, bool) {
 	var first time.Time
 	for _, m := range l.decider.List(256) {
-		if ofRequests(m) && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
+		if ofRequests(m) && !m.Shadow && l.enforcer.Stands(m.ID) && (first.IsZero() || m.From.Before(first)) {
 			first = m.From
 		}
 	}

@@ -20,6 +20,10 @@ const (
 	ByPeer     By = "peer"     // another Seawall of the fleet
 )
 
+// Person says that it is somebody's will, given as an order or written into the
+// configuration, and not a program's.
+func (b By) Person() bool { return b == ByOperator || b == ByRule }
+
 // Mitigation is one thing that is done about one kind of traffic for a time.
 // It is immutable once made; a change is a new Mitigation with the same ID.
 // Times are wall time, because it is written to disk.
@@ -31,6 +35,11 @@ type Mitigation struct {
 	Until  time.Time    `json:"until"` // zero: until withdrawn
 	By     By           `json:"by"`
 	Note   string       `json:"note"` // one plain sentence: why
+	// Name is what the configuration calls it; valid iff By is ByRule.
+	Name string `json:"name,omitempty"`
+	// Shadow says that it is on a dry run: what it would have met is counted, and
+	// nothing is done.
+	Shadow bool `json:"dry_run,omitempty"`
 	// Direct says that the client banned was met at the other end of a
 	// connection, so that its packets may be stopped before they make one.
 	// Meant for the machine's bans; valid iff Banned.

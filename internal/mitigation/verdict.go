@@ -52,22 +52,23 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonNone           Reason = 0 // nothing to say: let in
-	ReasonOff            Reason = 1 // seawall off: everything passes
-	ReasonAllowList      Reason = 2 // an allow entry
-	ReasonBan            Reason = 3 // a ban, by a person or the machine
-	ReasonClientBudget   Reason = 4 // this client's own budget is used up
-	ReasonNeighbours     Reason = 5 // the budget of the wider network is used up
-	ReasonMitigation     Reason = 6 // an active mitigation against an attack
-	ReasonOriginFull     Reason = 7 // the line for the site is full
-	ReasonACME           Reason = 8 // certificate validation passes always
-	ReasonTrustedMonitor Reason = 9 // health checks of the operator
-	Reasons                     = 10
+	ReasonNone           Reason = 0  // nothing to say: let in
+	ReasonOff            Reason = 1  // seawall off: everything passes
+	ReasonAllowList      Reason = 2  // an allow entry
+	ReasonBan            Reason = 3  // a ban, by a person or the machine
+	ReasonClientBudget   Reason = 4  // this client's own budget is used up
+	ReasonNeighbours     Reason = 5  // the budget of the wider network is used up
+	ReasonMitigation     Reason = 6  // an active mitigation against an attack
+	ReasonOriginFull     Reason = 7  // the line for the site is full
+	ReasonACME           Reason = 8  // certificate validation passes always
+	ReasonTrustedMonitor Reason = 9  // health checks of the operator
+	ReasonRule           Reason = 10 // a rule of the configuration
+	Reasons                     = 11
 )
 
 var reasonNames = [Reasons]string{
 	"none", "off", "allow-list", "ban", "client-budget", "neighbours-budget",
-	"mitigation", "origin-full", "acme", "trusted-monitor",
+	"mitigation", "origin-full", "acme", "trusted-monitor", "rule",
 }
 
 func (r Reason) String() string {
@@ -119,6 +120,15 @@ type Verdict struct {
 	Rank       Rank
 	ID         ID            // the mitigation behind it; 0 none
 	RetryAfter time.Duration // valid iff Action is Refuse, Queue or Challenge
+	Would      Would         // valid iff it lets in
+}
+
+// Would is what would have happened to a visit that is let in because the machine
+// stops nobody, only watches. The zero Would is nothing.
+type Would struct {
+	Action Action
+	Reason Reason
+	ID     ID // the mitigation behind it; 0 none
 }
 
 // RetrySeconds is RetryAfter as visitors are told it, rounded up.

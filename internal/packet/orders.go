@@ -50,15 +50,15 @@ func newBook() book {
 	return book{spared: prefixset.New[struct{}](0), orders: map[mitigation.ID]order{}, places: map[place]*standing{}, waiting: map[place]bool{}}
 }
 
-// orderOf reads a mitigation; ok is false where it is the door's alone. Of the
+// orderOf reads a mitigation; ok is false where it is the door's alone, as one on a dry run is. Of the
 // machine's bans only those of single clients count that were met at the other
 // end of a connection: any other address it knows may have come from a header.
 func orderOf(m *mitigation.Mitigation) (o order, ok bool) {
 	prefix, one := m.Banned()
-	o = order{place: place{prefix, m.Action == mitigation.Admit}, until: m.Until, person: m.By == mitigation.ByOperator}
+	o = order{place: place{prefix, m.Action == mitigation.Admit}, until: m.Until, person: m.By.Person()}
 	stops := m.Action == mitigation.Refuse || m.Action == mitigation.Drop
 	switch {
-	case !one:
+	case !one || m.Shadow:
 		return o, false
 	case o.person:
 		return o, stops || o.allow

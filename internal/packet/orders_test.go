@@ -39,13 +39,15 @@ func (p *Packet) must(t *testing.T, err error) {
 func TestOnlyProvenAddressesReachTheKernel(t *testing.T) {
 	p := working(t, nil)
 	path := mitigation.Mitigation{ID: 4, Match: match.All(must(match.OneOf(traffic.FieldPath, "/"))), Action: mitigation.Refuse, By: mitigation.ByOperator}
+	dry := ordered(13, "198.18.0.7/32", mitigation.Refuse, mitigation.ByRule)
+	dry.Shadow = true
 	pathDirect := path
 	pathDirect.ID, pathDirect.By, pathDirect.Direct = 9, mitigation.ByMachine, true
 	for _, m := range []mitigation.Mitigation{
 		ordered(1, "198.18.0.7/32", mitigation.Refuse, mitigation.ByMachine),
 		ordered(2, "198.18.0.7/32", mitigation.Refuse, mitigation.ByPeer),
 		ordered(3, "198.18.0.7/32", mitigation.Slow, mitigation.ByOperator),
-		path, pathDirect,
+		path, pathDirect, dry,
 		direct(5, "198.18.0.0/24", mitigation.Refuse),
 		direct(6, "198.18.0.7/32", mitigation.Slow),
 		direct(7, "198.18.0.7/32", mitigation.Admit),
@@ -60,6 +62,7 @@ func TestOnlyProvenAddressesReachTheKernel(t *testing.T) {
 		ordered(10, "198.18.0.7/32", mitigation.Refuse, mitigation.ByOperator),
 		direct(11, "198.18.0.7/32", mitigation.Refuse),
 		direct(12, "198.18.0.7/32", mitigation.Drop),
+		ordered(14, "198.18.0.7/32", mitigation.Refuse, mitigation.ByRule),
 	} {
 		for range 2 {
 			p.must(t, p.Apply(m))

@@ -10,7 +10,7 @@ import (
 )
 
 // sign makes a signature of a mitigation about packets: one that refuses or
-// drops stops what it hits, any other only counts it. Whoever ordered it, it
+// drops stops what it hits; any other, and one on a dry run, only counts it. Whoever ordered it, it
 // ends with the lease, and spares whom the allow list lets pass.
 func (p *Packet) sign(m mitigation.Mitigation) error {
 	p.mu.Lock()
@@ -20,7 +20,7 @@ func (p *Packet) sign(m mitigation.Mitigation) error {
 			return err
 		}
 	}
-	stops := m.Action == mitigation.Refuse || m.Action == mitigation.Drop
+	stops := !m.Shadow && (m.Action == mitigation.Refuse || m.Action == mitigation.Drop)
 	p.signs[m.ID] = filter.Signature{ID: uint32(m.ID), Match: m.Match, Enforce: stops}
 	err := p.setSignatures()
 	if errors.Is(err, filter.ErrSignature) {

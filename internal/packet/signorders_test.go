@@ -41,6 +41,10 @@ func TestMatchesOnPacketsBecomeSignatures(t *testing.T) {
 			if n, known := p.hits(t, 1); n == 0 || !known {
 				t.Errorf("%s is not counted", act)
 			}
+			dry := about(t, 1, `packet.ttl == 52`, act, by)
+			dry.Shadow = true
+			p.must(t, p.Apply(dry))
+			shows(act.String()+" on a dry run", true)
 		}
 		p.must(t, p.Withdraw(1))
 		shows("withdrawn", true)

@@ -72,6 +72,8 @@ type Done struct {
 	Match    string            `json:"match"`
 	Action   mitigation.Action `json:"action"` // the hardest
 	Note     string            `json:"note"`
+	Rule     string            `json:"rule,omitempty"`    // its name, if the configuration orders it
+	DryRun   bool              `json:"dry_run,omitempty"` // it would only have counted
 	From     time.Time         `json:"from"`
 	Until    *time.Time        `json:"until"` // nil: it stood at the end
 	Requests uint64            `json:"requests"`

@@ -265,7 +265,10 @@ func (r *runner) collect() {
 			d.Action = max(d.Action, m.M.Action)
 			d.Note = m.M.Note
 		default:
-			d = &Done{ID: m.M.ID, Match: m.M.Match.String(), Action: m.M.Action, Note: m.M.Note, From: now, OfPackets: m.M.Match.OnPackets()}
+			d = &Done{
+				ID: m.M.ID, Match: m.M.Match.String(), Action: m.M.Action, Note: m.M.Note, Rule: m.M.Name, DryRun: m.M.Shadow,
+				From: now, OfPackets: m.M.Match.OnPackets(),
+			}
 			r.done[m.M.ID] = d
 			r.order = append(r.order, d)
 		}
@@ -274,6 +277,11 @@ func (r *runner) collect() {
 		}
 	}
 	st := r.w.Loop.Status()
+	for i := range st.Mitigations {
+		if m := &st.Mitigations[i]; m.Shadow && r.done[m.ID] != nil {
+			r.done[m.ID].Requests = m.Hits // no verdict names it
+		}
+	}
 	for i := len(st.Attacks) - 1; i >= 0; i-- {
 		r.attack(st.Attacks[i])
 	}

@@ -159,7 +159,7 @@ func (r *Report) done(w *bufio.Writer) {
 	fmt.Fprintf(w, "\nWHAT WOULD HAVE BEEN DONE\n")
 	for i := range r.Done {
 		d := &r.Done[i]
-		if strings.HasPrefix(d.Match, "client.within(") {
+		if d.Rule == "" && strings.HasPrefix(d.Match, "client.within(") {
 			bans++
 			continue
 		}
@@ -171,11 +171,22 @@ func (r *Report) done(w *bufio.Writer) {
 			d.packets(w, until)
 			continue
 		}
-		fmt.Fprintf(w, "%s to %s  %-7s %9s requests  %s\n", stamp(d.From), until, d.Action, figures.Thousands(d.Requests), d.Match)
+		fmt.Fprintf(w, "%s to %s  %-7s %9s requests  %s%s\n", stamp(d.From), until, d.Action, figures.Thousands(d.Requests), d.Match, d.rule())
 	}
 	if bans > 0 {
 		fmt.Fprintf(w, "and %s banned that went on after being refused many times\n", plural(bans, "client"))
 	}
+}
+
+// rule says of a rule that it is one.
+func (d *Done) rule() string {
+	switch {
+	case d.Rule == "":
+		return ""
+	case d.DryRun:
+		return " (rule " + d.Rule + ", on a dry run)"
+	}
+	return " (rule " + d.Rule + ")"
 }
 
 func (r *Report) hit(w *bufio.Writer) {

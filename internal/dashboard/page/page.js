@@ -19,6 +19,11 @@ function ms(ns) { return ns ? (ns / 1e6).toFixed(ns < 1e7 ? 1 : 0) + " ms" : "â€
 function clock(t) { return t && !t.startsWith("0001") ? new Date(t).toLocaleTimeString([], { hourCycle: "h23" }) : "lifted"; }
 
 function headline(s) {
+  const watching = s.mode === "watch" ? "Watching: nobody is stopped. " : "";
+  return watching + news(s);
+}
+
+function news(s) {
   if (s.state === "off") return "Switched off: everything passes. `seawall on` defends again.";
   if (s.attack) {
     const from = countries(s.attack.countries);
@@ -88,11 +93,11 @@ function doing(s) {
   const rows = list.slice(0, shown).map((m) => {
     const tr = document.createElement("tr");
     cell(tr, m.id);
-    cell(tr, m.action);
+    cell(tr, m.dry_run ? m.action + " (dry run)" : m.action);
     cell(tr, m.match || "", "text match");
     cell(tr, m.note || "", "text");
     cell(tr, number(m.hits), "number");
-    cell(tr, clock(m.until));
+    cell(tr, m.by === "rule" ? "changed" : clock(m.until));
     return tr;
   });
   if (!rows.length) {

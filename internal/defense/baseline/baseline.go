@@ -167,7 +167,7 @@ func (b *Baseline) digest(w *traffic.Window) digest {
 	d := digest{
 		at: w.At, wall: w.Wall, span: w.Span,
 		let:     w.Rate(w.Admitted - min(w.Origin.Shed, w.Admitted)),
-		calm:    w.Refused*10 <= w.Offered,
+		calm:    (w.Refused-w.Ruled)*10 <= w.Offered-w.Ruled, // what a rule refuses is no flood
 		clients: w.Rate(w.Clients),
 		offered: float64(w.Offered),
 		assets:  float64(w.ByKind[traffic.KindAsset]),

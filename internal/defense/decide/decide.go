@@ -74,7 +74,8 @@ const (
 	kindPackets   kind = "packets"   // mined from packets
 	kindEmergency kind = "emergency" // the fast path's
 	kindBan       kind = "ban"       // of a repeat offender, by the machine
-	kindOrder     kind = "order"     // of a person, the configuration or a peer
+	kindOrder     kind = "order"     // of a person or a peer
+	kindRule      kind = "rule"      // of the configuration
 )
 
 // entry is an active mitigation with what became of it.
@@ -87,6 +88,7 @@ type entry struct {
 	harsh clock.Instant // since when it has its present action
 
 	hits     uint64
+	cleared  uint64  // of hits, those of visitors with a clearance
 	rate     float64 // hits a second in the last window
 	peak     float64
 	good     uint64 // samples of real visitors that it was compared with
@@ -106,10 +108,12 @@ type Decider struct {
 
 	machineBans int
 	orders      int
+	rules       int
 	ended       endings
 	undone      undone
 	offenders   offenders
 	off         bool
+	watch       bool // what the machine decides is only counted
 	packet      packetSide
 
 	attack   bool
@@ -142,6 +146,10 @@ func New(cfg Config) *Decider {
 		packet: newPacketSide(),
 	}
 }
+
+// Watch has all that the machine decides be on a dry run. It is called before all
+// else, on a new Decider.
+func (d *Decider) Watch() { d.watch = true }
 
 // take hands out what has gathered and begins anew.
 func (d *Decider) take() Output {
@@ -304,10 +312,11 @@ func (d *Decider) account(w *traffic.Window) {
 	}
 	for id, e := range d.active {
 		n := w.Hits[uint32(id)]
-		if e.kind == kindPackets {
+		if e.m.Match.OnPackets() {
 			n = w.Packets.Hits[uint32(id)]
 		}
 		e.hits += n
+		e.cleared += w.Cleared[uint32(id)]
 		e.rate = w.Rate(n)
 		e.peak = max(e.peak, e.rate)
 	}
@@ -352,7 +361,11 @@ func (d *Decider) expire(now Moment) {
 // tellBans puts the bans of a second into one sentence, without addresses.
 func (d *Decider) tellBans() {
 	if d.newBans > 0 {
-		d.note("decide", "Banned "+plural(d.newBans, "client")+" that went on after being refused many times.",
+		verb := "Banned "
+		if d.watch {
+			verb = "Only watched: would have banned "
+		}
+		d.note("decide", verb+plural(d.newBans, "client")+" that went on after being refused many times.",
 			map[string]float64{"bans": float64(d.newBans), "banned_now": float64(d.machineBans)})
 	}
 	if d.noRoom > 0 && !d.told["no room"] {

@@ -6,7 +6,9 @@
 // people (Order). Out, each time: an Output: changes for enforce, events for
 // the journal, notes for people.
 //
-// What the machine may do:
+// Rules of the configuration (Rules) stand until it changes, and under no cap.
+//
+// What the machine may do, or in watch mode (Watch) only count:
 //
 //   - Slow first. A signature refuses when it would have hit at most 0.1 % of
 //     the recent ordinary traffic, enough ordinary requests were there to test

@@ -14,6 +14,7 @@ import (
 func (d *Decider) begin(now Moment, k kind, m mitigation.Mitigation, ttl time.Duration) *entry {
 	d.last++
 	m.ID, m.From = d.last, now.Wall
+	m.Shadow = m.Shadow || d.watch && m.By == mitigation.ByMachine
 	e := &entry{m: m, kind: k, made: now.At, harsh: now.At, ttl: ttl}
 	if ttl > 0 {
 		e.until, e.m.Until = now.At.Add(ttl), now.Wall.Add(ttl)
@@ -35,8 +36,10 @@ func (d *Decider) index(e *entry) {
 		d.machineBans++
 	case kindOrder:
 		d.orders++
+	case kindRule:
+		d.rules++
 	}
-	if p, ok := e.m.Banned(); ok {
+	if p, ok := e.m.Banned(); ok && !(e.m.Shadow && e.kind == kindRule) {
 		switch e.m.Action {
 		case mitigation.Refuse, mitigation.Drop:
 			d.bans[p] = e.m.ID
@@ -63,8 +66,10 @@ func (d *Decider) end(now Moment, e *entry, why string, by mitigation.By) {
 		d.machineBans--
 	case kindOrder:
 		d.orders--
+	case kindRule:
+		d.rules--
 	}
-	if p, ok := e.m.Banned(); ok {
+	if p, ok := e.m.Banned(); ok && !(e.m.Shadow && e.kind == kindRule) {
 		if d.bans[p] == e.m.ID {
 			delete(d.bans, p)
 		}
@@ -130,8 +135,9 @@ func (d *Decider) sortedText() []mitigation.ID {
 // Listed is a mitigation with what became of it, as people see it.
 type Listed struct {
 	mitigation.Mitigation
-	Kind     string  `json:"kind"` // signature (of requests or packets), emergency, ban or order
-	Hits     uint64  `json:"hits"`
+	Kind     string  `json:"kind"`                // signature (of requests or packets), emergency, ban, order or rule
+	Hits     uint64  `json:"hits"`                // on a dry run: what it would have met
+	Cleared  uint64  `json:"hits_cleared"`        // of them, requests of visitors with a clearance
 	Observed float64 `json:"observed_collateral"` // share of real visitors' sampled requests that it met
 }
 
@@ -145,7 +151,7 @@ func (k kind) told() string {
 }
 
 func (e *entry) listed() Listed {
-	l := Listed{Mitigation: e.m, Kind: e.kind.told(), Hits: e.hits}
+	l := Listed{Mitigation: e.m, Kind: e.kind.told(), Hits: e.hits, Cleared: e.cleared}
 	if e.good > 0 {
 		l.Observed = float64(e.met) / float64(e.good)
 	}
@@ -174,6 +180,9 @@ func (d *Decider) List(limit int) []Listed {
 // Counts says how many mitigations are active, and how many of them are bans
 // by the machine.
 func (d *Decider) Counts() (active, bans int) { return len(d.active), d.machineBans }
+
+// Idle says that nothing is active but rules, which always are.
+func (d *Decider) Idle() bool { return len(d.active) == d.rules }
 
 // Known is a mitigation that is active, or was.
 type Known struct {

@@ -39,6 +39,8 @@ type SetEvent struct {
 	By     mitigation.By     `json:"by"`
 	Note   string            `json:"note,omitempty"`
 	Direct bool              `json:"direct,omitempty"`
+	Name   string            `json:"name,omitempty"`
+	Shadow bool              `json:"dry_run,omitempty"`
 	Matched
 
 	Finding   *attack.Finding   `json:"finding,omitempty"`
@@ -87,7 +89,7 @@ func store(e *entry) *SetEvent { return storeMitigation(&e.m, e.kind) }
 func storeMitigation(m *mitigation.Mitigation, k kind) *SetEvent {
 	return &SetEvent{
 		ID: m.ID, Kind: string(k), Action: m.Action, From: m.From, Until: m.Until, By: m.By, Note: m.Note, Direct: m.Direct,
-		Matched: writeMatch(m.Match), Finding: m.Finding, Signature: m.Signature, Expected: m.Expected,
+		Name: m.Name, Shadow: m.Shadow, Matched: writeMatch(m.Match), Finding: m.Finding, Signature: m.Signature, Expected: m.Expected,
 	}
 }
 
@@ -159,6 +161,9 @@ func (d *Decider) Restore(now Moment, each func(func(rec []byte) error) error) (
 			r.Bad++
 			continue
 		}
+		if e.m.By == mitigation.ByMachine {
+			e.m.Shadow = d.watch // it was made in the other mode, maybe
+		}
 		d.index(e)
 		if e.m.Expired(now.Wall) {
 			d.end(now, e, "its time was over", "")
@@ -184,12 +189,13 @@ func (s *SetEvent) entry(now Moment, ttl time.Duration) (*entry, error) {
 	}
 	k := kind(s.Kind)
 	switch k {
-	case kindSignature, kindPackets, kindEmergency, kindBan, kindOrder:
+	case kindSignature, kindPackets, kindEmergency, kindBan, kindOrder, kindRule:
 	default:
 		return nil, fmt.Errorf("unknown kind %q", s.Kind)
 	}
 	e := &entry{kind: k, m: mitigation.Mitigation{
 		ID: s.ID, Match: m, Action: s.Action, From: s.From, Until: s.Until, By: s.By, Note: s.Note, Direct: s.Direct && k == kindBan,
+		Name: s.Name, Shadow: s.Shadow,
 		Finding: s.Finding, Signature: s.Signature, Expected: s.Expected,
 	}}
 	e.made = now.At.Add(s.From.Sub(now.Wall))

@@ -146,13 +146,14 @@ func (d *Decider) orderPrefix(now Moment, o Order) (Result, error) {
 }
 
 // about lists what is active about exactly p, and with inside also the
-// machine's bans within p.
+// machine's bans within p. Rules are not among it: they stand until the
+// configuration changes.
 func (d *Decider) about(p netip.Prefix, inside bool) []*entry {
 	var out []*entry
 	for _, id := range d.ids() {
 		e := d.active[id]
 		q, ok := e.m.Banned()
-		if ok && (q == p || inside && e.kind == kindBan && q.Bits() >= p.Bits() && p.Contains(q.Addr())) {
+		if ok && e.kind != kindRule && (q == p || inside && e.kind == kindBan && q.Bits() >= p.Bits() && p.Contains(q.Addr())) {
 			out = append(out, e)
 		}
 	}
@@ -217,6 +218,9 @@ func (d *Decider) unban(now Moment, o Order) (Result, error) {
 	p, _ := match.Client(o.Prefix).OnlyClient()
 	list := d.about(p, true)
 	if len(list) == 0 {
+		if e := d.ruleAbout(p); e != nil {
+			return Result{}, e.fixed()
+		}
 		return Result{}, fmt.Errorf("%s is neither banned nor allowed: %w", p, ErrNotFound)
 	}
 	var r Result
@@ -234,6 +238,9 @@ func (d *Decider) lift(now Moment, o Order) (Result, error) {
 	if e == nil {
 		return Result{}, fmt.Errorf("mitigation #%d: %w", o.ID, ErrNotFound)
 	}
+	if e.kind == kindRule {
+		return Result{}, e.fixed()
+	}
 	d.end(now, e, "lifted by the operator", o.By)
 	text := fmt.Sprintf("Lifted #%d (%s %s).", o.ID, e.m.Action, e.m.Match)
 	if e.kind != kindOrder {
@@ -245,7 +252,7 @@ func (d *Decider) lift(now Moment, o Order) (Result, error) {
 
 // undo reverses what was ordered within o.Since, by people and by the machine:
 // what was begun is ended, what was lifted is back. What the machine began it
-// may not repeat for an hour.
+// may not repeat for an hour. Rules stand: the file would bring them back.
 func (d *Decider) undo(now Moment, o Order) (Result, error) {
 	if o.Since <= 0 {
 		return Result{}, errors.New("how far back is missing: write --since 10m")
@@ -253,9 +260,14 @@ func (d *Decider) undo(now Moment, o Order) (Result, error) {
 	from := now.At.Add(-o.Since)
 	var r Result
 	ended := 0
+	var rules []string
 	for _, id := range d.ids() {
 		e := d.active[id]
 		if e.harsh < from { // as it acts now, it was ordered before
+			continue
+		}
+		if e.kind == kindRule {
+			rules = append(rules, e.m.Name)
 			continue
 		}
 		d.end(now, e, "undone by the operator", o.By)
@@ -283,6 +295,9 @@ func (d *Decider) undo(now Moment, o Order) (Result, error) {
 		r.Text += fmt.Sprintf(", brought back %s that had been lifted", plural(restored, "order"))
 	}
 	r.Text += ". The machine does not repeat any of it for an hour."
+	if len(rules) > 0 {
+		r.Text += " Rules of the configuration stand, " + strings.Join(rules, ", ") + " among them: take them out of the file and run `seawall reload`."
+	}
 	return r, nil
 }
 

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"seawall/internal/attack"
@@ -317,6 +318,9 @@ func (d *Decider) tellPackets(e *entry, s *attack.Signature, why string) {
 	verb := "Only count"
 	if e.m.Action == mitigation.Drop {
 		verb = "Drop"
+	}
+	if e.m.Shadow {
+		verb = "Only watched: would " + strings.ToLower(verb)
 	}
 	d.note("decide", fmt.Sprintf("%s packets by #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,

@@ -277,6 +277,9 @@ func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
 	if e.m.Action == mitigation.Refuse {
 		verb = "Refuse"
 	}
+	if e.m.Shadow {
+		verb = "Only watched: would " + strings.ToLower(verb)
+	}
 	d.note("decide", fmt.Sprintf("%s #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,
 		"collateral_day": s.CollateralDay, "collateral_week": s.CollateralWeek, "known": float64(s.Known),

@@ -169,5 +169,5 @@ func (e *Enforcer) Counts() Counts {
 }
 
 func same(a, b *mitigation.Mitigation) bool {
-	return a.Action == b.Action && a.Until.Equal(b.Until) && a.By == b.By && a.Direct == b.Direct && a.Match.String() == b.Match.String()
+	return a.Action == b.Action && a.Until.Equal(b.Until) && a.By == b.By && a.Direct == b.Direct && a.Shadow == b.Shadow && a.Match.String() == b.Match.String()
 }

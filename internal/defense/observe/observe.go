@@ -28,6 +28,7 @@ type Observer struct {
 	// What follows belongs to the goroutine that calls Cut and Peek.
 	spare  *tally // empty, to be swapped with a shard's
 	sum    *tally
+	ever   [stops]stopped // since Forget
 	cut    mark
 	peeked mark
 }
@@ -67,6 +68,7 @@ func New(cfg Config, clk *clock.Clock) *Observer {
 		shards: make([]shard, n),
 	}
 	o.spare, o.sum = newTally(cfg, seed, samples, o.draw()), newTally(cfg, seed, 0, o.draw())
+	o.ever = newStopped(seed)
 	for i := range o.shards {
 		o.shards[i].now = newTally(cfg, seed, samples, o.draw())
 	}
@@ -183,6 +185,9 @@ func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 		o.spare.reset()
 	}
 
+	for i := range o.ever {
+		o.ever[i].merge(&o.sum.stopped[i])
+	}
 	w := o.sum.window(&g, o.cfg.Top)
 	w.At, w.Wall, w.Span = now, o.clock.Wall(now), span
 	w.Lost = d.lost

@@ -17,6 +17,7 @@ const places = 1 + 26*26
 // it.
 type tally struct {
 	reasons   [mitigation.Reasons]uint64
+	ruled     uint64 // refused by rules
 	status    [6]uint64
 	bytesIn   uint64
 	bytesOut  uint64
@@ -24,7 +25,9 @@ type tally struct {
 	http      [traffic.HTTPVersions]uint64
 	offeredIn [places]uint64
 	refusedIn [places]uint64
+	stopped   [stops]stopped
 	hits      *sketch.Numbers // by mitigation ID
+	cleared   *sketch.Numbers // of hits, those with a clearance
 	felt      [traffic.Clearances]sketch.Quantiles
 	origin    sketch.Quantiles
 
@@ -49,6 +52,8 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 	t := &tally{
 		// As many mitigations as the door works with are counted exactly.
 		hits:    sketch.NewNumbers(256, seed),
+		cleared: sketch.NewNumbers(256, seed),
+		stopped: newStopped(seed),
 		clients: sketch.NewDistinct(seed),
 		client:  sketch.NewNumbers(2*c.Keys, seed),
 		network: sketch.NewNumbers(c.Keys, seed),
@@ -75,6 +80,12 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	}
 	if d.ID != 0 {
 		t.hits.Add(uint64(d.ID), 1)
+		if v.Clearance != traffic.ClearanceNone {
+			t.cleared.Add(uint64(d.ID), 1)
+		}
+	}
+	if d.Reason == mitigation.ReasonRule && !d.LetsIn() {
+		t.ruled++
 	}
 	t.status[hundreds(o.Status)]++
 	t.bytesIn += uint64(max(o.BytesIn, 0))
@@ -96,6 +107,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	if known {
 		t.clients.Add(client)
 	}
+	t.stop(v, d, client, known)
 	if s := t.kept.Offer(); s != nil {
 		s.keep(v, o, !d.LetsIn())
 	}
@@ -124,6 +136,9 @@ func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) 
 	if d.ID != 0 {
 		t.hits.Add(uint64(d.ID), 1)
 	}
+	if d.Reason == mitigation.ReasonRule {
+		t.ruled++
+	}
 	place := placeOf(v.Country)
 	t.offeredIn[place]++
 	t.refusedIn[place]++
@@ -131,6 +146,7 @@ func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) 
 	if known {
 		t.clients.Add(client)
 	}
+	t.stop(v, d, client, known)
 	if step > 1 && t.toss()%step != 0 {
 		return
 	}
@@ -155,6 +171,10 @@ func (t *tally) toss() uint64 {
 // merge adds all that o counted, except its samples.
 func (t *tally) merge(o *tally) {
 	sum(t.reasons[:], o.reasons[:])
+	t.ruled += o.ruled
+	for i := range t.stopped {
+		t.stopped[i].merge(&o.stopped[i])
+	}
 	sum(t.status[:], o.status[:])
 	sum(t.standing[:], o.standing[:])
 	sum(t.http[:], o.http[:])
@@ -175,8 +195,8 @@ func (t *tally) merge(o *tally) {
 	}
 }
 
-func (t *tally) numbers() [6]*sketch.Numbers {
-	return [6]*sketch.Numbers{t.hits, t.client, t.network, t.query, t.header, t.opening}
+func (t *tally) numbers() [7]*sketch.Numbers {
+	return [7]*sketch.Numbers{t.hits, t.cleared, t.client, t.network, t.query, t.header, t.opening}
 }
 
 func (t *tally) strings() [5]*sketch.Strings {
@@ -185,6 +205,10 @@ func (t *tally) strings() [5]*sketch.Strings {
 
 func (t *tally) reset() {
 	clear(t.reasons[:])
+	t.ruled = 0
+	for i := range t.stopped {
+		t.stopped[i].reset()
+	}
 	clear(t.status[:])
 	clear(t.standing[:])
 	clear(t.http[:])

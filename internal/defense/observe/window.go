@@ -14,9 +14,10 @@ import (
 // counters saw (g). Times, samples and the proxy's part are the caller's.
 func (t *tally) window(g *Glance, top int) *traffic.Window {
 	w := &traffic.Window{
-		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Refused: g.Refused,
+		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Refused: g.Refused, Ruled: min(t.ruled, g.Refused),
 		ByKind: g.ByKind, ByClearance: g.ByClearance, ByStanding: t.standing,
-		Reasons: map[string]uint64{}, Hits: map[uint32]uint64{}, RefusedIn: map[string]uint64{},
+		Reasons: map[string]uint64{}, Hits: map[uint32]uint64{}, Cleared: map[uint32]uint64{}, RefusedIn: map[string]uint64{},
+		Stopped: t.stopped[didStop].told(), Would: t.stopped[wouldStop].told(),
 		BytesIn: t.bytesIn, BytesOut: t.bytesOut, Status: t.status,
 		Clients: min(t.clients.Count(), g.Offered),
 		Origin: traffic.Origin{
@@ -30,11 +31,8 @@ func (t *tally) window(g *Glance, top int) *traffic.Window {
 			w.Reasons[mitigation.Reason(r).String()] = n
 		}
 	}
-	for _, e := range t.hits.Top(t.hits.Len()) {
-		if sure := e.Count - e.Error; sure > 0 {
-			w.Hits[uint32(e.Key)] = sure
-		}
-	}
+	sure(w.Hits, t.hits)
+	sure(w.Cleared, t.cleared)
 	for i, n := range t.refusedIn {
 		if n > 0 {
 			w.RefusedIn[countryAt(i).String()] = n
@@ -77,6 +75,15 @@ func numbers(s *sketch.Numbers, n int, name func(uint64) string) []traffic.Heavy
 		out = append(out, traffic.Heavy{Key: name(e.Key), Count: e.Count, Error: e.Error})
 	}
 	return out
+}
+
+// sure writes down what was counted for certain.
+func sure(to map[uint32]uint64, s *sketch.Numbers) {
+	for _, e := range s.Top(s.Len()) {
+		if n := e.Count - e.Error; n > 0 {
+			to[uint32(e.Key)] = n
+		}
+	}
 }
 
 func texts(s *sketch.Strings, n int) []traffic.Heavy {

@@ -32,7 +32,8 @@ type Admit struct {
 	machine *prefixset.Set[ban] // bans by the machine and by peers
 	milder  *prefixset.Set[ban] // prefixes that are slowed, queued, ...
 
-	orders atomic.Pointer[orders] // the other mitigations, see orders.go
+	rules  atomic.Pointer[orders] // of the configuration, see orders.go; nil: none
+	orders atomic.Pointer[orders] // the other mitigations
 
 	mu   sync.Mutex // Apply and Withdraw take turns
 	book book
@@ -93,7 +94,8 @@ func New(cfg Config, clk *clock.Clock, short func(netip.Prefix) uint64) (*Admit,
 type meeting struct {
 	v       *traffic.Visit
 	verdict mitigation.Verdict
-	attack  *attackState // nil in peace; in a crowd, see hostile
+	would   mitigation.Would // the first thing that would have happened, in watch mode
+	attack  *attackState     // nil in peace; in a crowd, see hostile
 	now     clock.Instant
 	sec     uint32 // of now
 

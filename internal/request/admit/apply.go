@@ -24,16 +24,17 @@ type list uint8
 
 const (
 	onOrders  list = iota // all that are not merely about a prefix
+	onRules               // the same of the configuration
 	onAllow               // prefixes let in by a person
 	onPeople              // prefixes banned by a person
 	onMachine             // prefixes banned by the machine or a peer
 	onMilder              // prefixes that are slowed, queued, ...
 )
 
-// place is one entry of a list of prefixes, or the whole of onOrders.
+// place is one entry of a list of prefixes, or the whole of onOrders or onRules.
 type place struct {
 	on list
-	p  netip.Prefix // valid iff on is not onOrders
+	p  netip.Prefix // valid iff on is neither onOrders nor onRules
 }
 
 // applied is a mitigation that is active, or an entry of the configuration,
@@ -81,8 +82,10 @@ func (b *book) leave(old applied) {
 //
 // A mitigation about one prefix goes to the allow list, to the bans, or to the
 // prefixes that are slowed; of several about the same prefix on the same list,
-// the one that ends last counts. One about packets is not the door's, and takes
-// no room.
+// the one that ends last counts. One on a dry run goes to none of these lists, and
+// is asked like those that describe visits, unless the machine made it: of those
+// there may be thousands. One about packets is not the door's,
+// and takes no room.
 func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if mit.ID == 0 || mit.Match == nil || mit.Action >= mitigation.Actions {
 		return fmt.Errorf("apply mitigation #%d: it has no ID, no match or no known action", mit.ID)
@@ -101,13 +104,22 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if !mit.Until.IsZero() {
 		n.until = a.clk.At(mit.Until)
 	}
-	if p, ok := mit.Banned(); ok {
+	if mit.By == mitigation.ByRule {
+		n.place = place{on: onRules}
+	}
+	if p, ok := mit.Banned(); ok && (!mit.Shadow || n.machine) {
 		n.place = place{n.prefixList(), p}
 	}
+	n.shadow = mit.Shadow
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old, had := a.book.active[n.id]
+	if mit.Shadow && (n.on == onOrders || n.on == onRules) {
+		if n.shade = old.shade; n.shade == nil {
+			n.shade = new(shade)
+		}
+	}
 	if n.until != 0 && n.until <= now {
 		if had {
 			a.book.take(old)
@@ -165,7 +177,7 @@ func (e *order) endsAfter(f *order) bool { return e.until == 0 || f.until != 0 &
 // show publishes what the book says about a place. Only putting something in
 // can fail.
 func (a *Admit) show(pl place, now clock.Instant) error {
-	if pl.on == onOrders {
+	if pl.on == onOrders || pl.on == onRules {
 		return a.publish(pl, now)
 	}
 	top, ok := a.book.fixed[pl]
@@ -185,7 +197,7 @@ func (a *Admit) show(pl place, now clock.Instant) error {
 		a.bans(pl.on).Delete(pl.p)
 		return nil
 	}
-	return a.bans(pl.on).Insert(pl.p, ban{top.id, top.action, top.machine, top.until}, top.until, now)
+	return a.bans(pl.on).Insert(pl.p, ban{top.id, top.action, top.machine, top.shadow, top.until}, top.until, now)
 }
 
 func (a *Admit) bans(l list) *prefixset.Set[ban] {
@@ -198,7 +210,7 @@ func (a *Admit) bans(l list) *prefixset.Set[ban] {
 	return a.milder
 }
 
-// publish swaps the list of orders for a new one.
+// publish swaps the list of orders, or of rules, for a new one.
 func (a *Admit) publish(pl place, now clock.Instant) error {
 	var live []order
 	for _, id := range a.book.at[pl] {
@@ -209,7 +221,14 @@ func (a *Admit) publish(pl place, now clock.Instant) error {
 	if len(live) > MaxOrders {
 		return ErrFull
 	}
-	a.orders.Store(compile(live))
+	switch {
+	case pl.on == onOrders:
+		a.orders.Store(compile(live))
+	case len(live) == 0:
+		a.rules.Store(nil)
+	default:
+		a.rules.Store(compile(live))
+	}
 	return nil
 }
 

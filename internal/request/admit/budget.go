@@ -29,7 +29,7 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 	lim := a.limits.Load()
 	if m.cookie {
 		if ok, retry := a.chargeClearance(m, lim.one); !ok {
-			return m.over(mitigation.ReasonClientBudget, retry)
+			return a.over(m, mitigation.ReasonClientBudget, retry)
 		}
 	}
 	ok, retry := a.charge(a.clients.at(m.client), m.client, lim.one, m, inClients)
@@ -42,11 +42,15 @@ func (a *Admit) isOverOwnBudget(m *meeting) bool {
 			shared = shared.Deeper(sharedDepth)
 		}
 		if ok, _ := a.charge(a.clients.at(m.client), m.client, shared, m, inClients); ok {
+			if a.cfg.Watch {
+				m.spare(mitigation.Slow, mitigation.ReasonClientBudget, 0)
+				return false
+			}
 			m.verdict = mitigation.Verdict{Action: mitigation.Slow, Reason: mitigation.ReasonClientBudget}
 			return false
 		}
 	}
-	return m.over(mitigation.ReasonClientBudget, retry)
+	return a.over(m, mitigation.ReasonClientBudget, retry)
 }
 
 // sharedTimes is how many times its budget a prefix may have whose visits look
@@ -63,17 +67,22 @@ func (a *Admit) isOverNeighboursBudget(m *meeting) bool {
 	wide := lim.net24
 	if !m.addr.v4 {
 		if ok, retry := a.charge(a.wider.at(m.middle), m.middle, lim.net56, m, inWider); !ok {
-			return m.over(mitigation.ReasonNeighbours, retry)
+			return a.over(m, mitigation.ReasonNeighbours, retry)
 		}
 		wide = lim.net48
 	}
 	if ok, retry := a.charge(a.wider.at(m.wide), m.wide, wide, m, inWider); !ok {
-		return m.over(mitigation.ReasonNeighbours, retry)
+		return a.over(m, mitigation.ReasonNeighbours, retry)
 	}
 	return false
 }
 
-func (m *meeting) over(why mitigation.Reason, retry time.Duration) bool {
+// over refuses the visit, or in watch mode notes that it would have been.
+func (a *Admit) over(m *meeting, why mitigation.Reason, retry time.Duration) bool {
+	if a.cfg.Watch {
+		m.spare(mitigation.Refuse, why, 0)
+		return false
+	}
 	m.verdict = mitigation.Verdict{
 		Action: mitigation.Refuse, Reason: why,
 		Rank: mitigation.RankSuspect, RetryAfter: retry,

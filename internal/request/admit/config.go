@@ -31,6 +31,9 @@ type Config struct {
 	// Recent is how many refused prefixes are remembered, for an hour at most,
 	// so that `seawall why` can name them.
 	Recent int `yaml:"recent"`
+	// Watch has budgets, and what the machine orders, only be counted: nobody is
+	// stopped but by people's orders and rules. It is the mode of the whole, set by app.
+	Watch bool `yaml:"-"`
 	// Seed is for what is replayed, which must give the same each time: then it is not
 	// 0. It is nobody's setting.
 	Seed uint64 `yaml:"-"`

@@ -18,6 +18,11 @@
 // times; by the machine's word nobody behind whose prefix people are known to be.
 // One now and then goes through to the door, to be told why.
 //
+// Mitigations are asked in two lists: rules of the configuration, then all others. One
+// on a dry run is counted and the next is asked (see Shadows). In watch mode
+// (Config.Watch) budgets and the machine's mitigations stop nobody; the verdict says
+// what would have happened.
+//
 // The neighbours' budget comes after the mitigations, so that a flood that a
 // mitigation refuses does not use up what its honest neighbours share with it.
 // Each visit is charged at most once to each budget that it belongs to.

@@ -100,33 +100,44 @@ func (a *Admit) isBannedAnyway(m *meeting, shared bool) bool {
 		return false
 	}
 	e, ok := a.machine.Longest(m.v.Client, m.now)
-	return ok && m.ban(e)
+	return ok && !e.shadow && m.ban(e)
 }
 
 // isDescribed says whether a mitigation refuses all that comes by such a
 // connection, whatever it asks for.
 func (a *Admit) isDescribed(m *meeting, shared bool, refused int) bool {
+	if r := a.rules.Load(); r != nil {
+		if e := r.describes(m, shared, refused); e != nil {
+			return e.action != mitigation.Admit && m.mitigate(e.id, e.action, e.until, mitigation.ReasonRule)
+		}
+	}
 	o := a.orders.Load()
-	left := o.greet
-	if left == 0 {
+	if o.greet == 0 {
 		return false
 	}
 	if _, milder := a.milder.Longest(m.v.Client, m.now); milder {
 		return false // that comes before these, see isMitigated
 	}
+	e := o.describes(m, shared, refused)
+	return e != nil && e.action != mitigation.Admit && m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+}
+
+// describes is the first of the list that refuses all that comes by such a
+// connection, or that a person may let some of it in by; nil: there is none.
+func (o *orders) describes(m *meeting, shared bool, refused int) *order {
+	left := o.greet
 	for left &= o.facets.ofConnection(m.v); left != 0; left &= left - 1 {
 		e := &o.list[bits.TrailingZeros64(left)]
 		switch {
 		case e.until != 0 && m.now >= e.until, !e.match.MayHit(m.v):
 		case e.action == mitigation.Admit:
-			return false // a person may let it in, by what it will ask for
+			return e // a person may let it in, by what it will ask for
 		case e.machine && (shared || refused < greetRefused):
 		default:
-			m.mitigate(e.id, e.action, e.until)
-			return true
+			return e
 		}
 	}
-	return false
+	return nil
 }
 
 // tries says whether this connection, which is to be turned away, goes through to

@@ -23,6 +23,7 @@ type ban struct {
 	id      mitigation.ID
 	action  mitigation.Action
 	machine bool          // ordered by the machine or a peer
+	shadow  bool          // on a dry run: the machine only watches
 	until   clock.Instant // 0: has no end
 }
 
@@ -107,6 +108,10 @@ func (a *Admit) isBanned(m *meeting) bool {
 		return false
 	}
 	if a.recall(m); m.v.Clearance != traffic.ClearanceNone {
+		return false
+	}
+	if e.shadow {
+		m.spare(e.action, mitigation.ReasonBan, e.id)
 		return false
 	}
 	return m.ban(e)

@@ -13,7 +13,8 @@ import (
 )
 
 // MaxOrders is how many mitigations that are not merely about a prefix can be
-// active at once.
+// active at once: as many of the configuration, and as many others, so that
+// neither takes the other's room.
 const MaxOrders = 64
 
 // retryMitigated is when somebody whom a mitigation refuses is asked to come
@@ -26,7 +27,9 @@ type order struct {
 	until   clock.Instant // 0: until withdrawn
 	id      mitigation.ID
 	action  mitigation.Action
-	machine bool // ordered by the machine or a peer
+	machine bool   // ordered by the machine or a peer
+	shadow  bool   // on a dry run
+	shade   *shade // counts what it would meet; nil: it acts, or stands on a list of prefixes
 }
 
 // orders is the list of active mitigations, first to last as they are tried:
@@ -54,7 +57,7 @@ func compile(list []order) *orders {
 	for i, e := range o.list {
 		bit := uint64(1) << i
 		o.facets.add(e.match, bit)
-		if e.action == mitigation.Admit || e.action >= mitigation.Refuse && e.match.OfConnection() {
+		if e.shade == nil && (e.action == mitigation.Admit || e.action >= mitigation.Refuse && e.match.OfConnection()) {
 			o.greet |= bit
 		}
 		for k := range o.kind {
@@ -113,30 +116,58 @@ func mayHit(mt *match.Match, f traffic.Field, v traffic.Visit) bool {
 	return true
 }
 
-// isMitigated does what an active mitigation says. Slow is not the end: the
-// visit still has to be within its neighbours' budget.
+// isMitigated does what an active mitigation says. What the configuration lets in
+// or keeps out is settled by that. Slow is not the end: there may be a severer
+// mitigation, and the visit still has to be within its neighbours' budget.
 func (a *Admit) isMitigated(m *meeting) bool {
-	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !spares(e.machine, e.action, m.v.Clearance) {
-		return m.mitigate(e.id, e.action, e.until)
+	var rule *order
+	if r := a.rules.Load(); r != nil {
+		if rule = r.first(m); rule != nil && rule.action != mitigation.Slow {
+			return m.mitigate(rule.id, rule.action, rule.until, mitigation.ReasonRule)
+		}
 	}
-	o := a.orders.Load()
+	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !e.shadow && !spares(e.machine, e.action, m.v.Clearance) {
+		return m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+	}
+	e := a.orders.Load().first(m)
+	if rule != nil && (e == nil || e.severity() <= rule.severity()) {
+		return m.mitigate(rule.id, rule.action, rule.until, mitigation.ReasonRule)
+	}
+	return e != nil && m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+}
+
+// first is the first of the list that meets the visit, and acts; nil: none does.
+// Those on a dry run that meet it before are counted.
+func (o *orders) first(m *meeting) *order {
 	left := o.kind[m.v.Kind%traffic.Kinds] & o.clearance[m.v.Clearance%traffic.Clearances] & o.standing[m.v.Standing%traffic.Standings]
 	if left != 0 {
 		left &= o.facets.candidates(m.v)
 	}
 	for ; left != 0; left &= left - 1 {
 		e := &o.list[bits.TrailingZeros64(left)]
-		if (e.until == 0 || m.now < e.until) && e.match.Hits(m.v) {
-			return m.mitigate(e.id, e.action, e.until)
+		if e.until != 0 && m.now >= e.until || !e.match.Hits(m.v) {
+			continue
+		}
+		if e.shade == nil {
+			return e
+		}
+		if m.would.Action < mitigation.Challenge { // else that would have been the end
+			e.shade.count(m)
+		}
+		if e.machine {
+			m.spare(e.action, mitigation.ReasonMitigation, e.id)
 		}
 	}
-	return false
+	return nil
 }
 
-func (m *meeting) mitigate(id mitigation.ID, action mitigation.Action, until clock.Instant) (decided bool) {
-	m.verdict = mitigation.Verdict{Action: action, Reason: mitigation.ReasonMitigation, ID: id, Rank: mitigation.RankSuspect}
+func (m *meeting) mitigate(id mitigation.ID, action mitigation.Action, until clock.Instant, why mitigation.Reason) (decided bool) {
+	m.verdict = mitigation.Verdict{Action: action, Reason: why, ID: id, Rank: mitigation.RankSuspect}
 	if m.verdict.LetsIn() {
 		return false
+	}
+	if why == mitigation.ReasonRule {
+		return true // it does not go away by itself: trying again is in vain
 	}
 	m.verdict.RetryAfter = retryMitigated
 	if until != 0 {

@@ -23,6 +23,9 @@ const (
 // settle draws the consequences of the verdict: it counts it, and if the visit
 // was turned away, notes that at the client's prefix and standing.
 func (a *Admit) settle(m *meeting) {
+	if m.would.Action != mitigation.Admit && m.verdict.LetsIn() {
+		m.verdict.Would = m.would
+	}
 	a.counts.decided(m)
 	switch m.verdict.Action {
 	case mitigation.Refuse, mitigation.Drop:

@@ -17,6 +17,7 @@ type counters struct {
 
 type shard struct {
 	decisions [mitigation.Actions][mitigation.Reasons]atomic.Uint64
+	would     [mitigation.Actions][mitigation.Reasons]atomic.Uint64 // of visits that watch mode let in
 	filled    [tables]atomic.Uint64
 	evicted   atomic.Uint64
 	_         [64]byte
@@ -34,6 +35,9 @@ const (
 func (c *counters) decided(m *meeting) {
 	s := &c.shard[(m.client>>20)%shards]
 	s.decisions[m.verdict.Action][m.verdict.Reason].Add(1)
+	if w := &m.verdict.Would; w.Action != mitigation.Admit {
+		s.would[w.Action][w.Reason].Add(1)
+	}
 }
 
 // placed counts a newcomer to a table.
@@ -55,8 +59,9 @@ type Table struct {
 // Stats is what the door counted since it was made.
 type Stats struct {
 	Decisions    [mitigation.Actions][mitigation.Reasons]uint64
-	Evicted      uint64 // newcomers whose entry a newer one took
-	LostOffences uint64 // reports for which the queue had no room
+	Would        [mitigation.Actions][mitigation.Reasons]uint64 // of visits that watch mode let in
+	Evicted      uint64                                         // newcomers whose entry a newer one took
+	LostOffences uint64                                         // reports for which the queue had no room
 	Clients      Table
 	Wider        Table // prefixes wider than one client
 	Clearances   Table
@@ -76,7 +81,7 @@ func (a *Admit) Stats() Stats {
 		Standings:    Table{Size: len(a.standings.sets) * ways},
 		Allowed:      a.allow.Len(),
 		Banned:       a.people.Len() + a.machine.Len(),
-		Mitigations:  len(a.orders.Load().list),
+		Mitigations:  len(a.orders.Load().list) + a.rules.Load().len(),
 	}
 	filled := [tables]*int{&st.Clients.Used, &st.Wider.Used, &st.Clearances.Used, &st.Standings.Used}
 	for i := range a.counts.shard {
@@ -88,6 +93,7 @@ func (a *Admit) Stats() Stats {
 		for action := range s.decisions {
 			for reason := range s.decisions[action] {
 				st.Decisions[action][reason] += s.decisions[action][reason].Load()
+				st.Would[action][reason] += s.would[action][reason].Load()
 			}
 		}
 	}

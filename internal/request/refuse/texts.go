@@ -40,6 +40,11 @@ func wordsFor(r mitigation.Reason) words {
 			Title: "This site is under attack",
 			Why:   "Somebody is sending a flood of requests to take this site offline. Your request looked like those of the flood, so it was turned away. That can happen to ordinary visitors, and we are sorry.",
 		}
+	case mitigation.ReasonRule:
+		return words{
+			Title: "This site does not answer such requests",
+			Why:   "Whoever runs it has decided not to let in requests of this kind. If yours is one that should be answered, tell them the code below.",
+		}
 	case mitigation.ReasonOriginFull:
 		return words{
 			Title: "This site is very busy",
