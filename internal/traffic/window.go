@@ -63,6 +63,7 @@ type Window struct {
 	Origin  Origin          `json:"origin"`
 
 	Packets Packets `json:"packets"`
+	Links   Links   `json:"links"`
 
 	Samples []Sample `json:"-"`    // an even sample of what was offered
 	Lost    uint64   `json:"lost"` // requests that only the plain counters saw
@@ -99,4 +100,5 @@ type Normal struct {
 	Ordinary []Sample `json:"-"`
 
 	Packets PacketNormal `json:"packets"`
+	Links   LinkNormal   `json:"links"`
 }
