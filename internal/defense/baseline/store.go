@@ -50,9 +50,11 @@ type saved struct {
 	Week     [][4]float64                  `json:"week"` // hour of the week, weeks, median, peak
 	Shares   map[string]map[string]float64 `json:"shares"`
 	Packets  *savedPackets                 `json:"packets,omitempty"` // nil: nothing was learnt
+	Links    *savedPackets                 `json:"links,omitempty"`   // of connections; nil as above
 }
 
-// savedPackets is what is saved of packets, by packetState's rings.
+// savedPackets is what is saved of packets, by packetState's rings, or of
+// connections, by linkState's.
 type savedPackets struct {
 	Learned float64           `json:"learned_s"`
 	Rings   map[string][]byte `json:"rings"`
@@ -77,7 +79,7 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 			s.Week = append(s.Week, [4]float64{float64(i), float64(h.weeks), short(h.median), short(h.peak)})
 		}
 	}
-	s.Packets = b.packet.save()
+	s.Packets, s.Links = b.packet.save(), b.link.save()
 	n := b.Normal()
 	for f, share := range n.Share {
 		// A key's share of few samples says too much about one visitor.
@@ -173,6 +175,9 @@ func parse(data []byte) (parsed, error) {
 		return parsed{}, err
 	}
 	if err := st.packet.restore(in.Packets); err != nil {
+		return parsed{}, err
+	}
+	if err := st.link.restore(in.Links); err != nil {
 		return parsed{}, err
 	}
 	return parsed{st, in.At}, nil
