@@ -23,6 +23,7 @@ type status struct {
 	Attack  *attackStatus   `json:"attack"`
 	Attacks []attackStatus  `json:"attacks"`
 	Packets []packetAttack  `json:"packet_attacks"`
+	Found   []found         `json:"findings"`
 	Doing   []listed        `json:"mitigations"` // the first 200
 	Active  int             `json:"active"`      // how many in all
 	Bans    int             `json:"bans"`        // how many of them are bans by the machine
@@ -56,6 +57,16 @@ type packetAttack struct {
 	Since  time.Time `json:"since"`
 	Rate   float64   `json:"rate"`
 	Normal float64   `json:"normal"`
+	Doing  string    `json:"doing"`
+}
+
+// found is something else that was found.
+type found struct {
+	What   string    `json:"what"`
+	Since  time.Time `json:"since"`
+	Rate   float64   `json:"rate"`
+	Normal float64   `json:"normal"`
+	Unit   string    `json:"unit"`
 	Doing  string    `json:"doing"`
 }
 

@@ -50,6 +50,12 @@ func (v *view) draw(s *status) string {
 			s.Now.Sub(p.Since).Round(time.Second), group(uint64(p.Rate)), group(uint64(p.Normal)))))
 		line("", "%s", v.clean(p.Doing, max(v.width-11, 20)))
 	}
+	for i := range s.Found {
+		f := &s.Found[i]
+		line("Found", "%s", v.paint(yellow, fmt.Sprintf("%s for %s: %s %s, usual are %s", v.clean(f.What, max(v.width-70, 20)),
+			s.Now.Sub(f.Since).Round(time.Second), group(uint64(f.Rate)), f.Unit, group(uint64(f.Normal)))))
+		line("", "%s", v.clean(f.Doing, max(v.width-11, 20)))
+	}
 	if w := s.Window; w != nil {
 		v.traffic(line, w)
 	}

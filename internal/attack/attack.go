@@ -23,7 +23,27 @@ const (
 	Reflection Vector = "reflection"
 	// PacketFlood: packets of no connection, more than the machine can bear.
 	PacketFlood Vector = "packet-flood"
+	// ConnectionFlood: connections opened by the hundreds that ask for nothing.
+	ConnectionFlood Vector = "connection-flood"
+	// HandshakeFlood: TLS handshakes begun and not made, or made for nothing.
+	HandshakeFlood Vector = "handshake-flood"
+	// SlowAttack: connections that keep us waiting in the middle of a request.
+	SlowAttack Vector = "slow-attack"
+	// ProtocolAbuse: what the protocols allow and nobody honest does, or what is no
+	// protocol at all.
+	ProtocolAbuse Vector = "protocol-abuse"
+	// CarpetBombing: a flood from, or to, so many addresses of a few networks that
+	// none of them stands out.
+	CarpetBombing Vector = "carpet-bombing"
 )
+
+// Vectors lists all of them.
+func Vectors() []Vector {
+	return []Vector{
+		HTTPFlood, FlashCrowd, SynFlood, Reflection, PacketFlood,
+		ConnectionFlood, HandshakeFlood, SlowAttack, ProtocolAbuse, CarpetBombing,
+	}
+}
 
 // Fact is one measured reason, beside what is usual.
 type Fact struct {
@@ -52,6 +72,9 @@ type Finding struct {
 	// What it asks for, in plain words ("one page, /donate"); of packets, what they
 	// are ("answers of DNS servers").
 	What string `json:"what,omitempty"`
+	// What Rate and Normal count, where that is neither requests nor packets a
+	// second: "connections a second", "connections at a time".
+	Unit string `json:"unit,omitempty"`
 	// Kinds of packets, the most frequent first.
 	Kinds []traffic.PacketKind `json:"kinds,omitempty"`
 }

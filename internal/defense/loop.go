@@ -11,9 +11,14 @@ import (
 	"seawall/internal/attack"
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
+	"seawall/internal/defense/detect/carpet"
+	"seawall/internal/defense/detect/connflood"
+	"seawall/internal/defense/detect/handshakeflood"
 	"seawall/internal/defense/detect/httpflood"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/protocolabuse"
 	"seawall/internal/defense/detect/reflection"
+	"seawall/internal/defense/detect/slowattack"
 	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/enforce"
 	"seawall/internal/defense/observe"
@@ -74,6 +79,9 @@ type Deps struct {
 	// PacketsYet counts, by kind, what came since Packets was last asked; nil as
 	// above. It is asked ten times a second, by the same goroutine.
 	PacketsYet func() [traffic.PacketKinds]uint64
+	// Links counts what became of connections since the start; nil: nobody counts
+	// them. Only the loop's goroutine asks.
+	Links func() traffic.Links
 	// Tell is told each Record; nil: nobody is. Only the loop's goroutine calls it.
 	Tell func(Record)
 	// Offences are the door's reports; nil: none.
@@ -95,6 +103,7 @@ type Loop struct {
 	records   *records
 	ledger    ledger
 	packets   packetBook
+	found     foundBook
 	early     earlyLooks
 
 	asks   chan ask
@@ -145,7 +154,12 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 		l.detectors = []Detector{
 			httpflood.New(cfg.HTTPFlood), synflood.New(cfg.SynFlood),
 			reflection.New(cfg.Reflection), packetflood.New(cfg.PacketFlood),
+			connflood.New(cfg.ConnFlood), handshakeflood.New(cfg.HandshakeFlood),
+			slowattack.New(cfg.SlowAttack), protocolabuse.New(cfg.ProtocolAbuse), carpet.New(cfg.Carpet),
 		}
+	}
+	if deps.Links != nil {
+		l.observer.CutLinks(deps.Links()) // what was before is nobody's window
 	}
 	now := l.moment()
 	l.started, l.last, l.cutAt, l.saveAt = now.Wall, now, now.At, now.At.Add(saveEvery)
@@ -227,7 +241,7 @@ func (l *Loop) Step() { l.guard(l.tick) }
 func (l *Loop) Still() bool {
 	active, _ := l.decider.Counts()
 	return active == 0 && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
-		len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
+		len(l.packets.current) == 0 && !l.found.some() && !l.press.told && l.alarmAt == 0
 }
 
 // Close releases the files of a loop whose Run was never called.

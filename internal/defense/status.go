@@ -29,6 +29,9 @@ type Status struct {
 	PacketAttacks []PacketAttack `json:"packet_attacks"` // floods of packets that run
 	PacketsEnded  []PacketAttack `json:"packets_ended"`  // ended ones, newest first
 
+	Findings      []Found `json:"findings"`       // what else is found and runs, one of a vector
+	FindingsEnded []Found `json:"findings_ended"` // ended ones, newest first
+
 	Mitigations []decide.Listed `json:"mitigations"` // active, the first 200; machine's bans last
 	Active      int             `json:"active"`      // how many in all
 	Bans        int             `json:"bans"`        // how many of them are bans by the machine
@@ -65,6 +68,7 @@ func (l *Loop) publish(now decide.Moment) {
 	}
 	s.Active, s.Bans = l.decider.Counts()
 	s.PacketAttacks, s.PacketsEnded = l.packets.copies()
+	s.Findings, s.FindingsEnded = l.found.copies()
 	switch {
 	case l.decider.Off():
 		s.State = Off

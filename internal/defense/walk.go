@@ -127,6 +127,9 @@ func (l *Loop) second(now decide.Moment) {
 		w.Packets = l.early.take(l.deps.Packets())
 		l.early.head, l.early.looked = traffic.Packets{}, false
 	}
+	if l.deps.Links != nil {
+		w.Links = l.observer.CutLinks(l.deps.Links())
+	}
 	n := l.baseline.Normal()
 	var findings []attack.Finding
 	for _, d := range l.detectors {
@@ -148,7 +151,8 @@ func (l *Loop) second(now decide.Moment) {
 	packets := l.packetFloods(w, n, findings)
 	l.take(now, l.decider.Step(decide.Input{Now: now, Window: w, Findings: findings, Signatures: sigs, Packets: packets}))
 	l.followPackets(now, w, packets)
-	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0)
+	l.followFindings(now, findings)
+	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0 || l.found.some())
 
 	l.flush(now)
 	if flood != nil {
