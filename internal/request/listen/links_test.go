@@ -92,11 +92,9 @@ func TestTurnedAwayIsTold(t *testing.T) {
 	h := start(t, c, testDoor{}, hello)
 	h.dial(t)
 	eventually(t, "the first", func() bool { return h.Links().Opened == 1 })
-	second, err := net.Dial("tcp", h.addr)
-	if err != nil {
-		t.Fatal(err)
+	if second, err := net.Dial("tcp", h.addr); err == nil { // the reset may be quicker
+		defer second.Close()
 	}
-	defer second.Close()
 	eventually(t, "the second", func() bool { return h.Links().Crowded == 1 })
 	if n := len(h.watch.linked(traffic.LinkTurned)); n != 1 {
 		t.Errorf("%d were told of", n)
