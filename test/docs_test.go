@@ -41,7 +41,7 @@ func documents(t *testing.T) []document {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{"../docs/*.md", "../docs/decisions/*.md"} {
+	for _, pattern := range []string{"../docs/*.md", "../docs/decisions/*.md", "../docs/detectors/*.md"} {
 		more, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -15,20 +15,20 @@ import (
 
 // status is what GET /api/v1/status answers, as far as the view shows it.
 type status struct {
-	State   string           `json:"state"`
-	Mode    string           `json:"mode"`
-	Version string           `json:"version"`
-	Listen  []string         `json:"listen"`
-	Now     time.Time        `json:"now"`
-	Started time.Time        `json:"started"`
-	Window  *traffic.Window  `json:"window"`
-	Attack  *attackStatus    `json:"attack"`
-	Attacks []attackStatus   `json:"attacks"`
-	Packets []packetAttack   `json:"packet_attacks"`
-	Found   []attack.Finding `json:"findings"`
-	Doing   []listed         `json:"mitigations"` // the first 200
-	Active  int              `json:"active"`      // how many in all
-	Bans    int              `json:"bans"`        // how many of them are bans by the machine
+	State   string          `json:"state"`
+	Mode    string          `json:"mode"`
+	Version string          `json:"version"`
+	Listen  []string        `json:"listen"`
+	Now     time.Time       `json:"now"`
+	Started time.Time       `json:"started"`
+	Window  *traffic.Window `json:"window"`
+	Attack  *attackStatus   `json:"attack"`
+	Attacks []attackStatus  `json:"attacks"`
+	Packets []packetAttack  `json:"packet_attacks"`
+	Found   []found         `json:"findings"`
+	Doing   []listed        `json:"mitigations"` // the first 200
+	Active  int             `json:"active"`      // how many in all
+	Bans    int             `json:"bans"`        // how many of them are bans by the machine
 	Records []struct {
 		At   time.Time `json:"at"`
 		Step string    `json:"step"`
@@ -60,6 +60,17 @@ type packetAttack struct {
 	Rate   float64   `json:"rate"`
 	Normal float64   `json:"normal"`
 	Doing  string    `json:"doing"`
+}
+
+// found is something else that was found.
+type found struct {
+	Vector attack.Vector `json:"vector"`
+	What   string        `json:"what"`
+	Since  time.Time     `json:"since"`
+	Rate   float64       `json:"rate"`
+	Normal float64       `json:"normal"`
+	Unit   string        `json:"unit"`
+	Doing  string        `json:"doing"`
 }
 
 func statusCommand() *cobra.Command {

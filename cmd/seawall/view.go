@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"seawall/internal/attack"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -55,10 +54,14 @@ func (v *view) draw(s *status) string {
 		line("", "%s", v.clean(p.Doing, max(v.width-11, 20)))
 	}
 	for i := range s.Found {
-		// Floods stand above, and crowds speak for themselves.
-		if f := &s.Found[i]; !f.Vector.Packets() && f.Vector != attack.HTTPFlood && f.Vector != attack.FlashCrowd {
+		f := &s.Found[i]
+		if f.Unit == "" {
 			line("Found", "%s", v.paint(yellow, v.clean(f.Vector.Title()+": "+f.What, max(v.width-11, 20))))
+		} else {
+			line("Found", "%s", v.paint(yellow, fmt.Sprintf("%s for %s: %s %s, usual are %s", v.clean(f.What, max(v.width-70, 20)),
+				s.Now.Sub(f.Since).Round(time.Second), group(uint64(f.Rate)), f.Unit, group(uint64(f.Normal)))))
 		}
+		line("", "%s", v.clean(f.Doing, max(v.width-11, 20)))
 	}
 	if w := s.Window; w != nil {
 		v.traffic(line, w)

@@ -86,18 +86,17 @@ func TestView(t *testing.T) {
 	packets := calm()
 	packets.State = "attack"
 	packets.Packets = []packetAttack{{What: "answers of DNS servers (UDP port 53)", Since: noon.Add(-34 * time.Second), Rate: 20123, Normal: 1, Doing: "The filter's rungs stop 20100 packets a second."}}
-	found := calm()
-	found.Found = []attack.Finding{
-		{Vector: attack.FlashCrowd}, {Vector: attack.HTTPFlood, What: "one page, /"},
-		{Vector: attack.Scanning, What: "pages that are not there, asked for by one client: /.env, /x\x1b[2J"},
-	}
+	slow := calm()
+	slow.Found = []found{{What: "heads that do not end", Since: noon.Add(-12 * time.Second), Rate: 980, Normal: 1, Unit: "connections at a time", Doing: "Who keeps us waiting makes room first, and is closed when its time is up."}}
+	scan := calm()
+	scan.Found = []found{{Vector: attack.Scanning, What: "pages that are not there, asked for by one client: /.env, /x\x1b[2J", Doing: "Nobody is refused for it."}}
 	off := calm()
 	off.State = "off"
 	var all strings.Builder
 	for _, c := range []struct {
 		name string
 		s    *status
-	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}, {"something found", found}} {
+	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}, {"a slow attack", slow}, {"something found", scan}} {
 		all.WriteString("== " + c.name + "\n" + (&view{width: 100}).draw(c.s))
 	}
 	golden(t, "view.golden", all.String())

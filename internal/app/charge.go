@@ -72,6 +72,7 @@ func (p *program) takeCharge() error {
 			Origin:     func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
 			Packets:    func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },
 			PacketsYet: p.packet.Yet,
+			Links:      p.listen.Links,
 			Offences:   p.door.admit.Offences(),
 			Watch:      cfg.Watch(),
 			Rules:      cfg.Rules.Parsed(),

@@ -4,14 +4,19 @@ import (
 	"seawall/internal/config"
 	"seawall/internal/defense"
 	"seawall/internal/defense/detect/cachebust"
+	"seawall/internal/defense/detect/carpet"
+	"seawall/internal/defense/detect/connflood"
 	"seawall/internal/defense/detect/costly"
+	"seawall/internal/defense/detect/handshakeflood"
 	"seawall/internal/defense/detect/httpflood"
 	"seawall/internal/defense/detect/login"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/protocolabuse"
 	"seawall/internal/defense/detect/pulse"
 	"seawall/internal/defense/detect/reflection"
 	"seawall/internal/defense/detect/scan"
 	"seawall/internal/defense/detect/scrape"
+	"seawall/internal/defense/detect/slowattack"
 	"seawall/internal/defense/detect/synflood"
 )
 
@@ -28,6 +33,11 @@ func detectors(cfg *config.Config) []defense.Detector {
 		synflood.New(d.SynFlood),
 		reflection.New(d.Reflection),
 		packetflood.New(d.PacketFlood),
+		connflood.New(d.ConnFlood),
+		handshakeflood.New(d.HandshakeFlood),
+		slowattack.New(d.SlowAttack),
+		protocolabuse.New(d.ProtocolAbuse),
+		carpet.New(d.Carpet),
 		pulse.New(d.Pulse), // of what the others found
 	}
 }

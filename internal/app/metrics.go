@@ -91,7 +91,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	})
 	count("panics_total", "Panics survived while serving a request.", conns.Panics)
 
+	g.links(out, count, gauge)
 	st := g.loop.Status()
+	findings(out, &st)
 	attack := 0.0
 	if st.Attack != nil || len(st.PacketAttacks) > 0 {
 		attack = 1

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ type nobody struct{}
 
 func (nobody) Record(*traffic.Visit, mitigation.Verdict, traffic.Outcome) {}
 func (nobody) TurnedAway(*traffic.Visit, mitigation.Verdict)              {}
+func (nobody) Linked(netip.Addr, string, traffic.LinkEvent)               {}
 
 // fork is a proxy with the straight road, or without.
 type fork struct {

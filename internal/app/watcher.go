@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"seawall/internal/defense/observe"
@@ -23,5 +24,11 @@ func (w *watcher) Record(v *traffic.Visit, d mitigation.Verdict, o traffic.Outco
 func (w *watcher) TurnedAway(v *traffic.Visit, d mitigation.Verdict) {
 	if to := w.now.Load(); to != nil {
 		to.TurnedAway(v, d)
+	}
+}
+
+func (w *watcher) Linked(from netip.Addr, ja4 string, e traffic.LinkEvent) {
+	if to := w.now.Load(); to != nil {
+		to.Linked(from, ja4, e)
 	}
 }

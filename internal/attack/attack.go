@@ -40,7 +40,28 @@ const (
 	// PulseWave: a flood that comes, goes and comes again. Its requests are another
 	// vector's; this one only says when.
 	PulseWave Vector = "pulse-wave"
+	// ConnectionFlood: connections opened by the hundreds that ask for nothing.
+	ConnectionFlood Vector = "connection-flood"
+	// HandshakeFlood: TLS handshakes begun and not made, or made for nothing.
+	HandshakeFlood Vector = "handshake-flood"
+	// SlowAttack: connections that keep us waiting in the middle of a request.
+	SlowAttack Vector = "slow-attack"
+	// ProtocolAbuse: what the protocols allow and nobody honest does, or what is no
+	// protocol at all.
+	ProtocolAbuse Vector = "protocol-abuse"
+	// CarpetBombing: a flood from, or to, so many addresses of a few networks that
+	// none of them stands out.
+	CarpetBombing Vector = "carpet-bombing"
 )
+
+// Vectors lists all of them.
+func Vectors() []Vector {
+	return []Vector{
+		HTTPFlood, FlashCrowd, SynFlood, Reflection, PacketFlood,
+		CacheBusting, CostlyRequests, FormFlood, PasswordGuessing, Scanning, Scraping, PulseWave,
+		ConnectionFlood, HandshakeFlood, SlowAttack, ProtocolAbuse, CarpetBombing,
+	}
+}
 
 // Fact is one measured reason, beside what is usual.
 type Fact struct {
@@ -58,6 +79,16 @@ func (v Vector) Packets() bool { return v == SynFlood || v == Reflection || v ==
 func (v Vector) Requests() bool {
 	switch v {
 	case HTTPFlood, CacheBusting, CostlyRequests, FormFlood:
+		return true
+	}
+	return false
+}
+
+// Connections says whether the vector is one of connections, whatever is asked for by
+// them.
+func (v Vector) Connections() bool {
+	switch v {
+	case ConnectionFlood, HandshakeFlood, SlowAttack, ProtocolAbuse, CarpetBombing:
 		return true
 	}
 	return false
@@ -90,6 +121,16 @@ func (v Vector) Title() string {
 		return "Scraping"
 	case PulseWave:
 		return "A flood in pulses"
+	case ConnectionFlood:
+		return "A flood of connections"
+	case HandshakeFlood:
+		return "A flood of handshakes"
+	case SlowAttack:
+		return "A slow attack"
+	case ProtocolAbuse:
+		return "Abuse of the protocols"
+	case CarpetBombing:
+		return "Carpet bombing"
 	}
 	return string(v)
 }
@@ -112,6 +153,9 @@ type Finding struct {
 	What string `json:"what,omitempty"`
 	// Part is which of the requests it is about.
 	Part Part `json:"part,omitzero"`
+	// What Rate and Normal count, where that is neither requests nor packets a
+	// second: "connections a second", "connections at a time".
+	Unit string `json:"unit,omitempty"`
 	// Kinds of packets, the most frequent first.
 	Kinds []traffic.PacketKind `json:"kinds,omitempty"`
 }

@@ -4,14 +4,19 @@ import (
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
 	"seawall/internal/defense/detect/cachebust"
+	"seawall/internal/defense/detect/carpet"
+	"seawall/internal/defense/detect/connflood"
 	"seawall/internal/defense/detect/costly"
+	"seawall/internal/defense/detect/handshakeflood"
 	"seawall/internal/defense/detect/httpflood"
 	"seawall/internal/defense/detect/login"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/protocolabuse"
 	"seawall/internal/defense/detect/pulse"
 	"seawall/internal/defense/detect/reflection"
 	"seawall/internal/defense/detect/scan"
 	"seawall/internal/defense/detect/scrape"
+	"seawall/internal/defense/detect/slowattack"
 	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/observe"
 	"seawall/internal/kit/problem"
@@ -31,7 +36,14 @@ type Config struct {
 	SynFlood    synflood.Config    `yaml:"syn_flood"`
 	Reflection  reflection.Config  `yaml:"reflection"`
 	PacketFlood packetflood.Config `yaml:"packet_flood"`
-	Decide      decide.Config      `yaml:"decide"`
+
+	ConnFlood      connflood.Config      `yaml:"connection_flood"`
+	HandshakeFlood handshakeflood.Config `yaml:"handshake_flood"`
+	SlowAttack     slowattack.Config     `yaml:"slow_attack"`
+	ProtocolAbuse  protocolabuse.Config  `yaml:"protocol_abuse"`
+	Carpet         carpet.Config         `yaml:"carpet_bombing"`
+
+	Decide decide.Config `yaml:"decide"`
 }
 
 // DefaultConfig is sensible from the first minute.
@@ -42,6 +54,8 @@ func DefaultConfig() Config {
 		Login: login.DefaultConfig(), Scan: scan.DefaultConfig(), Scrape: scrape.DefaultConfig(), Pulse: pulse.DefaultConfig(),
 		SynFlood:   synflood.DefaultConfig(),
 		Reflection: reflection.DefaultConfig(), PacketFlood: packetflood.DefaultConfig(),
+		ConnFlood: connflood.DefaultConfig(), HandshakeFlood: handshakeflood.DefaultConfig(),
+		SlowAttack: slowattack.DefaultConfig(), ProtocolAbuse: protocolabuse.DefaultConfig(), Carpet: carpet.DefaultConfig(),
 		Decide: decide.DefaultConfig(),
 	}
 }
@@ -61,6 +75,11 @@ func (c Config) Validate() problem.List {
 	l.Under("syn_flood", c.SynFlood.Validate())
 	l.Under("reflection", c.Reflection.Validate())
 	l.Under("packet_flood", c.PacketFlood.Validate())
+	l.Under("connection_flood", c.ConnFlood.Validate())
+	l.Under("handshake_flood", c.HandshakeFlood.Validate())
+	l.Under("slow_attack", c.SlowAttack.Validate())
+	l.Under("protocol_abuse", c.ProtocolAbuse.Validate())
+	l.Under("carpet_bombing", c.Carpet.Validate())
 	l.Under("decide", c.Decide.Validate())
 	return l
 }

@@ -5,20 +5,26 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"seawall/internal/attack"
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/detect/cachebust"
+	"seawall/internal/defense/detect/carpet"
+	"seawall/internal/defense/detect/connflood"
 	"seawall/internal/defense/detect/costly"
+	"seawall/internal/defense/detect/handshakeflood"
 	"seawall/internal/defense/detect/httpflood"
 	"seawall/internal/defense/detect/login"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/protocolabuse"
 	"seawall/internal/defense/detect/pulse"
 	"seawall/internal/defense/detect/reflection"
 	"seawall/internal/defense/detect/scan"
 	"seawall/internal/defense/detect/scrape"
+	"seawall/internal/defense/detect/slowattack"
 	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/kit/clock"
 	"seawall/internal/traffic"
@@ -43,6 +49,8 @@ func (s *stretch) window(samples []traffic.Sample) *traffic.Window {
 	s.at = s.at.Add(time.Second)
 	s.n++
 	w := &traffic.Window{At: s.at, Span: time.Second, Samples: samples, Offered: uint64(len(samples)), Admitted: uint64(len(samples)), Reasons: map[string]uint64{}}
+	w.Links = traffic.Links{Counted: true, Opened: 12, Closed: 12, Unused: 1, Open: 60, Most: 8192, Clients: 10, Handshakes: traffic.Handshakes{Begun: 11, Made: 11, Unused: 1}}
+	w.Links.Lagging[traffic.WaitShake] = 1
 	sums := [traffic.Fields]map[string]uint64{}
 	clients := map[netip.Addr]bool{}
 	for i := range samples {
@@ -156,8 +164,17 @@ func packets(kind traffic.PacketKind, protocol uint8, port uint16) func(s *stret
 	}
 }
 
+// links makes a second of an attack on connections.
+func links(change func(l *traffic.Links)) func(s *stretch) *traffic.Window {
+	return func(s *stretch) *traffic.Window {
+		w := s.window(s.ordinary())
+		change(&w.Links)
+		return w
+	}
+}
+
 func subjects() []subject {
-	return []subject{
+	return append(ofConnections(), []subject{
 		{"httpflood", attack.HTTPFlood, func() Detector { return httpflood.New(httpflood.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
 			return s.bots(1500, 500, func(int, *traffic.Visit) (int, time.Duration) { return 200, 10 * time.Millisecond })
 		}), 1, 12},
@@ -207,6 +224,40 @@ func subjects() []subject {
 			}
 			return s.window(samples)
 		}, 12, 40},
+	}...)
+}
+
+func ofConnections() []subject {
+	return []subject{
+		{"connflood", attack.ConnectionFlood, func() Detector { return connflood.New(connflood.DefaultConfig()) }, links(func(l *traffic.Links) { l.Opened, l.Unused = 9000, 4000 }), 2, 30},
+		{"handshakeflood", attack.HandshakeFlood, func() Detector { return handshakeflood.New(handshakeflood.DefaultConfig()) }, links(func(l *traffic.Links) {
+			l.Opened, l.Handshakes = 4000, traffic.Handshakes{Begun: 4000, Made: 1000, Unused: 900}
+		}), 2, 30},
+		{"slowattack", attack.SlowAttack, func() Detector { return slowattack.New(slowattack.DefaultConfig()) }, links(func(l *traffic.Links) {
+			l.Open, l.Lagging[traffic.WaitHead] = 3000, 2500
+		}), 2, 30},
+		{"protocolabuse", attack.ProtocolAbuse, func() Detector { return protocolabuse.New(protocolabuse.DefaultConfig()) }, links(func(l *traffic.Links) { l.Odd[traffic.OddResets] = 100 }), 2, 30},
+		{"carpet", attack.CarpetBombing, func() Detector { return carpet.New(carpet.DefaultConfig()) }, with(func(s *stretch) []traffic.Sample {
+			return s.bots(2000, 200, func(i int, v *traffic.Visit) (int, time.Duration) {
+				v.Client = netip.AddrFrom4([4]byte{203, 0, 113, byte(i % 200)})
+				return 200, 10 * time.Millisecond
+			})
+		}), 3, 30},
+	}
+}
+
+// Whatever is found is among those that metrics list, and has a name for people.
+func TestVectorsAreListed(t *testing.T) {
+	for _, sub := range subjects() {
+		if !slices.Contains(attack.Vectors(), sub.vector) {
+			t.Errorf("%s is not listed", sub.vector)
+		}
+		if sub.vector.Title() == string(sub.vector) {
+			t.Errorf("%s has no name", sub.vector)
+		}
+	}
+	if n := len(attack.Vectors()); n != len(subjects())+1 { // and the crowd
+		t.Errorf("of %d vectors %d are held to the contract", n, len(subjects()))
 	}
 }
 

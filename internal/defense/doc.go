@@ -18,6 +18,10 @@
 // the packet filter did (Deps.Packets). A flood that is held off there is not
 // over, and its bans end one after the other: see httpflood and decide.
 //
+// What became of connections (Deps.Links) is in each window as well. What is found in
+// it, and whatever else decide does not act on, is shown and recorded, and refuses
+// nobody (findings.go).
+//
 // Run is one goroutine. Ten times a second it glances at plain counters, so
 // that what is blatant is answered within 250 ms; once a second it walks the
 // whole loop, and sooner where the glance has just seen what is new. Where packets abound, those of a second are looked at once before it

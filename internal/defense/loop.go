@@ -12,14 +12,19 @@ import (
 	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
 	"seawall/internal/defense/detect/cachebust"
+	"seawall/internal/defense/detect/carpet"
+	"seawall/internal/defense/detect/connflood"
 	"seawall/internal/defense/detect/costly"
+	"seawall/internal/defense/detect/handshakeflood"
 	"seawall/internal/defense/detect/httpflood"
 	"seawall/internal/defense/detect/login"
 	"seawall/internal/defense/detect/packetflood"
+	"seawall/internal/defense/detect/protocolabuse"
 	"seawall/internal/defense/detect/pulse"
 	"seawall/internal/defense/detect/reflection"
 	"seawall/internal/defense/detect/scan"
 	"seawall/internal/defense/detect/scrape"
+	"seawall/internal/defense/detect/slowattack"
 	"seawall/internal/defense/detect/synflood"
 	"seawall/internal/defense/enforce"
 	"seawall/internal/defense/observe"
@@ -86,6 +91,9 @@ type Deps struct {
 	// PacketsYet counts, by kind, what came since Packets was last asked; nil as
 	// above. It is asked ten times a second, by the same goroutine.
 	PacketsYet func() [traffic.PacketKinds]uint64
+	// Links counts what became of connections since the start; nil: nobody counts
+	// them. Only the loop's goroutine asks.
+	Links func() traffic.Links
 	// Tell is told each Record; nil: nobody is. Only the loop's goroutine calls it.
 	Tell func(Record)
 	// Watch has the machine only watch: nothing that it decides acts.
@@ -116,6 +124,7 @@ type Loop struct {
 	ledger    ledger
 	days      days
 	packets   packetBook
+	found     foundBook
 	early     earlyLooks
 
 	asks   chan ask
@@ -133,7 +142,6 @@ type Loop struct {
 	window   *traffic.Window
 	inLine   int // in flight or waiting at the last glance
 	crowd    *attack.Finding
-	notices  []Notice      // what is found now
 	gathered gathered      // samples of floods of few requests
 	stance   bool          // the door was told of an attack
 	press    press         // more than the site can serve, and no attack
@@ -172,11 +180,16 @@ func New(cfg Config, deps Deps) (*Loop, error) {
 			httpflood.New(cfg.HTTPFlood), cachebust.New(cfg.CacheBust), costly.New(cfg.Costly),
 			login.New(cfg.Login), scan.New(cfg.Scan), scrape.New(cfg.Scrape),
 			synflood.New(cfg.SynFlood), reflection.New(cfg.Reflection), packetflood.New(cfg.PacketFlood),
+			connflood.New(cfg.ConnFlood), handshakeflood.New(cfg.HandshakeFlood),
+			slowattack.New(cfg.SlowAttack), protocolabuse.New(cfg.ProtocolAbuse), carpet.New(cfg.Carpet),
 			pulse.New(cfg.Pulse),
 		}
 	}
 	if deps.Watch {
 		l.decider.Watch()
+	}
+	if deps.Links != nil {
+		l.observer.CutLinks(deps.Links()) // what was before is nobody's window
 	}
 	now := l.moment()
 	l.started, l.last, l.saveAt, l.sampleAt = now.Wall, now, now.At.Add(saveEvery), now.At.Add(samplesEvery)
@@ -268,7 +281,7 @@ func (l *Loop) Step() { l.guard(l.tick) }
 // mitigation but rules. Whatever time passes without a visit then changes nothing.
 func (l *Loop) Still() bool {
 	return l.decider.Idle() && !l.decider.UnderAttack() && l.crowd == nil && l.ledger.current == nil &&
-		len(l.notices) == 0 && len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
+		len(l.found.current) == 0 && len(l.packets.current) == 0 && !l.press.told && l.alarmAt == 0
 }
 
 // Close releases the files of a loop whose Run was never called.

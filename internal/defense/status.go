@@ -27,10 +27,11 @@ type Status struct {
 	Attacks []Attack        `json:"attacks"` // ended ones, newest first
 	Crowd   *attack.Finding `json:"crowd"`   // nil while there is none
 
-	Findings []Notice `json:"findings"` // all that detectors find now, those that are no attack among them
-
 	PacketAttacks []PacketAttack `json:"packet_attacks"` // floods of packets that run
 	PacketsEnded  []PacketAttack `json:"packets_ended"`  // ended ones, newest first
+
+	Findings      []Found `json:"findings"`       // what else is found and runs, one of a vector
+	FindingsEnded []Found `json:"findings_ended"` // ended ones, newest first
 
 	Mitigations []decide.Listed `json:"mitigations"` // active, the first 200; machine's bans last
 	Active      int             `json:"active"`      // how many in all
@@ -76,20 +77,17 @@ func (l *Loop) publish(now decide.Moment) {
 		State: Calm, Mode: l.mode(), Now: now.Wall, Started: l.started,
 		Window: l.window, Normal: l.baseline.Normal(),
 		Attack: l.ledger.copy(), Attacks: slices.Clone(l.ledger.recent), Crowd: l.crowd,
-		Findings:    slices.Clone(l.notices),
 		Mitigations: l.decider.List(listed), Enforce: l.enforcer.Counts(), Records: l.records.list(),
 		Troubles: []string{},
 	}
 	s.Active, s.Bans = l.decider.Counts()
 	s.PacketAttacks, s.PacketsEnded = l.packets.copies()
+	s.Findings, s.FindingsEnded = l.found.copies()
 	switch {
 	case l.decider.Off():
 		s.State = Off
 	case s.Attack != nil || len(s.PacketAttacks) > 0:
 		s.State = UnderAttack
-	}
-	if s.Findings == nil {
-		s.Findings = []Notice{}
 	}
 	if s.Attacks == nil {
 		s.Attacks = []Attack{}

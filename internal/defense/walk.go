@@ -153,6 +153,9 @@ func (l *Loop) second(now decide.Moment) {
 		w.Packets = l.early.take(l.deps.Packets())
 		l.early.head, l.early.looked = traffic.Packets{}, false
 	}
+	if l.deps.Links != nil {
+		w.Links = l.observer.CutLinks(l.deps.Links())
+	}
 	n := l.baseline.Normal()
 	var findings []attack.Finding
 	for _, d := range l.detectors {
@@ -172,7 +175,7 @@ func (l *Loop) second(now decide.Moment) {
 	l.lookBack(now, w)
 	before := l.decider.Attack()
 	l.tellFinding(now, flood, crowd)
-	l.notice(now, findings, flood)
+	l.followFindings(now, findings, flood)
 	in := decide.Input{Now: now, Window: w, Findings: findings, Ordinary: n.Ordinary}
 	switch {
 	case flood == nil:
@@ -191,7 +194,7 @@ func (l *Loop) second(now decide.Moment) {
 		began++
 	}
 	l.countDay(now, w, began)
-	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0)
+	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0 || l.found.unlearnt())
 
 	l.flush(now)
 	if flood != nil {

@@ -299,13 +299,10 @@ func (r *runner) collect() {
 const mostFound = 1000
 
 // found takes up what is found besides floods of all requests and crowds.
-func (r *runner) found(list []defense.Notice, now time.Time) {
+func (r *runner) found(list []defense.Found, now time.Time) {
 	here := map[attack.Vector]bool{}
 	for i := range list {
 		n := &list[i]
-		if n.Vector == attack.HTTPFlood || n.Vector == attack.FlashCrowd {
-			continue
-		}
 		here[n.Vector] = true
 		at, ok := r.goes[n.Vector]
 		if !ok {
@@ -314,7 +311,7 @@ func (r *runner) found(list []defense.Notice, now time.Time) {
 			}
 			at = len(r.report.Findings)
 			r.goes[n.Vector] = at
-			r.report.Findings = append(r.report.Findings, Found{Vector: n.Vector, Since: n.Began})
+			r.report.Findings = append(r.report.Findings, Found{Vector: n.Vector, Since: n.Since})
 		}
 		r.report.Findings[at].What = n.What
 	}

@@ -76,6 +76,7 @@ type Window struct {
 	Origin  Origin          `json:"origin"`
 
 	Packets Packets `json:"packets"`
+	Links   Links   `json:"links"`
 
 	Samples []Sample `json:"-"`    // an even sample of what was offered
 	Lost    uint64   `json:"lost"` // requests that only the plain counters saw
@@ -119,4 +120,5 @@ type Normal struct {
 	OrdinaryWeek []Sample `json:"-"`
 
 	Packets PacketNormal `json:"packets"`
+	Links   LinkNormal   `json:"links"`
 }

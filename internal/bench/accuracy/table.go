@@ -17,7 +17,10 @@ func wilson(n, of int) (low, up float64) {
 	p, m := float64(n)/float64(of), float64(of)
 	mid := (p + z*z/(2*m)) / (1 + z*z/m)
 	dev := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return max(mid-dev, 0), min(mid+dev, 1)
+	if low = max(mid-dev, 0); n == 0 {
+		low = 0 // but for rounding
+	}
+	return low, min(mid+dev, 1)
 }
 
 // Table writes the report for people.

@@ -34,6 +34,10 @@ function news(s) {
   if (packets) {
     return `A flood of packets since ${clock(packets.since)}: ${packets.what}, ${number(packets.peak)} a second at its peak, usual are ${number(packets.normal)}. ${packets.doing}`;
   }
+  const found = (s.findings || [])[0];
+  if (found) {
+    return `Found since ${clock(found.since)}: ${found.what}, ${number(found.peak)} ${found.unit} at most, usual are ${number(found.normal)}. ${found.doing}`;
+  }
   const last = [...(s.attacks || []), ...(s.packets_ended || [])].sort((a, b) => Date.parse(b.ended) - Date.parse(a.ended))[0];
   return last ? `Calm. The last attack ended at ${clock(last.ended)}.` : "Calm.";
 }

@@ -28,6 +28,7 @@ type Baseline struct {
 	cfg    Config
 	line   []digest // windows that wait to be learnt, oldest first
 	frozen bool
+	queue  int       // handshakes that waited for us when the last window ended
 	saved  time.Time // when the state was written that this one began from; zero: it began empty
 	loaded bool      // day and week were taken over, and may be too old
 	state
@@ -49,6 +50,7 @@ type state struct {
 	p50, p95 rolling // of the origin's time to first byte, microseconds
 	calendar calendar
 	packet   packetState
+	link     linkState
 
 	// Sums with a half-life, for the shares of assets and clearances.
 	seen, assets, cleared float64
@@ -75,6 +77,7 @@ type digest struct {
 	p95     time.Duration
 	samples []traffic.Sample // let in
 	packet  packetDigest
+	link    linkDigest
 }
 
 // New makes a baseline that knows nothing but cfg.
@@ -115,7 +118,7 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 		b.frozen = true
 	} else {
 		b.frozen = false
-		if d := b.digest(w); w.Span > 0 && (w.Offered > 0 || d.packet.some) {
+		if d := b.digest(w); w.Span > 0 && (w.Offered > 0 || d.packet.some || d.link.some) {
 			b.wait(d)
 		}
 		ripe := 0
@@ -139,6 +142,7 @@ func (b *Baseline) age(now time.Time) {
 	if d := now.Sub(b.saved); d < -time.Minute || d > 24*time.Hour {
 		b.requests, b.clients, b.busiest, b.p50, b.p95 = rolling{}, rolling{}, rolling{}, rolling{}, rolling{}
 		b.packet.forget()
+		b.link.forget()
 	}
 	b.saved = time.Time{}
 }
@@ -188,6 +192,8 @@ func (b *Baseline) digest(w *traffic.Window) digest {
 	}
 	d.samples = append([]traffic.Sample(nil), b.ordinary.some(all, b.cfg.Samples/10)...)
 	d.packet = digestPackets(w, b.coin)
+	d.link = digestLinks(w, b.queue)
+	b.queue = w.Links.Handshakes.Waiting
 	return d
 }
 
@@ -197,6 +203,9 @@ func (b *Baseline) absorb(d *digest) {
 		b.packet.absorb(&d.packet, d.span)
 		b.packets.add(b.coin, d.packet.ordinary, d.span, b.packet.learned)
 		b.openings.add(b.coin, d.packet.openings, d.span, b.packet.learned)
+	}
+	if d.link.some {
+		b.link.absorb(&d.link, d.span)
 	}
 	if d.offered > 0 {
 		b.absorbRequests(d)
@@ -269,7 +278,7 @@ func (b *Baseline) publish() {
 	if len(n.Ordinary) < leastCounted && b.shares[traffic.FieldPath] != nil {
 		n.Share = b.shares
 	}
-	n.Packets = b.packet.normal()
+	n.Packets, n.Links = b.packet.normal(), b.link.normal()
 	n.Packets.Ordinary, n.Packets.Openings = b.packets.published(), b.openings.published()
 	b.normal.Store(n)
 }

@@ -35,6 +35,11 @@
 // were let through, Openings one of 1,000 that ask for a connection; sources are
 // cut to /24 and /48 as soon as they are taken, payloads of TCP to 16 bytes.
 //
+// Of connections, where somebody counts them, it learns how many are opened, left
+// unused and closed for abuse in a second, how many handshakes are begun and not
+// made, and how many connections keep us waiting at a time: the same way, and only
+// from windows in which hardly any was turned away.
+//
 // MarshalBinary and UnmarshalBinary keep what was learnt across a restart:
 // rates, times and shares of keys that are common; never addresses, never
 // samples. At most 512 KiB. MarshalSamples and UnmarshalSamples keep the samples of the

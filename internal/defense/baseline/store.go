@@ -50,6 +50,7 @@ type saved struct {
 	Week     []savedHour                   `json:"week"`
 	Shares   map[string]map[string]float64 `json:"shares"`
 	Packets  *savedPackets                 `json:"packets,omitempty"` // nil: nothing was learnt
+	Links    *savedPackets                 `json:"links,omitempty"`   // of connections; nil as above
 }
 
 // Rows of numbers may become longer: an older version leaves out what it does not know,
@@ -59,7 +60,8 @@ type (
 	savedHour   [4 + weekNumbers]float64   // hour of the week, weeks, median, peak, weekDetail
 )
 
-// savedPackets is what is saved of packets, by packetState's rings.
+// savedPackets is what is saved of packets, by packetState's rings, or of
+// connections, by linkState's.
 type savedPackets struct {
 	Learned float64           `json:"learned_s"`
 	Rings   map[string][]byte `json:"rings"`
@@ -75,7 +77,7 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 		Shares: map[string]map[string]float64{},
 	}
 	s.Day, s.Week = b.calendar.rows()
-	s.Packets = b.packet.save()
+	s.Packets, s.Links = b.packet.save(), b.link.save()
 	n := b.Normal()
 	for f, share := range n.Share {
 		// A key's share of few samples says too much about one visitor.
@@ -194,6 +196,9 @@ func parse(data []byte) (parsed, error) {
 		return parsed{}, err
 	}
 	if err := st.packet.restore(in.Packets); err != nil {
+		return parsed{}, err
+	}
+	if err := st.link.restore(in.Links); err != nil {
 		return parsed{}, err
 	}
 	return parsed{st, in.At}, nil

@@ -23,15 +23,21 @@
 // Times felt are of served requests only, and not of those that became a
 // connection of another protocol (status 101).
 //
+// Of connections, which are counted elsewhere, it keeps whose they are: Linked, a few
+// times in a connection's life, adds to sketches of clients and of networks by what
+// they did, the same way but for their own shards (links.go). CutLinks ends that
+// window: it takes the counts since the start and returns differences.
+//
 // Units: clock.Instant and time.Duration; bytes are of bodies. Strings are cut
 // to what traffic.Visit.Keep would keep (16 bytes of a method, 80 of a host,
 // 160 of path, query and user agent), also as keys of heavy hitters. Above
 // Config.SampleAbove, heavy hitters rest on one request in N, times N.
 //
-// Memory is allocated by New and never grows, whatever is sent: about 5 MiB at
-// the defaults on two processors, 1.7 MiB with SmallConfig; roughly 900 bytes
+// Memory is allocated by New and never grows, whatever is sent: about 5.7 MiB at
+// the defaults on two processors, 2 MiB with SmallConfig; roughly 900 bytes
 // times 2.5 times Config.Samples, and 1.9 KiB times Config.Keys and 60 KiB for
-// each shard. A Window is allocated by Cut, belongs to whoever receives it and
+// each shard; and what is kept of connections, 390 bytes times Config.Keys and
+// 8 KiB for each of five. A Window is allocated by Cut, belongs to whoever receives it and
 // takes at most 900 bytes times Config.Samples, and some tens of KiB.
 //
 // It cannot fail. Nothing it does decides about a request.

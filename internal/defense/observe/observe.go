@@ -24,6 +24,7 @@ type Observer struct {
 	shards []shard
 	step   atomic.Uint64 // fields of one request in step are counted
 	coin   *rand.Rand    // with Config.Seed, in place of chance; else nil
+	links  links
 
 	// What follows belongs to the goroutine that calls Cut and Peek.
 	spare  *tally // empty, to be swapped with a shard's
@@ -72,6 +73,7 @@ func New(cfg Config, clk *clock.Clock) *Observer {
 	for i := range o.shards {
 		o.shards[i].now = newTally(cfg, seed, samples, o.draw())
 	}
+	o.links.open(cfg, seed)
 	o.step.Store(1)
 	o.cut.at = clk.Now()
 	o.peeked.at = o.cut.at

@@ -10,8 +10,8 @@ import (
 type stopped struct {
 	refused, slowed, cleared uint64
 	reasons                  [mitigation.Reasons]uint64
-	clients                  *sketch.Distinct // refused ones
-	visitors                 *sketch.Distinct // of those, with a clearance
+	clients                  *sketch.Distinct // refused ones; a window's are those of both kinds
+	visitors                 *sketch.Distinct // of those, with a clearance; as above
 }
 
 // The two kinds.
@@ -24,6 +24,16 @@ const (
 func newStopped(seed sketch.Seed) (both [stops]stopped) {
 	for i := range both {
 		both[i].clients, both[i].visitors = sketch.NewDistinct(seed), sketch.NewDistinct(seed)
+	}
+	return both
+}
+
+// ofWindow is newStopped for a window, in which there is one kind as a rule: in watch mode
+// only people and rules stop anybody. So both kinds share who it was, for half the memory.
+func ofWindow(seed sketch.Seed) (both [stops]stopped) {
+	clients, visitors := sketch.NewDistinct(seed), sketch.NewDistinct(seed)
+	for i := range both {
+		both[i].clients, both[i].visitors = clients, visitors
 	}
 	return both
 }

@@ -52,8 +52,8 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 	t := &tally{
 		// As many mitigations as the door works with are counted exactly.
 		hits:    sketch.NewNumbers(256, seed),
-		cleared: sketch.NewNumbers(256, seed),
-		stopped: newStopped(seed),
+		cleared: sketch.NewNumbers(128, seed),
+		stopped: ofWindow(seed),
 		clients: sketch.NewDistinct(seed),
 		client:  sketch.NewNumbers(2*c.Keys, seed),
 		network: sketch.NewNumbers(c.Keys, seed),

@@ -10,6 +10,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"seawall/internal/kit/socket"
+	"seawall/internal/traffic"
 )
 
 // accept serves the connections that there is room for, until the listener is
@@ -51,13 +52,18 @@ func (s *Server) enrol(t *net.TCPConn, https bool) *conn {
 	// Those being evicted hold their slots until their goroutines have woken.
 	if s.conns.open()-int(s.leaving.Load()) >= s.cfg.MaxConns && s.evict() == 0 {
 		s.count.overAll.Add(1)
+		if !trusted {
+			s.watch.Linked(peer, "", traffic.LinkTurned)
+		}
 		return nil
 	}
 	var held places
 	if !trusted {
 		if held, ok = s.takePlaces(peer); !ok {
+			s.watch.Linked(peer, "", traffic.LinkTurned)
 			return nil
 		}
+		s.watch.Linked(peer, "", traffic.LinkOpened)
 	}
 	sock, err := socket.New(t)
 	if err != nil {
@@ -135,8 +141,10 @@ func (c *conn) greet() error {
 	}
 	held, ok := c.s.takePlaces(c.from)
 	if !ok {
+		c.s.watch.Linked(c.from, "", traffic.LinkTurned)
 		return errProxy
 	}
+	c.s.watch.Linked(c.from, "", traffic.LinkOpened)
 	// Close may come from elsewhere at any time, and gives back what is held.
 	c.mu.Lock()
 	defer c.mu.Unlock()

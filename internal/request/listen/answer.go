@@ -71,6 +71,7 @@ func (c *conn) reject(f fault) {
 	}
 	if f != faultSlowHead {
 		c.s.count.malformed[f].Add(1)
+		c.garbled(f)
 	}
 	about := f.about()
 	a := mitigation.Answer{

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -29,6 +30,7 @@ type noWatcher struct{}
 
 func (noWatcher) Record(*traffic.Visit, mitigation.Verdict, traffic.Outcome) {}
 func (noWatcher) TurnedAway(*traffic.Visit, mitigation.Verdict)              {}
+func (noWatcher) Linked(netip.Addr, string, traffic.LinkEvent)               {}
 
 // benchDoor refuses with a page of a usual size.
 func benchDoor() testDoor {

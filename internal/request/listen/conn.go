@@ -58,6 +58,10 @@ type conn struct {
 	tls      atomic.Pointer[tls.Conn]  // nil: clear text, or no handshake yet
 	over     int64                     // the sweeper's own: since when it is ended and not gone, coarse ms; 0 it is not
 	large    atomic.Bool               // holds a borrowed buffer
+	lagged   bool                      // the sweeper's own: it was told that it keeps us waiting
+	shakes   atomic.Bool               // its ClientHello was read
+	spoke    atomic.Bool               // a head has begun, once
+	strange  atomic.Bool               // it was closed for how it speaks, or did not get through its handshake
 	sampled  int64                     // the sweeper's own: writing, when it last looked
 	queued   int                       // the sweeper's own: bytes then in the kernel's send queue
 
@@ -201,6 +205,9 @@ func (c *conn) fill() error {
 		return io.EOF
 	}
 	if n > 0 {
+		if phase == phaseNew {
+			c.spoke.Store(true)
+		}
 		return nil
 	}
 	return err
@@ -342,6 +349,7 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	c.closed = true
+	c.ending()
 	parked := c.parked
 	if parked { // its lot sees that, and closes it
 		c.watch.Store(phaseEnded)

@@ -8,7 +8,8 @@
 // or without a PROXY header before that; HTTP/3 by UDP; certificates from files and from
 // listen/acme. Out: a Visit, a Verdict and an Outcome for every request that was
 // well formed (Watcher.Record, exactly once each), and requests to the rooms'
-// http.Handler.
+// http.Handler. And of connections themselves, what became of them: counts (Links), and
+// whose they are (Watcher.Linked, at most once for each event in a connection's life).
 //
 // # How it is built
 //
@@ -112,6 +113,9 @@
 // client: an event stream with nothing to say, a long poll and a slow origin
 // cost the client nothing. Each direction has a budget of Grace; waiting uses
 // it up, bytes refill it at MinRate, never beyond Grace.
+//
+// Who keeps us waiting longer than the honest do is counted at each sweep, long before
+// the time is up (links.go).
 //
 // # Bounds
 //

@@ -80,11 +80,13 @@ func (s *Server) hello(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		return nil, nil
 	}
 	class, why := w.c.judge(info)
+	w.c.begin()
 	if why < 0 && !s.greeter.gate.enter(class, s.coarse()) {
 		why = helloBusy
 	}
 	if why >= 0 {
 		s.count.hellos[why].Add(1)
+		w.c.unmade()
 		w.mute = true
 		w.c.cut()
 		return nil, errTurnedAway

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,23 @@ type testWatcher struct {
 	mu     sync.Mutex
 	list   []seen
 	turned []seen
+	links  map[traffic.LinkEvent][]netip.Addr
+}
+
+func (w *testWatcher) Linked(from netip.Addr, ja4 string, e traffic.LinkEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.links == nil {
+		w.links = map[traffic.LinkEvent][]netip.Addr{}
+	}
+	w.links[e] = append(w.links[e], from)
+}
+
+// linked is who did something, so far.
+func (w *testWatcher) linked(e traffic.LinkEvent) []netip.Addr {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]netip.Addr(nil), w.links[e]...)
 }
 
 func (w *testWatcher) TurnedAway(v *traffic.Visit, d mitigation.Verdict) {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"seawall/internal/request/listen/h2"
+	"seawall/internal/traffic"
 )
 
 // What a client may have open and under way on one connection of HTTP/2. Bytes.
@@ -100,6 +101,9 @@ func (c *conn) serve2() {
 	if errors.As(err, &ce) {
 		code = ce.code
 		c.s.count.connErrors.Add(1)
+		if !c.strange.Load() {
+			c.odd(traffic.OddBroken)
+		}
 	}
 	h.end(code, err)
 }
@@ -187,6 +191,9 @@ func (h *http2conn) fill(between bool) error {
 			h.began = now
 		}
 		phase, until = phaseHead, h.inTime(h.began+ms(h.s.cfg.HeadTimeout))
+		if h.block.stream != 0 {
+			c.spoke.Store(true)
+		}
 	case h.last == 0: // the reader's own goroutine alone changes it
 		phase, until = phaseNew, c.accepted+ms(h.s.cfg.HeadTimeout)
 	}

@@ -308,6 +308,7 @@ func (h *http2conn) fragment(f h2.Frame, p []byte) error {
 	b.frames++
 	if b.bytes > 4*h.s.cfg.MaxHead || b.frames > 8 {
 		h.s.count.glitched.Add(1)
+		h.c.odd(traffic.OddFields)
 		return connError{h2.EnhanceYourCalm}
 	}
 	if _, err := h.dec.Write(p); err != nil {

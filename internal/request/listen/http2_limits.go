@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"seawall/internal/request/listen/h2"
+	"seawall/internal/traffic"
 )
 
 // A connection may behave oddly now and then: a page that is left resets its
@@ -14,36 +15,78 @@ const (
 	glitchBurst = 1000
 )
 
-// What oddities cost.
+// oddity is something odd.
+type oddity uint8
+
 const (
-	glitchCrumb    = 1 // frames that say next to nothing, in great numbers
-	glitchAck      = 2
-	glitchFrame    = 4 // frames without any use
-	glitchPing     = 4
-	glitchReset    = 5 // a request was taken back
-	glitchRefused  = 5 // more requests at once than are allowed
-	glitchMore     = 5 // a field block in pieces
-	glitchSettings = 10
-	glitchStream   = 20 // a fault for which a stream was ended
+	glitchCrumb oddity = iota // frames that say next to nothing, in great numbers
+	glitchAck                 // of settings
+	glitchFrame               // frames without any use
+	glitchPing
+	glitchReset   // a request was taken back
+	glitchRefused // more requests at once than are allowed
+	glitchMore    // a field block in pieces
+	glitchSettings
+	glitchStream // a fault for which a stream was ended
+	glitchKinds
 )
+
+// cost is what it costs, in points.
+func (o oddity) cost() int64 {
+	return [glitchKinds]int64{1, 2, 4, 4, 5, 5, 5, 10, 20}[o]
+}
+
+// kind is what it is called where it was too much.
+func (o oddity) kind() traffic.Oddity {
+	switch o {
+	case glitchReset:
+		return traffic.OddResets
+	case glitchRefused, glitchStream:
+		return traffic.OddStreams
+	case glitchMore:
+		return traffic.OddFields
+	case glitchSettings, glitchAck:
+		return traffic.OddSettings
+	case glitchPing:
+		return traffic.OddPings
+	}
+	return traffic.OddFrames
+}
 
 // glitches counts points, in thousandths.
 type glitches struct {
 	points int64
-	at     int64 // coarse ms
+	at     int64                   // coarse ms
+	spent  [traffic.Oddities]int64 // since there were none, by what for
 }
 
 // add says whether there are too many now.
-func (g *glitches) add(points, now int64) bool {
-	g.points = max(0, g.points-(now-g.at)*glitchRate) + points*1000
+func (g *glitches) add(o oddity, now int64) bool {
+	if g.points = max(0, g.points-(now-g.at)*glitchRate); g.points == 0 {
+		clear(g.spent[:])
+	}
+	g.spent[o.kind()] += o.cost()
+	g.points += o.cost() * 1000
 	g.at = now
 	return g.points > glitchBurst*1000
 }
 
+// most is what most points were spent for.
+func (g *glitches) most() traffic.Oddity {
+	most := traffic.Oddity(0)
+	for k, n := range g.spent {
+		if n > g.spent[most] {
+			most = traffic.Oddity(k)
+		}
+	}
+	return most
+}
+
 // glitch takes note of an oddity. It fails when there were too many.
-func (h *http2conn) glitch(points int64) error {
-	if h.glitches.add(points, h.s.coarse()) {
+func (h *http2conn) glitch(o oddity) error {
+	if h.glitches.add(o, h.s.coarse()) {
 		h.s.count.glitched.Add(1)
+		h.c.odd(h.glitches.most())
 		return connError{h2.EnhanceYourCalm}
 	}
 	h.mu.Lock()
@@ -51,6 +94,7 @@ func (h *http2conn) glitch(points int64) error {
 	h.mu.Unlock()
 	if full { // the client does not read what we answer
 		h.s.count.glitched.Add(1)
+		h.c.odd(traffic.OddUnread)
 		return connError{h2.EnhanceYourCalm}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"seawall/internal/request/listen/h3"
+	"seawall/internal/traffic"
 )
 
 // http3 is a connection that speaks HTTP/3. One goroutine takes the streams that
@@ -182,19 +183,24 @@ func (h *http3) quit(code h3.Code) {
 // fail ends it over a fault of the client's.
 func (h *http3) fail(code h3.Code) {
 	h.s.count.connErrors.Add(1)
+	if !h.c.strange.Load() {
+		h.c.odd(traffic.OddBroken)
+	}
 	h.quit(code)
 }
 
 // glitch takes note of an oddity. False when there were too many, which ends the
 // connection.
-func (h *http3) glitch(points int64) bool {
+func (h *http3) glitch(o oddity) bool {
 	h.mu.Lock()
-	over := h.glitches.add(points, h.s.coarse())
+	over := h.glitches.add(o, h.s.coarse())
 	first := over && !h.odd
 	h.odd = h.odd || over
+	most := h.glitches.most()
 	h.mu.Unlock()
 	if first {
 		h.s.count.glitched.Add(1)
+		h.c.odd(most)
 		h.fail(h3.ExcessiveLoad)
 	}
 	return !over

@@ -170,6 +170,7 @@ func (s *Server) enrolQUIC(q *quic.Conn) *conn {
 		s: s, peer: a.peer, from: a.peer, trusted: s.trusts(a.peer), https: true, greeted: true,
 		accepted: s.coarse(), ja4: a.ja4, addr: q.RemoteAddr().String(), state: &state,
 	}
+	c.shakes.Store(true)
 	c.h3 = newHTTP3(c, q, a)
 	c.watch.Store(uint64(c.accepted+ms(s.cfg.HeadTimeout))<<8 | phaseNew)
 	if !s.conns.add(c) {

@@ -23,6 +23,7 @@ type arrival struct {
 
 	mu     sync.Mutex   // guards the following
 	greets bool         // the handshake is under way
+	begun  bool         // its ClientHello was read
 	gone   bool         // the connection is over
 	mute   bool         // it was turned away by its hello
 	client netip.Prefix // for which the handshake is counted; none
@@ -95,8 +96,10 @@ func (a *arrival) place() bool {
 	}
 	held, ok := s.takePlaces(a.peer)
 	if !ok {
+		s.watch.Linked(a.peer, "", traffic.LinkTurned)
 		return false
 	}
+	s.watch.Linked(a.peer, "", traffic.LinkOpened)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.gone {
@@ -139,6 +142,9 @@ func (a *arrival) leave() {
 	if a.greets && !a.mute {
 		a.s.count.handshakesFailed.Add(1)
 	}
+	if a.greets && a.begun && a.known() {
+		a.s.watch.Linked(a.peer, "", traffic.LinkUnmade)
+	}
 	a.greeted()
 	a.gone = true
 	a.s.givePlaces(a.held)
@@ -153,6 +159,7 @@ func (s *Server) helloQUIC(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		return nil, errTurnedAway
 	}
 	class, why := a.judge(info)
+	a.hello()
 	if why < 0 && !s.greeter.gate.enter(class, s.coarse()) {
 		why = helloBusy
 	}
@@ -166,6 +173,20 @@ func (s *Server) helloQUIC(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	time.AfterFunc(computes, func() { s.greeter.gate.leave(class) })
 	return nil, nil
 }
+
+// hello notes that a ClientHello was read.
+func (a *arrival) hello() {
+	a.s.count.begun.Add(1)
+	a.mu.Lock()
+	a.begun = true
+	a.mu.Unlock()
+	if a.known() {
+		a.s.watch.Linked(a.peer, a.ja4, traffic.LinkBegun)
+	}
+}
+
+// known says that it is a client's address, and a true one.
+func (a *arrival) known() bool { return a.proven && !a.s.trusts(a.peer) }
 
 // judge is what conn.judge is for TCP. The door is not asked about an address that
 // may be made up, or somebody could have others banned: it is when the handshake

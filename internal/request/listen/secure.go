@@ -121,6 +121,9 @@ func (c *conn) handshake() error {
 	w.greeted = false
 	if err != nil && !w.mute {
 		c.s.count.handshakesFailed.Add(1)
+		if c.ja4 != "" { // else there was no hello
+			c.unmade()
+		}
 	}
 	if !c.enter(phaseBusy, 0) {
 		return io.EOF

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,11 +33,16 @@ type Door interface {
 	Greeter
 }
 
-// Watcher is told of every visit when it is over, and of connections that were
-// turned away before their handshake. It must not keep v.
+// Watcher is told of every visit when it is over, of connections that were turned
+// away before their handshake, and of what connections did besides visits. It must
+// not keep v, and not wait.
 type Watcher interface {
 	Record(v *traffic.Visit, d mitigation.Verdict, o traffic.Outcome)
 	TurnedAway(v *traffic.Visit, d mitigation.Verdict)
+	// Linked is told what a connection did, a few times in its life at most. from is
+	// its client, or an address in its client's prefix; ja4 is "" unless it has just
+	// begun a handshake.
+	Linked(from netip.Addr, ja4 string, e traffic.LinkEvent)
 }
 
 // Server is the room. Make it with New, then Listen, Serve, Drain.
@@ -101,6 +107,7 @@ type Server struct {
 
 	lastPanic atomic.Int64 // coarse ms
 	count     counters
+	lagging   [traffic.Waits]atomic.Int64 // connections, at the last sweep
 }
 
 // New makes a server that does not yet listen. The configuration must be valid.

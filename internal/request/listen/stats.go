@@ -1,6 +1,10 @@
 package listen
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"seawall/internal/traffic"
+)
 
 // Stats is what metrics are made of. Counts are since the start.
 type Stats struct {
@@ -37,6 +41,9 @@ type counters struct {
 	malformed [faults]atomic.Uint64
 	timeouts  [timeouts]atomic.Uint64
 	hellos    [helloReasons]atomic.Uint64
+	odd       [traffic.Oddities]atomic.Uint64 // connections
+
+	closed, unused, idleShakes, begun atomic.Uint64
 }
 
 // Stats returns the counts of this moment.

@@ -91,6 +91,8 @@ func (s *Server) keepTime() {
 
 func (s *Server) sweep() {
 	now := s.coarse()
+	var lagging census
+	defer func() { s.counted(&lagging) }()
 	for i := range s.conns.slots {
 		c := s.conns.slots[i].Load()
 		if c == nil {
@@ -102,6 +104,7 @@ func (s *Server) sweep() {
 			continue
 		}
 		c.missed(now)
+		lagging.add(c, now)
 		if h := c.h2.Load(); h != nil {
 			h.tooSlow(now)
 		}

@@ -16,7 +16,7 @@ import (
 
 // What is found and is no attack stands in the status while it is there, is told when it
 // begins and ends, and has nothing done about it.
-func TestNotices(t *testing.T) {
+func TestScannersAreTold(t *testing.T) {
 	clk := clock.NewStopped(time.Date(2019, 11, 12, 9, 0, 0, 0, time.UTC))
 	var told []string
 	l, err := New(DefaultConfig(), Deps{Clock: clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Applier: nothing{}, Tell: func(r Record) { told = append(told, r.Text) }})
@@ -45,7 +45,7 @@ func TestNotices(t *testing.T) {
 		second(3)
 	}
 	st := l.Status()
-	if len(st.Findings) != 1 || st.Findings[0].Vector != attack.Scanning || st.Findings[0].Began.IsZero() || l.Still() {
+	if len(st.Findings) != 1 || st.Findings[0].Vector != attack.Scanning || st.Findings[0].Since.IsZero() || l.Still() {
 		t.Fatalf("%+v", st.Findings)
 	}
 	if st.State != Calm || st.Active != 0 || st.Attack != nil {
