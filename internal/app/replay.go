@@ -13,6 +13,7 @@ import (
 	"seawall/internal/defense"
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/journal"
+	"seawall/internal/kit/pcap"
 	"seawall/internal/kit/sealed"
 	"seawall/internal/mitigation"
 	"seawall/internal/packet/twin"
@@ -117,14 +118,29 @@ func replayWorld(cfg *config.Config, learn string, packets twin.Config) func(at 
 }
 
 // AccuracyWorld returns what makes the world of a made-up scenario.
-func AccuracyWorld(cfg *config.Config) func(at time.Time, origin func() traffic.Origin) (*accuracy.World, error) {
-	return func(at time.Time, origin func() traffic.Origin) (*accuracy.World, error) {
-		s, err := standStill(cfg, at, origin, nil)
+func AccuracyWorld(cfg *config.Config) func(at time.Time, origin func() traffic.Origin, wired bool) (*accuracy.World, error) {
+	return func(at time.Time, origin func() traffic.Origin, wired bool) (*accuracy.World, error) {
+		var ladder *twin.Twin
+		if wired {
+			ladder = twin.New(ReplaySetup{}.packets(cfg))
+		}
+		s, err := standStill(cfg, at, origin, ladder)
 		if err != nil {
 			return nil, err
 		}
-		return &accuracy.World{Clock: s.clk, Door: s.door, Loop: s.loop, Close: s.loop.Close}, nil
+		w := &accuracy.World{Clock: s.clk, Door: s.door, Loop: s.loop, Close: s.loop.Close}
+		if wired {
+			w.Wire = wire{ladder}
+		}
+		return w, nil
 	}
+}
+
+// wire is the twin of the packet filter, for frames that are made up.
+type wire struct{ *twin.Twin }
+
+func (w wire) Frame(at clock.Instant, frame []byte) bool {
+	return w.Judge(at, &pcap.Packet{Link: pcap.Ethernet, Length: len(frame), Bytes: frame})
 }
 
 // replayDoor is a door without listen in front of it.

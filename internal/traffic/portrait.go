@@ -14,6 +14,7 @@ type Portrait struct {
 	Count   int // packets
 	Sources int // distinct sources among them
 	Loaded  int // how many carry a payload
+	Large   int // how many are longer than answers to what was sent are
 
 	// Common holds the most frequent source port, port, length, TTL and TCP
 	// window; the other fields are not looked at.
@@ -42,6 +43,9 @@ func Portray(samples []Packet, of func(*Packet) bool) Portrait {
 		if s.PayloadLen > 0 {
 			p.Loaded++
 		}
+		if s.Length > large {
+			p.Large++
+		}
 		add(PacketLength, s.Length)
 		add(PacketTTL, uint16(s.TTL))
 		if s.Ports {
@@ -64,6 +68,14 @@ func Portray(samples []Packet, of func(*Packet) bool) Portrait {
 	}
 	return p
 }
+
+// large is more than a packet has that tells of others' having arrived, bytes: an ACK of
+// TCP has 40 to 80, and QUIC's tell hardly more.
+const large = 300
+
+// Sends says that most of the packets are large, and come from more sources than would send
+// something large to a site at a time.
+func (p *Portrait) Sends() bool { return p.Sources >= 100 && 2*p.Large >= p.Count }
 
 // Spread says that hardly any source shows twice, as where senders are made up
 // or very many. It needs some packets to say so.

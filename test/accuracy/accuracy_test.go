@@ -58,6 +58,16 @@ func TestAccuracyOfAnotherSeed(t *testing.T) {
 	if a, b := share(r.Tuned.Attacks.N, r.Tuned.Attacks.Of), share(r.HeldOut.Attacks.N, r.HeldOut.Attacks.Of); a-b > 0.02 || b-a > 0.02 {
 		t.Errorf("%.3f of the floods that may be looked at are noticed, and %.3f of the others", a, b)
 	}
+	p := r.PacketsAll
+	if n, of := s.Attacks.N+p.Attacks.N, s.Attacks.Of+p.Attacks.Of; p.Attacks.Of < 30 || float64(n) < 0.98*float64(of) {
+		t.Errorf("%d of %d floods of requests and packets were noticed", n, of)
+	}
+	if p.Alarms.N > 0 || p.Alarms.Of < 4 || p.Mitig95 > 1 || p.Lost.Of < 100_000 || share(p.Lost.N, p.Lost.Of) > 0.001 {
+		t.Errorf("of packets: %+v", p)
+	}
+	if a, b := share(r.PacketsTuned.Attacks.N, r.PacketsTuned.Attacks.Of), share(r.PacketsHeldOut.Attacks.N, r.PacketsHeldOut.Attacks.Of); a-b > 0.02 || b-a > 0.02 {
+		t.Errorf("%.3f of the floods of packets that may be looked at are noticed, and %.3f of the others", a, b)
+	}
 	for _, row := range r.Rows {
 		if row.Attack && (row.Flood == 0 || row.Ordinary == 0) || !row.Attack && row.Ordinary == 0 {
 			t.Errorf("nothing happened: %+v", row)

@@ -30,8 +30,8 @@ type Options struct {
 	Seed uint64
 	Only string // part of the scenarios' names
 	// World makes the door and the loop whose clock shows at; origin tells how the line
-	// stands.
-	World    func(at time.Time, origin func() traffic.Origin) (*World, error)
+	// stands; wired asks for a packet filter.
+	World    func(at time.Time, origin func() traffic.Origin, wired bool) (*World, error)
 	Progress func(done, all int, name string)
 }
 
@@ -71,6 +71,11 @@ type Report struct {
 	All     Score  `json:"all"`
 	Tuned   Score  `json:"tuned"`    // those that may be looked at
 	HeldOut Score  `json:"held_out"` // those that are not
+
+	Packets        []PacketRow `json:"packet_scenarios"`
+	PacketsAll     PacketScore `json:"packets_all"`
+	PacketsTuned   PacketScore `json:"packets_tuned"`
+	PacketsHeldOut PacketScore `json:"packets_held_out"`
 }
 
 // Score sums rows up. Shares come with their counts, and with a 95 % interval.
@@ -130,38 +135,71 @@ func hashOf(name string) uint64 {
 	return h.Sum64()
 }
 
+// part is a scenario to be played, into a report.
+type part struct {
+	name string
+	play func(r *Report) error
+}
+
+func parts(o Options) (out []part) {
+	for _, sc := range scenarios() {
+		out = append(out, part{sc.name, func(r *Report) error {
+			row, err := play(sc, o)
+			r.Rows = append(r.Rows, row)
+			return err
+		}})
+	}
+	packets := func(name string, rate int, frame func(s *stage) *segment, begin func(s *stage)) {
+		out = append(out, part{name, func(r *Report) error {
+			row, err := playPackets(name, o, rate, frame, begin)
+			r.Packets = append(r.Packets, row)
+			return err
+		}})
+	}
+	for _, f := range packetFloods() {
+		for _, st := range packetStrengths {
+			packets(f.name+", "+st.name, st.rate, f.frame, nil)
+		}
+	}
+	for _, c := range packetCalms() {
+		packets(c.name, 0, nil, c.begin)
+	}
+	return out
+}
+
 // Run plays the scenarios.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	list := scenarios()
+	list := parts(o)
 	if o.Only != "" {
-		list = slices.DeleteFunc(list, func(s scenario) bool { return !strings.Contains(s.name, o.Only) })
+		list = slices.DeleteFunc(list, func(p part) bool { return !strings.Contains(p.name, o.Only) })
 		if len(list) == 0 {
 			return nil, fmt.Errorf("no scenario has %q in its name", o.Only)
 		}
 	}
-	r := &Report{Seed: o.Seed}
-	for i, sc := range list {
+	r := &Report{Seed: o.Seed, Rows: []Row{}, Packets: []PacketRow{}}
+	for i, p := range list {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if o.Progress != nil {
-			o.Progress(i, len(list), sc.name)
+			o.Progress(i, len(list), p.name)
 		}
-		row, err := play(sc, o)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", sc.name, err)
+		if err := p.play(r); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		r.Rows = append(r.Rows, row)
 	}
 	r.All = score(r.Rows, func(Row) bool { return true })
 	r.Tuned = score(r.Rows, func(r Row) bool { return !r.HeldOut })
 	r.HeldOut = score(r.Rows, func(r Row) bool { return r.HeldOut })
+	r.PacketsAll = scorePackets(r.Packets, func(*PacketRow) bool { return true })
+	r.PacketsTuned = scorePackets(r.Packets, func(r *PacketRow) bool { return !r.HeldOut })
+	r.PacketsHeldOut = scorePackets(r.Packets, func(r *PacketRow) bool { return r.HeldOut })
 	return r, nil
 }
 
 // play plays one.
 func play(sc scenario, o Options) (Row, error) {
-	s, err := newStage(o.Seed^hashOf(sc.name), o.World)
+	s, err := newStage(o.Seed^hashOf(sc.name), o.World, false)
 	if err != nil {
 		return Row{}, err
 	}
@@ -230,20 +268,21 @@ func score(rows []Row, in func(Row) bool) (s Score) {
 		s.Mitigated.add(one(r.Mitigated), 1)
 		s.Stopped.add(r.Stopped, r.Flood)
 		s.Unserved.add(r.Unserved, r.Ordinary-r.Refused)
-		// Never is as late as it can be.
-		took := func(did bool, seconds float64) float64 {
-			if did {
-				return seconds
-			}
-			return lasts.Seconds()
-		}
-		notice, mitigate = append(notice, took(r.Noticed, r.Notice)), append(mitigate, took(r.Mitigated, r.Mitigate))
+		notice, mitigate = append(notice, took(r.Noticed, r.Notice, lasts)), append(mitigate, took(r.Mitigated, r.Mitigate, lasts))
 	}
 	s.Notice95, s.Mitig95 = p95(notice), p95(mitigate)
 	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Found, &s.Besides, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Unserved, &s.Touched} {
 		c.Low, c.Up = wilson(c.N, c.Of)
 	}
 	return s
+}
+
+// took is how long something took; never is as late as it can be.
+func took(did bool, seconds float64, most time.Duration) float64 {
+	if did {
+		return seconds
+	}
+	return most.Seconds()
 }
 
 func (c *Count) add(n, of int) { c.N, c.Of = c.N+n, c.Of+of }

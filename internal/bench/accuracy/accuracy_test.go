@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -43,6 +44,36 @@ func TestScenarios(t *testing.T) {
 	}
 	if held < len(all)/4 || held > len(all)/2 {
 		t.Errorf("%d of %d are held out", held, len(all))
+	}
+}
+
+// Packets are made at three strengths of a dozen kinds and of days without a flood, and a
+// frame is what the layers say.
+func TestPacketScenarios(t *testing.T) {
+	if n := len(packetFloods()); n < 10 || len(packetCalms()) < 4 {
+		t.Errorf("%d floods and %d days without", n, len(packetCalms()))
+	}
+	v4, v6 := netip.MustParseAddr("84.0.0.1"), netip.MustParseAddr("2a02::1")
+	for _, c := range []struct {
+		name   string
+		g      segment
+		length int // of the frame
+		at     int // of the byte that tells
+		is     byte
+	}{
+		{"SYN", segment{source: v4, dest: site4, proto: tcp, ttl: 60, sport: 5, dport: 443, flags: syn, options: 20}, 14 + 20 + 40, 14 + 20 + 13, syn},
+		{"options", segment{source: v4, dest: site4, proto: tcp, options: 20}, 14 + 20 + 40, 14 + 20 + 12, 10 << 4},
+		{"UDP by IPv6", segment{source: v6, dest: site6, proto: udp, sport: 5, dport: 443, body: make([]byte, 100)}, 14 + 40 + 108, 14 + 40 + 5, 108},
+		{"a later fragment", segment{source: v4, dest: site4, proto: udp, offset: 185, body: make([]byte, 80)}, 14 + 20 + 80, 14 + 7, 185},
+		{"ICMP", segment{source: v4, dest: site4, proto: icmp, body: make([]byte, 56)}, 14 + 20 + 64, 14 + 20, 8},
+	} {
+		b := c.g.frame(nil)
+		if len(b) != c.length || b[c.at] != c.is {
+			t.Errorf("%s: %d bytes, % x", c.name, len(b), b)
+		}
+		if total := int(b[14+2])<<8 | int(b[14+3]); c.g.source.Is4() && total != len(b)-14 {
+			t.Errorf("%s: it says that it has %d bytes", c.name, total)
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type World struct {
 	Clock *clock.Clock
 	Door  Door
 	Loop  *defense.Loop
+	Wire  Wire // nil: there is no packet filter
 	Close func() error
 }
 
@@ -38,6 +39,7 @@ type stage struct {
 	serial uint64
 	site   site
 	books  *books
+	wires  *wires               // nil: there is no packet filter
 	minted map[netip.Prefix]int // cookies given out in this minute
 	minute int64
 	nextID uint64
@@ -66,14 +68,17 @@ func (e *events) Pop() any {
 	return last
 }
 
-func newStage(seed uint64, world func(at time.Time, origin func() traffic.Origin) (*World, error)) (*stage, error) {
+func newStage(seed uint64, world func(at time.Time, origin func() traffic.Origin, wired bool) (*World, error), wired bool) (*stage, error) {
 	s := &stage{rng: rand.New(rand.NewPCG(seed, 0x5ea)), minted: map[netip.Prefix]int{}}
 	s.site.init(s)
-	w, err := world(time.Date(2019, 11, 12, 9, 0, 0, 0, time.UTC), s.site.gauges)
+	w, err := world(time.Date(2019, 11, 12, 9, 0, 0, 0, time.UTC), s.site.gauges, wired)
 	if err != nil {
 		return nil, err
 	}
 	s.w, s.began = w, w.Clock.Now()
+	if wired {
+		s.wires = newWires(w.Wire, s.rng)
+	}
 	s.after(glance, s.step)
 	return s, nil
 }
@@ -92,6 +97,9 @@ func (s *stage) step() {
 	s.site.tick()
 	s.w.Loop.Step()
 	s.look()
+	if s.wires != nil {
+		s.lookAtPackets()
+	}
 	s.after(glance, s.step)
 }
 
@@ -130,6 +138,7 @@ type client struct {
 	met    bool   // a request of it was refused, in those
 	slowed bool
 	n      int
+	line   *line // nil until it was needed
 }
 
 // come has a client begin within a time.
@@ -141,6 +150,9 @@ func (s *stage) come(c *client, within time.Duration) {
 		}
 		list := c.next(c, s.rng)
 		c.n++
+		if s.wires != nil && c.ordinary && !unreachable.Contains(c.addr) {
+			s.visits(c, len(list))
+		}
 		s.request(c, list[0])
 		for i, a := range list[1:] {
 			s.after(60*time.Millisecond+time.Duration(i)*5*time.Millisecond, func() { s.request(c, a) })

@@ -40,11 +40,13 @@ func (r *Report) Table(out io.Writer) error {
 			fmt.Fprintf(w, "%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, row.finds(), row.Refused, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
+	r.packets(w)
 	fmt.Fprintf(w, "\n* held out: nobody looks at these when a detector is changed\n")
 	for _, l := range []struct {
 		name string
 		s    *Score
-	}{{"all", &r.All}, {"not held out", &r.Tuned}, {"held out", &r.HeldOut}} {
+		p    *PacketScore
+	}{{"all", &r.All, &r.PacketsAll}, {"not held out", &r.Tuned, &r.PacketsTuned}, {"held out", &r.HeldOut, &r.PacketsHeldOut}} {
 		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(l.name))
 		s := l.s
 		for _, c := range []struct {
@@ -60,8 +62,42 @@ func (r *Report) Table(out io.Writer) error {
 			fmt.Fprintf(w, "  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
 		}
 		fmt.Fprintf(w, "  %-42s %.1f s and %.1f s\n", "noticed and mitigated within, 95th percentile", s.Notice95, s.Mitig95)
+		p := l.p
+		for _, c := range []struct {
+			what string
+			c    Count
+		}{
+			{"floods of packets noticed", p.Attacks}, {"floods of packets of which half was stopped", p.Mitigated}, {"of their packets, stopped", p.Stopped},
+			{"false alarms, without such a flood", p.Alarms}, {"people's packets stopped", p.Lost},
+		} {
+			fmt.Fprintf(w, "  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
+		}
+		fmt.Fprintf(w, "  %-42s %.1f s and %.1f s\n", "noticed and half of it gone within, 95th p.", p.Notice95, p.Mitig95)
 	}
 	return w.Flush()
+}
+
+// packets writes the scenarios of packets.
+func (r *Report) packets(w *bufio.Writer) {
+	fmt.Fprintf(w, "\n%-46s %-8s %-9s %-17s %s\n", "flood of packets", "noticed", "half gone", "stopped", "people's packets stopped")
+	for i := range r.Packets {
+		if p := &r.Packets[i]; p.Attack {
+			fmt.Fprintf(w, "%-46s %-8s %-9s %7d of %-7d %d of %d\n", p.mark(), when(p.Noticed, p.Notice), when(p.Mitigated, p.Mitigate), p.Stopped, p.Flood, p.Lost, p.Ordinary)
+		}
+	}
+	fmt.Fprintf(w, "\n%-46s %-8s %-9s %-17s %s\n", "no flood of packets", "alarms", "", "", "people's packets stopped")
+	for i := range r.Packets {
+		if p := &r.Packets[i]; !p.Attack {
+			fmt.Fprintf(w, "%-46s %-8d %-9s %-17s %d of %d\n", p.mark(), p.Alarms, "", "", p.Lost, p.Ordinary)
+		}
+	}
+}
+
+func (p *PacketRow) mark() string {
+	if p.HeldOut {
+		return p.Name + " *"
+	}
+	return p.Name
 }
 
 func (r *Row) mark() string {

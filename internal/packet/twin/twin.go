@@ -95,7 +95,10 @@ func New(cfg Config) *Twin {
 
 // Take judges a packet that came at a moment, none before that of the last one. Its
 // bytes are only read.
-func (t *Twin) Take(at clock.Instant, c *pcap.Packet) {
+func (t *Twin) Take(at clock.Instant, c *pcap.Packet) { t.Judge(at, c) }
+
+// Judge is Take, and says whether the packet passed.
+func (t *Twin) Judge(at clock.Instant, c *pcap.Packet) (passed bool) {
 	t.now, t.began, t.shown = at, true, false
 	t.totals.Read++
 	p := &t.p
@@ -105,22 +108,23 @@ func (t *Twin) Take(at clock.Instant, c *pcap.Packet) {
 	switch {
 	case p.cut:
 		t.totals.Cut++
-		return
+		return true
 	case p.family == 0 && wrong == goOn:
 		t.totals.NotIP++
 		t.counts.add(passOther, p)
-		return
+		return true
 	}
 	protected := p.ports && t.protects(p.proto, p.dport)
 	if t.leaves(p, protected) {
-		return
+		return true
 	}
 	why := t.ladder(p, wrong, protected)
 	if p.cut {
 		t.totals.Cut++
-		return
+		return true
 	}
 	t.count(p, why)
+	return !why.stops()
 }
 
 func (t *Twin) protects(proto uint8, port uint16) bool {

@@ -33,7 +33,8 @@ const (
 	// safe side.
 	segment = 700
 	// fewSources is how many times as much must come from few sources: a large
-	// download brings many ACKs, and is counted when it has ended.
+	// download brings many ACKs, and is counted when it has ended. Large packets from
+	// many sources are no ACKs.
 	fewSources = 4
 	// unknown is how many times as much it takes while nothing is known.
 	unknown = 4
@@ -100,7 +101,7 @@ func (d *Detector) least(c *class, w *traffic.Window, n *traffic.Normal) float64
 		least *= unknown
 	}
 	portrait := traffic.Portray(w.Packets.Samples, func(p *traffic.Packet) bool { return p.Kind == c.kind })
-	if !portrait.Spread() {
+	if !portrait.Spread() && !portrait.Sends() {
 		least *= fewSources
 	}
 	return least

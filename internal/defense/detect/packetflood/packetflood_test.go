@@ -15,6 +15,7 @@ type part struct {
 	n       int
 	kind    traffic.PacketKind
 	sources int // 0: each packet comes from another
+	length  uint16
 }
 
 type maker struct{ at clock.Instant }
@@ -24,7 +25,7 @@ func (m *maker) window(visits int, parts ...part) *traffic.Window {
 	w := &traffic.Window{At: m.at, Span: time.Second, Offered: uint64(visits), BytesOut: uint64(visits) * 20000}
 	p := &w.Packets
 	p.Filtered, p.Every, p.Reasons = true, 20, map[string]traffic.Counted{}
-	parts = append(parts, part{visits / 2, traffic.PacketSyn, 0}, part{visits * 10, traffic.PacketOther, visits/2 + 1})
+	parts = append(parts, part{n: visits / 2, kind: traffic.PacketSyn, sources: 0}, part{n: visits * 10, kind: traffic.PacketOther, sources: visits/2 + 1})
 	for _, c := range parts {
 		p.Kinds[c.kind] += uint64(c.n)
 		for i := range c.n / 20 {
@@ -32,7 +33,7 @@ func (m *maker) window(visits int, parts ...part) *traffic.Window {
 				i %= c.sources
 			}
 			p.Samples = append(p.Samples, traffic.Packet{
-				Source: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Kind: c.kind, DestPort: 443, Ports: true,
+				Source: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Kind: c.kind, DestPort: 443, Ports: true, Length: c.length,
 			})
 		}
 	}
@@ -62,23 +63,26 @@ func TestDetect(t *testing.T) {
 		{"quiet", site(), 100, nil, nil, ""},
 		{"crowd", site(), 3000, nil, nil, ""},
 		{"crowd, nothing known", nil, 3000, nil, nil, ""},
-		{"ACKs", site(), 100, []part{{20000, traffic.PacketOther, 0}}, nil, "TCP packets of no connection"},
-		{"ACKs, half a second of them", site(), 100, []part{{10000, traffic.PacketOther, 0}}, nil, "TCP packets of no connection"},
-		{"ACKs, nothing known", nil, 100, []part{{40000, traffic.PacketOther, 0}}, nil, "TCP packets of no connection"},
-		{"a large download", site(), 100, []part{{15000, traffic.PacketOther, 20}}, nil, ""},
-		{"ACKs from few", site(), 100, []part{{60000, traffic.PacketOther, 20}}, nil, "TCP packets of no connection"},
-		{"UDP", site(), 100, []part{{20000, traffic.PacketUDP, 0}}, nil, "UDP"},
-		{"reflected UDP is another's", site(), 100, []part{{20000, traffic.PacketUDP, 0}}, reflected, ""},
-		{"Initials", site(), 100, []part{{20000, traffic.PacketInitial, 0}}, nil, "QUIC Initials"},
-		{"fragments", site(), 100, []part{{4000, traffic.PacketFragment, 0}}, nil, "fragments"},
-		{"fragments of reflected UDP", site(), 100, []part{{20000, traffic.PacketUDP, 0}, {30000, traffic.PacketFragment, 0}}, reflected, ""},
-		{"ICMP", site(), 100, []part{{4000, traffic.PacketICMP, 0}}, nil, "ICMP"},
-		{"RSTs", site(), 100, []part{{4000, traffic.PacketReset, 0}}, nil, "RSTs"},
-		{"RSTs that a flood of SYNs brings", site(), 100, []part{{20000, traffic.PacketSyn, 0}, {9000, traffic.PacketReset, 0}}, nil, ""},
+		{"ACKs", site(), 100, []part{{n: 20000, kind: traffic.PacketOther, sources: 0}}, nil, "TCP packets of no connection"},
+		{"ACKs, half a second of them", site(), 100, []part{{n: 10000, kind: traffic.PacketOther, sources: 0}}, nil, "TCP packets of no connection"},
+		{"ACKs, nothing known", nil, 100, []part{{n: 40000, kind: traffic.PacketOther, sources: 0}}, nil, "TCP packets of no connection"},
+		{"a large download", site(), 100, []part{{n: 15000, kind: traffic.PacketOther, sources: 20}}, nil, ""},
+		{"ACKs from few", site(), 100, []part{{n: 60000, kind: traffic.PacketOther, sources: 20}}, nil, "TCP packets of no connection"},
+		{"UDP", site(), 100, []part{{n: 20000, kind: traffic.PacketUDP, sources: 0}}, nil, "UDP"},
+		{"UDP, large, of a botnet", site(), 100, []part{{n: 8000, kind: traffic.PacketUDP, sources: 200, length: 900}}, nil, "UDP"},
+		{"UDP, small, of many who download", site(), 100, []part{{n: 8000, kind: traffic.PacketUDP, sources: 150, length: 60}}, nil, ""},
+		{"UDP, large, of some who upload", site(), 100, []part{{n: 8000, kind: traffic.PacketUDP, sources: 30, length: 1200}}, nil, ""},
+		{"reflected UDP is another's", site(), 100, []part{{n: 20000, kind: traffic.PacketUDP, sources: 0}}, reflected, ""},
+		{"Initials", site(), 100, []part{{n: 20000, kind: traffic.PacketInitial, sources: 0}}, nil, "QUIC Initials"},
+		{"fragments", site(), 100, []part{{n: 4000, kind: traffic.PacketFragment, sources: 0}}, nil, "fragments"},
+		{"fragments of reflected UDP", site(), 100, []part{{n: 20000, kind: traffic.PacketUDP, sources: 0}, {n: 30000, kind: traffic.PacketFragment, sources: 0}}, reflected, ""},
+		{"ICMP", site(), 100, []part{{n: 4000, kind: traffic.PacketICMP, sources: 0}}, nil, "ICMP"},
+		{"RSTs", site(), 100, []part{{n: 4000, kind: traffic.PacketReset, sources: 0}}, nil, "RSTs"},
+		{"RSTs that a flood of SYNs brings", site(), 100, []part{{n: 20000, kind: traffic.PacketSyn, sources: 0}, {n: 9000, kind: traffic.PacketReset, sources: 0}}, nil, ""},
 		{"malformed", site(), 100, nil, malformed, "malformed packets"},
 		{"bogons", site(), 100, nil, bogons, "malformed packets"},
-		{"several", site(), 100, []part{{9000, traffic.PacketICMP, 0}, {4000, traffic.PacketFragment, 0}}, nil, "ICMP and fragments"},
-		{"a few of each", site(), 100, []part{{500, traffic.PacketICMP, 0}, {500, traffic.PacketFragment, 0}, {500, traffic.PacketReset, 0}}, nil, ""},
+		{"several", site(), 100, []part{{n: 9000, kind: traffic.PacketICMP, sources: 0}, {n: 4000, kind: traffic.PacketFragment, sources: 0}}, nil, "ICMP and fragments"},
+		{"a few of each", site(), 100, []part{{n: 500, kind: traffic.PacketICMP, sources: 0}, {n: 500, kind: traffic.PacketFragment, sources: 0}, {n: 500, kind: traffic.PacketReset, sources: 0}}, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
@@ -103,7 +107,7 @@ func TestDetect(t *testing.T) {
 func TestEnds(t *testing.T) {
 	d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
 	for range 20 {
-		if len(d.Detect(m.window(100, part{20000, traffic.PacketICMP, 0}), site())) != 1 {
+		if len(d.Detect(m.window(100, part{n: 20000, kind: traffic.PacketICMP, sources: 0}), site())) != 1 {
 			t.Fatal("nothing")
 		}
 	}
