@@ -240,7 +240,7 @@ func testCommands(t *testing.T, program string) {
 			}
 		}
 	}
-	for _, c := range []string{"run", "check", "status", "normal", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture", "letter"} {
+	for _, c := range []string{"run", "check", "status", "normal", "why", "ban", "unban", "allow", "mitigations", "undo", "off", "on", "confirm", "reload", "upgrade", "demo", "bench", "replay", "doctor", "capture", "letter", "pin"} {
 		if !shown[c] {
 			t.Errorf("no page shows `seawall %s`", c)
 		}

@@ -99,7 +99,7 @@ func commands() *cobra.Command {
 		runCommand(), checkCommand(), reloadCommand(), upgradeCommand(),
 		statusCommand(), normalCommand(), letterCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
-		undoCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),
+		undoCommand(), pinCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),
 		demoCommand(), benchCommand(), replayCommand(), doctorCommand(), versionCommand(),
 	)
 	return root

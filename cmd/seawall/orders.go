@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +67,37 @@ func unbanCommand() *cobra.Command {
 			return err
 		}
 		return t.show(c.OutOrStdout(), gone, gone, fmt.Sprintf("nothing stood against %s", p))
+	}
+	return c
+}
+
+func pinCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "pin NUMBER",
+		Short:   "Keep what the machine does, as it is, until it is lifted",
+		Example: "  seawall pin 12 --for 24h",
+		Args:    exactly(1, "the number of a mitigation, as `seawall mitigations` shows it"),
+	}
+	t := aim(c)
+	last := c.Flags().Duration("for", 0, "how long; without it, until lifted")
+	note := c.Flags().String("note", "", "why, for whoever reads it later")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		id, err := strconv.ParseUint(strings.TrimPrefix(args[0], "#"), 10, 32)
+		if err != nil {
+			return usagef("%q is no number of a mitigation: `seawall mitigations` shows them", args[0])
+		}
+		if *last < 0 {
+			return usagef("--for %v: write a time such as 10m or 24h", *last)
+		}
+		body := map[string]string{"note": *note}
+		if *last > 0 {
+			body["for"] = last.String()
+		}
+		var made []mitigation.Mitigation
+		if err := t.call(c.Context(), "POST", fmt.Sprintf("/api/v1/mitigations/%d/pin", id), body, &made); err != nil {
+			return err
+		}
+		return t.show(c.OutOrStdout(), made, made, "")
 	}
 	return c
 }

@@ -134,6 +134,10 @@ func (s shield) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {
 	return s.order(decide.Order{Verb: decide.Unban, Prefix: p})
 }
 
+func (s shield) Pin(id mitigation.ID, last time.Duration, note string) ([]mitigation.Mitigation, error) {
+	return s.order(decide.Order{Verb: decide.Pin, ID: id, For: last, Note: note})
+}
+
 func (s shield) Lift(id mitigation.ID) ([]mitigation.Mitigation, error) {
 	return s.order(decide.Order{Verb: decide.Lift, ID: id})
 }

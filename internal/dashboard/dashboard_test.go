@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"seawall/internal/defense"
+	"seawall/internal/defense/decide"
 	"seawall/internal/mitigation"
 )
 
@@ -76,6 +77,11 @@ func (f *fake) Letter(days int) (Letter, error) {
 func (f *fake) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {
 	f.asked = p
 	return []mitigation.Mitigation{}, f.err
+}
+
+func (f *fake) Pin(id mitigation.ID, last time.Duration, note string) ([]mitigation.Mitigation, error) {
+	f.asked = decide.Order{ID: id, For: last, Note: note}
+	return []mitigation.Mitigation{{ID: id}}, f.err
 }
 
 func (f *fake) Lift(id mitigation.ID) ([]mitigation.Mitigation, error) {
@@ -209,6 +215,11 @@ func TestOrders(t *testing.T) {
 		"unban nothing":  {"POST", "/api/v1/unban", `{}`, nil, 400, nil},
 		"undo":           {"POST", "/api/v1/undo", `{"since":"10m"}`, nil, 200, 10 * time.Minute},
 		"undo nothing":   {"POST", "/api/v1/undo", `{}`, nil, 400, nil},
+		"pin":            {"POST", "/api/v1/mitigations/7/pin", `{"for": "24h", "note": "it comes back"}`, nil, 200, decide.Order{ID: 7, For: 24 * time.Hour, Note: "it comes back"}},
+		"pin for good":   {"POST", "/api/v1/mitigations/7/pin", `{}`, nil, 200, decide.Order{ID: 7}},
+		"pin unknown":    {"POST", "/api/v1/mitigations/7/pin", `{}`, Kind(ErrNotFound, errors.New("x")), 404, decide.Order{ID: 7}},
+		"pin a word":     {"POST", "/api/v1/mitigations/all/pin", `{}`, nil, 400, nil},
+		"pin for what":   {"POST", "/api/v1/mitigations/7/pin", `{"for": "ever"}`, nil, 400, nil},
 		"lift":           {"DELETE", "/api/v1/mitigations/7", "", nil, 200, mitigation.ID(7)},
 		"lift unknown":   {"DELETE", "/api/v1/mitigations/7", "", Kind(ErrNotFound, errors.New("x")), 404, mitigation.ID(7)},
 		"lift a word":    {"DELETE", "/api/v1/mitigations/all", "", nil, 400, nil},

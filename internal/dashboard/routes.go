@@ -44,6 +44,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	m.HandleFunc("GET /api/v1/capture", s.capture)
 	m.HandleFunc("POST /api/v1/mitigations", s.order)
 	m.HandleFunc("DELETE /api/v1/mitigations/{id}", s.lift)
+	m.HandleFunc("POST /api/v1/mitigations/{id}/pin", s.pin)
 	m.HandleFunc("POST /api/v1/rules/try", s.try)
 	m.HandleFunc("POST /api/v1/unban", s.unban)
 	m.HandleFunc("POST /api/v1/undo", s.undo)
@@ -126,13 +127,40 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) lift(w http.ResponseWriter, r *http.Request) {
+	if id, ok := number(w, r); ok {
+		gone, err := s.shield.Lift(id)
+		answer(w, gone, err)
+	}
+}
+
+// number is the mitigation's in the path; false: it is none, which was answered.
+func number(w http.ResponseWriter, r *http.Request) (mitigation.ID, bool) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 32)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "the number of a mitigation is expected; `seawall mitigations` lists them")
+	}
+	return mitigation.ID(id), err == nil
+}
+
+func (s *Server) pin(w http.ResponseWriter, r *http.Request) {
+	id, ok := number(w, r)
+	if !ok {
 		return
 	}
-	gone, err := s.shield.Lift(mitigation.ID(id))
-	answer(w, gone, err)
+	var o struct {
+		For  string `json:"for"` // 10m, 24h; "" until lifted
+		Note string `json:"note"`
+	}
+	if !read(w, r, &o) {
+		return
+	}
+	last, err := span(o.For)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	made, err := s.shield.Pin(id, last, o.Note)
+	answer(w, made, err)
 }
 
 // letter tells of the last days, seven as a rule.

@@ -45,6 +45,8 @@ type Shield interface {
 	Act(o MatchOrder) (mitigation.Mitigation, error)
 	// Try says what rules would have met lately, and puts none in force.
 	Try(rules Rules) ([]Trial, error)
+	// Pin makes what the machine did a person's order; last 0: until it is lifted.
+	Pin(id mitigation.ID, last time.Duration, note string) ([]mitigation.Mitigation, error)
 	Lift(id mitigation.ID) ([]mitigation.Mitigation, error)
 	Undo(since time.Duration) ([]mitigation.Mitigation, error)
 	// SetOff lets everything through (true), or defends again (false).

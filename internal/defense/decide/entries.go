@@ -49,9 +49,8 @@ func (d *Decider) index(e *entry) {
 	}
 }
 
-// end takes e out and keeps it among the ended. by is who ordered the end, ""
-// when it ended by itself.
-func (d *Decider) end(now Moment, e *entry, why string, by mitigation.By) {
+// unfile takes e out of everything that index files it under.
+func (d *Decider) unfile(e *entry) {
 	delete(d.active, e.m.ID)
 	switch e.kind {
 	case kindSignature, kindEmergency:
@@ -77,6 +76,12 @@ func (d *Decider) end(now Moment, e *entry, why string, by mitigation.By) {
 			d.allows.remove(p)
 		}
 	}
+}
+
+// end takes e out and keeps it among the ended. by is who ordered the end, ""
+// when it ended by itself.
+func (d *Decider) end(now Moment, e *entry, why string, by mitigation.By) {
+	d.unfile(e)
 	over := Ended{Mitigation: e.m, At: now.Wall, Why: why, EndedBy: by, Hits: e.hits, kind: e.kind}
 	d.ended.add(over)
 	d.out.Events = append(d.out.Events, Event{End: &EndEvent{ID: e.m.ID, At: now.Wall, Why: why, By: by, Hits: e.hits}})

@@ -24,6 +24,7 @@ const (
 	Slow   Verb = "slow"   // what Match matches
 	Unban  Verb = "unban"  // end what is said of Prefix and of prefixes within it
 	Lift   Verb = "lift"   // end the mitigation ID
+	Pin    Verb = "pin"    // keep the mitigation ID of the machine's, as it is
 	Undo   Verb = "undo"   // reverse what was ordered within Since
 	Off    Verb = "off"    // let everything through
 	On     Verb = "on"     // defend again
@@ -34,8 +35,8 @@ type Order struct {
 	Verb   Verb          `json:"verb"`
 	Prefix netip.Prefix  `json:"prefix,omitzero"` // Ban, Allow, Unban
 	Match  string        `json:"match,omitzero"`  // Refuse, Slow
-	ID     mitigation.ID `json:"id,omitzero"`     // Lift
-	For    time.Duration `json:"for,omitzero"`    // Ban, Allow, Refuse, Slow; 0: until lifted
+	ID     mitigation.ID `json:"id,omitzero"`     // Lift, Pin
+	For    time.Duration `json:"for,omitzero"`    // Ban, Allow, Refuse, Slow, Pin; 0: until lifted
 	Since  time.Duration `json:"since,omitzero"`  // Undo
 	Note   string        `json:"note,omitzero"`   // why
 	By     mitigation.By `json:"by,omitzero"`     // "" is a person
@@ -89,12 +90,14 @@ func (d *Decider) Order(now Moment, o Order, n *traffic.Normal) (Result, Output,
 		r, err = d.unban(now, o)
 	case Lift:
 		r, err = d.lift(now, o)
+	case Pin:
+		r, err = d.pin(now, o)
 	case Undo:
 		r, err = d.undo(now, o)
 	case Off, On:
 		r = d.turn(o.Verb == Off)
 	default:
-		err = fmt.Errorf("%q is no order: write ban, allow, refuse, slow, unban, lift, undo, off or on", o.Verb)
+		err = fmt.Errorf("%q is no order: write ban, allow, refuse, slow, unban, lift, pin, undo, off or on", o.Verb)
 	}
 	if err == nil {
 		// Addresses stay out of records: they would outlive the ban.
