@@ -12,7 +12,7 @@ import (
 func findings(out chan<- prometheus.Metric, st *defense.Status) {
 	now := map[attack.Vector]float64{}
 	if st.Attack != nil {
-		now[st.Attack.Vector] = 1
+		now[st.Attack.Now] = 1
 	}
 	if st.Crowd != nil {
 		now[st.Crowd.Vector] = 1

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"seawall/internal/defense"
-	"seawall/internal/defense/decide"
 	"seawall/internal/mitigation"
 )
 
@@ -79,8 +78,15 @@ func (f *fake) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {
 	return []mitigation.Mitigation{}, f.err
 }
 
+// pinned is what Pin was asked for.
+type pinned struct {
+	ID   mitigation.ID
+	For  time.Duration
+	Note string
+}
+
 func (f *fake) Pin(id mitigation.ID, last time.Duration, note string) ([]mitigation.Mitigation, error) {
-	f.asked = decide.Order{ID: id, For: last, Note: note}
+	f.asked = pinned{ID: id, For: last, Note: note}
 	return []mitigation.Mitigation{{ID: id}}, f.err
 }
 
@@ -215,9 +221,9 @@ func TestOrders(t *testing.T) {
 		"unban nothing":  {"POST", "/api/v1/unban", `{}`, nil, 400, nil},
 		"undo":           {"POST", "/api/v1/undo", `{"since":"10m"}`, nil, 200, 10 * time.Minute},
 		"undo nothing":   {"POST", "/api/v1/undo", `{}`, nil, 400, nil},
-		"pin":            {"POST", "/api/v1/mitigations/7/pin", `{"for": "24h", "note": "it comes back"}`, nil, 200, decide.Order{ID: 7, For: 24 * time.Hour, Note: "it comes back"}},
-		"pin for good":   {"POST", "/api/v1/mitigations/7/pin", `{}`, nil, 200, decide.Order{ID: 7}},
-		"pin unknown":    {"POST", "/api/v1/mitigations/7/pin", `{}`, Kind(ErrNotFound, errors.New("x")), 404, decide.Order{ID: 7}},
+		"pin":            {"POST", "/api/v1/mitigations/7/pin", `{"for": "24h", "note": "it comes back"}`, nil, 200, pinned{ID: 7, For: 24 * time.Hour, Note: "it comes back"}},
+		"pin for good":   {"POST", "/api/v1/mitigations/7/pin", `{}`, nil, 200, pinned{ID: 7}},
+		"pin unknown":    {"POST", "/api/v1/mitigations/7/pin", `{}`, Kind(ErrNotFound, errors.New("x")), 404, pinned{ID: 7}},
 		"pin a word":     {"POST", "/api/v1/mitigations/all/pin", `{}`, nil, 400, nil},
 		"pin for what":   {"POST", "/api/v1/mitigations/7/pin", `{"for": "ever"}`, nil, 400, nil},
 		"lift":           {"DELETE", "/api/v1/mitigations/7", "", nil, 200, mitigation.ID(7)},

@@ -8,6 +8,7 @@ import (
 
 	"seawall/internal/attack"
 	"seawall/internal/defense/decide"
+	"seawall/internal/kit/clock"
 	"seawall/internal/traffic"
 )
 
@@ -27,8 +28,13 @@ type Found struct {
 	Doing   string         `json:"doing"`   // what is done about it, one plain sentence
 	Finding attack.Finding `json:"finding"` // at its peak
 
-	told float64 // the rate that was recorded last
+	told   float64       // the rate that was recorded last
+	peaked clock.Instant // when it was at its peak, and Finding was what it is
 }
+
+// addressesFor is how long a finding that goes on tells whose it was at its peak: the house's
+// hour, less what a status may be looked at.
+const addressesFor = 50 * time.Minute
 
 // foundBook keeps the books of what is found besides floods that decide acts on.
 type foundBook struct {
@@ -42,10 +48,29 @@ func booked(v attack.Vector) bool {
 	return v != attack.HTTPFlood && v != attack.FlashCrowd && !v.Packets()
 }
 
-// unlearnt says whether there is anything of which nothing may be learnt. A scanner or a
-// scraper may be there for ever, and is too little to matter.
-func (b *foundBook) unlearnt() bool {
-	return slices.ContainsFunc(b.current, func(f *Found) bool { return f.Vector.Connections() })
+// learnable is what may be learnt of a window in which this was found. Of connections that
+// are attacked nothing is, and of a carpet no packets; what is asked for besides goes on
+// being learnt, or who merely annoys could keep a site from it for ever. nothing says that
+// not even that is: where requests themselves are spread over a few networks, for as long as a
+// crowd would be doubted.
+func (b *foundBook) learnable(now decide.Moment, w *traffic.Window) (_ *traffic.Window, nothing bool) {
+	attacked, carpet := false, false
+	for _, f := range b.current {
+		attacked = attacked || f.Vector.Connections()
+		if f.Vector == attack.CarpetBombing {
+			carpet = true
+			nothing = nothing || now.Wall.Sub(f.Noticed) < crowdStays
+		}
+	}
+	if !attacked {
+		return w, nothing
+	}
+	rest := *w
+	rest.Links = traffic.Links{}
+	if carpet {
+		rest.Packets = traffic.Packets{}
+	}
+	return &rest, nothing
 }
 
 func (b *foundBook) find(v attack.Vector) *Found {
@@ -109,7 +134,9 @@ func (l *Loop) enterFinding(now decide.Moment, from *attack.Finding, isAttack bo
 		l.found.current = append(l.found.current, f)
 	}
 	if f.Rate = from.Rate; from.Rate >= f.Peak {
-		f.Peak, f.Finding, f.What, f.Unit = from.Rate, *from, from.What, unit
+		f.Peak, f.Finding, f.What, f.Unit, f.peaked = from.Rate, *from, from.What, unit, now.At
+	} else if now.At.Sub(f.peaked) > addressesFor {
+		f.Finding.Top = forgetClients(f.Finding.Top)
 	}
 	switch {
 	case began && !isAttack:

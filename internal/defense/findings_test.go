@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"seawall/internal/attack"
+	"seawall/internal/defense/decide"
 	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -96,5 +97,77 @@ func TestFindingsAreToldAndRefuseNobody(t *testing.T) {
 	if len(told) != 3 || !strings.HasPrefix(told[0], "A flood of connections: connections that ask for nothing, 500 connections a second, where 20 are usual.") ||
 		!strings.HasPrefix(told[1], "A flood of connections has grown to ") || !strings.HasPrefix(told[2], "A flood of connections is over: ") {
 		t.Errorf("told: %s", strings.Join(told, "\n"))
+	}
+}
+
+// What goes on for long keeps nobody's address for more than an hour.
+func TestLongFindingsForgetClients(t *testing.T) {
+	clk := clock.NewStopped(time.Date(2026, 5, 1, 20, 0, 0, 0, time.UTC))
+	l, err := New(DefaultConfig(), Deps{Clock: clk, Log: slog.New(slog.DiscardHandler), Applier: &nobody{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f := attack.Finding{Vector: attack.Scanning, Since: clk.Now(), Rate: 3, What: "pages that are not there", Top: []attack.Contributor{
+		{Field: traffic.FieldClient, Key: "192.0.2.7/32", Share: 1}, {Field: traffic.FieldPath, Key: "/x", Share: 1},
+	}}
+	for minute := range 120 {
+		l.followFindings(l.moment(), []attack.Finding{f}, nil)
+		got := l.found.current[0].Finding.Top
+		if kept := len(got) == 2; kept != (minute <= 50) || got[len(got)-1].Key != "/x" {
+			t.Fatalf("after %d minutes: %+v", minute, got)
+		}
+		f.Rate = 1
+		clk.Set(clk.Now().Add(time.Minute))
+	}
+}
+
+// Of an attack on connections nothing is learnt of connections, and all the rest is: whoever
+// annoys a site for weeks keeps it from knowing itself otherwise.
+func TestWhatIsLearntBesides(t *testing.T) {
+	now := decide.Moment{Wall: time.Date(2026, 5, 1, 20, 0, 0, 0, time.UTC)}
+	w := &traffic.Window{Offered: 100}
+	w.Links.Counted, w.Packets.Filtered = true, true
+	for _, c := range []struct {
+		vector         attack.Vector
+		ago            time.Duration
+		links, packets bool // are learnt
+		nothing        bool
+	}{
+		{attack.Scanning, time.Minute, true, true, false},
+		{attack.SlowAttack, time.Minute, false, true, false},
+		{attack.CarpetBombing, time.Minute, false, false, true},
+		{attack.CarpetBombing, crowdStays, false, false, false},
+	} {
+		b := foundBook{current: []*Found{{Vector: c.vector, Noticed: now.Wall.Add(-c.ago)}}}
+		got, nothing := b.learnable(now, w)
+		if got.Links.Counted != c.links || got.Packets.Filtered != c.packets || nothing != c.nothing || got.Offered != 100 {
+			t.Errorf("%s for %v: %v %v, nothing %v", c.vector, c.ago, got.Links.Counted, got.Packets.Filtered, nothing)
+		}
+	}
+	if !w.Links.Counted || !w.Packets.Filtered {
+		t.Error("the window itself was changed")
+	}
+}
+
+// An attack that was of a part at first and is of all requests now is called so, and held
+// against what is usual of those.
+func TestAttackWidens(t *testing.T) {
+	var l ledger
+	n, at := &traffic.Normal{}, time.Date(2026, 5, 1, 20, 0, 0, 0, time.UTC)
+	w := &traffic.Window{Span: time.Second, Offered: 5000}
+	step := func(f attack.Finding) {
+		at = at.Add(time.Second)
+		l.follow(at, at, w, n, &f, nil)
+	}
+	part := attack.Finding{Vector: attack.CostlyRequests, Rate: 10, Normal: 0.2, Part: attack.Part{Path: "/poster"}}
+	step(part)
+	step(attack.Finding{Vector: attack.HTTPFlood, Rate: 5000, Normal: 40})
+	if a := l.current; a.Vector != attack.HTTPFlood || a.Now != attack.HTTPFlood || a.Normal != 40 || a.Peak != 5000 {
+		t.Errorf("%+v", a)
+	}
+	step(part)
+	if a := l.current; a.Vector != attack.HTTPFlood || a.Now != attack.CostlyRequests || a.Peak != 5000 || a.Normal != 40 {
+		t.Errorf("in the end: %+v", a)
 	}
 }

@@ -18,8 +18,9 @@ const (
 // Attack is what is known of one attack. Requests of the attack are those above
 // normal; what became of them is estimated from the samples.
 type Attack struct {
-	ID        string        `json:"id"` // when it was noticed: 20260501-120000
-	Vector    attack.Vector `json:"vector"`
+	ID        string        `json:"id"`     // when it was noticed: 20260501-120000
+	Vector    attack.Vector `json:"vector"` // the widest that it was
+	Now       attack.Vector `json:"now"`    // as it was seen last
 	Since     time.Time     `json:"since"`
 	Noticed   time.Time     `json:"noticed"`
 	Mitigated *time.Time    `json:"mitigated"` // nil until something slows or refuses it
@@ -54,6 +55,9 @@ func (l *ledger) follow(now, since time.Time, w *traffic.Window, n *traffic.Norm
 			Countries: make(map[string]uint64), Felt: make(map[string]traffic.Felt),
 		}
 		l.current, l.told, l.matches = a, f.Rate, nil
+	}
+	if a.Now = f.Vector; a.Vector != f.Vector && f.Part.Whole() {
+		a.Vector, a.Normal, a.Peak = f.Vector, f.Normal, 0 // it was a part at first, against what is usual of that
 	}
 	if f.Rate >= a.Peak {
 		a.Peak, a.Finding = f.Rate, *f

@@ -151,7 +151,7 @@ type Loop struct {
 	first    firstCome     // the last of before
 	alarmAt  clock.Instant // of the fast path; 0 none
 	rushed   clock.Instant // when it last put newcomers at the end of the line; 0 not in this window
-	unproven int           // windows since then without a flood
+	unproven time.Duration // since then without a flood
 	crowdFor time.Duration // how long the crowd has been here
 	troubles map[string]string
 	seen     map[string]bool // signatures recorded in this attack

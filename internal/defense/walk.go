@@ -20,6 +20,8 @@ const clockStep = 2 * time.Second
 const (
 	youth      = 5 * time.Second
 	crowdStays = 5 * time.Minute
+	// unprovenFor is how long an alarm is believed that no whole window bears out.
+	unprovenFor = 3 * time.Second
 )
 
 // hasteAfter is how long after a glance has put newcomers at the end of the line the whole
@@ -194,7 +196,8 @@ func (l *Loop) second(now decide.Moment) {
 		began++
 	}
 	l.countDay(now, w, began)
-	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0 || l.found.unlearnt())
+	learn, nothing := l.found.learnable(now, w)
+	l.baseline.Learn(learn, l.doubtful(w, flood, crowd, n) || len(packets) > 0 || nothing)
 
 	l.flush(now)
 	if flood != nil {
@@ -214,17 +217,17 @@ func (l *Loop) second(now decide.Moment) {
 // flood, or may turn out to. An alarm that no whole window bears out is a false
 // one after three seconds. A crowd may be an attack that has not shown itself,
 // but one that stays is normal, and so is one that was there from the start.
-func (l *Loop) doubtful(flood, crowd *attack.Finding, n *traffic.Normal) bool {
+func (l *Loop) doubtful(w *traffic.Window, flood, crowd *attack.Finding, n *traffic.Normal) bool {
 	if flood != nil {
 		l.unproven = 0
 		return true
 	}
-	l.unproven++
+	l.unproven += w.Span
 	if crowd == nil {
 		l.crowdFor = 0
-		return l.decider.UnderAttack() && l.unproven <= 3
+		return l.decider.UnderAttack() && l.unproven <= unprovenFor
 	}
-	l.crowdFor += windowEvery
+	l.crowdFor += w.Span
 	return n.Learned >= youth && l.crowdFor < crowdStays
 }
 

@@ -1,6 +1,7 @@
 package connflood
 
 import (
+	"math"
 	"time"
 
 	"seawall/internal/attack"
@@ -48,7 +49,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n.Learned >= youth {
 		visits = max(visits-n.Requests, 0)
 	}
-	d.recent = d.recent*(1-1.0/opens) + visits
+	d.recent = d.recent*math.Exp(-w.Span.Seconds()/opens) + visits*w.Span.Seconds()
 	silent := l.Lagging[traffic.WaitSilent]
 	grown := 0
 	if d.silent >= 0 {

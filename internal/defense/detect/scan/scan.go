@@ -77,6 +77,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		}
 	}
 	if !d.spell.Step(w.At, w.Span, came > 0, false, d.cfg.EndAfter) {
+		d.said = attack.Finding{} // with the address in it
 		return nil
 	}
 	if worst != nil {

@@ -76,6 +76,7 @@ func (d *Detector) Detect(w *traffic.Window, _ *traffic.Normal) []attack.Finding
 		}
 	}
 	if !d.spell.Step(w.At, w.Span, worst != nil, false, d.cfg.EndAfter) {
+		d.said = attack.Finding{} // with the address in it
 		return nil
 	}
 	if worst != nil {

@@ -1,6 +1,7 @@
 package slowattack
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -49,11 +50,13 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n.Learned >= youth {
 		visits = max(visits-n.Requests, 0)
 	}
-	d.recent = d.recent*(1-1.0/lasts) + visits
+	d.recent = d.recent*math.Exp(-w.Span.Seconds()/lasts) + visits*w.Span.Seconds()
 	// HTTP/3's are not counted while they last, but each that is given up for it.
 	l, usual := &w.Links, n.Links.Laggards
 	lag := float64(l.Laggards())
-	given := lasts * w.Rate(l.Slow[traffic.WaitHead]+l.Slow[traffic.WaitBody]+l.Slow[traffic.WaitTake])
+	// A window may be shorter than a second, and one that is given up in it says no more.
+	slow := float64(l.Slow[traffic.WaitHead] + l.Slow[traffic.WaitBody] + l.Slow[traffic.WaitTake])
+	given := lasts * slow / max(w.Span.Seconds(), 1)
 	more := max(lag, given) - usual.Peak - perVisit*d.recent
 	least := max(d.cfg.Floor, (d.cfg.Times-1)*usual.Peak)
 	if !d.spell.Step(w.At, w.Span, more > least, more > least/2, d.cfg.EndAfter) {

@@ -79,6 +79,16 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// A window that ends early says no more of those that were given up in it.
+func TestShortWindow(t *testing.T) {
+	m := &maker{at: clock.Instant(time.Hour)}
+	w := m.window(second{requests: 100, given: 2})
+	w.Span = 300 * time.Millisecond
+	if fs := New(DefaultConfig()).Detect(w, site()); len(fs) > 0 {
+		t.Errorf("%+v", fs)
+	}
+}
+
 func TestEnds(t *testing.T) {
 	d, m := New(DefaultConfig()), &maker{at: clock.Instant(time.Hour)}
 	for i := range 20 {
