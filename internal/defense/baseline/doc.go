@@ -42,7 +42,7 @@
 //
 // MarshalBinary and UnmarshalBinary keep what was learnt across a restart:
 // rates, times and shares of keys that are common; never addresses, never
-// samples. At most 512 KiB. MarshalSamples and UnmarshalSamples keep the samples of the
+// samples. At most 1 MiB. MarshalSamples and UnmarshalSamples keep the samples of the
 // day and the week, with prefixes (/24, /48) in place of addresses, and no path that fewer
 // than three networks asked for; at most 1.7 MB. A file that is damaged is refused whole.
 //
