@@ -84,11 +84,16 @@ func ports(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
-// get asks a URL until it answers with a status, and puts the reference code of
+// get asks a URL, from an address of ours, until it answers with a status, and puts the reference code of
 // a refusal into $REF.
 func get(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: get URL STATUS")
+	if len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: get URL STATUS [FROM]")
+	}
+	client := http.DefaultClient
+	if len(args) == 3 {
+		d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(args[2])}}
+		client = &http.Client{Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}}
 	}
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -97,7 +102,7 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		req, err := http.NewRequestWithContext(ctx, "GET", args[0], nil)
 		ts.Check(err)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			last = err
 			cancel()
@@ -115,11 +120,13 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s: %v, want %d", args[0], last, want)
 }
 
-// seen waits until the Seawall with an admin address has learnt of a request.
+// seen waits until the Seawall with an admin address has learnt of requests for a path,
+// from so many networks that it shows it.
 func seen(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: seen ADMIN")
+	if len(args) != 2 {
+		ts.Fatalf("usage: seen ADMIN PATH")
 	}
+	path := []byte(`"key": "` + args[1] + `"`)
 	body := `{"rules": [{"name": "any", "match": "method == \"GET\"", "action": "slow"}]}`
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequest("POST", "http://"+args[0]+"/api/v1/rules/try", strings.NewReader(body))
@@ -130,7 +137,7 @@ func seen(ts *testscript.TestScript, _ bool, args []string) {
 		text, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		ts.Check(err)
-		if bytes.Contains(text, []byte(`"share"`)) && !bytes.Contains(text, []byte(`"hits": 0,`)) {
+		if bytes.Contains(text, []byte(`"share"`)) && !bytes.Contains(text, []byte(`"hits": 0,`)) && bytes.Contains(text, path) {
 			return
 		}
 	}

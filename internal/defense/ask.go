@@ -18,19 +18,28 @@ const patience = 5 * time.Second
 var (
 	ErrNotRunning = errors.New("the control loop is not running")
 	ErrBusy       = errors.New("the control loop did not answer in time; what was asked for may still happen")
+	ErrFailed     = errors.New("the control loop broke on what was asked for, and may have done a part of it; see the log")
 )
 
 // ask is a question for the loop's goroutine.
 type ask struct {
 	do   func(now decide.Moment)
-	done chan struct{}
+	done chan error // takes one: nil, or ErrFailed
 }
 
-// do runs f on the loop's goroutine and waits for it.
+// answer carries out a on the loop's goroutine. Where that panics, whoever asked is told.
+func (a *ask) answer(now decide.Moment) {
+	err := ErrFailed
+	defer func() { a.done <- err }()
+	a.do(now)
+	err = nil
+}
+
+// do runs f on the loop's goroutine and waits for it. Where it returns nil, f has returned.
 func (l *Loop) do(f func(now decide.Moment)) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	a := ask{do: f, done: make(chan struct{})}
+	a := ask{do: f, done: make(chan error, 1)}
 	select {
 	case l.asks <- a:
 	case <-l.gone:
@@ -39,8 +48,8 @@ func (l *Loop) do(f func(now decide.Moment)) error {
 		return ErrNotRunning
 	}
 	select {
-	case <-a.done:
-		return nil
+	case err := <-a.done:
+		return err
 	case <-timer.C:
 		return ErrBusy
 	}
@@ -69,18 +78,14 @@ func (l *Loop) Order(o decide.Order) (decide.Result, error) {
 	if err != nil {
 		return decide.Result{}, err
 	}
-	select {
-	case a := <-c:
-		if a.err == nil {
-			// Whoever gave an order may pull the plug once it is answered.
-			if err := l.store.sync(); err != nil {
-				l.deps.Log.Error("an order stands, and is lost if Seawall ends before the disk works again", "err", err)
-			}
+	a := <-c
+	if a.err == nil {
+		// Whoever gave an order may pull the plug once it is answered.
+		if err := l.store.sync(); err != nil {
+			l.deps.Log.Error("an order stands, and is lost if Seawall ends before the disk works again", "err", err)
 		}
-		return a.r, a.err
-	default:
-		return decide.Result{}, errors.New("the order could not be carried out; see the log")
 	}
+	return a.r, a.err
 }
 
 // Rules puts the rules of a changed configuration in the place of those that stood,
@@ -120,21 +125,16 @@ func (l *Loop) Find(id mitigation.ID) (m mitigation.Mitigation, active, known bo
 	return k.Mitigation, k.Active, ok
 }
 
-// Learnt sums up what is normal here, for people; nil when the loop does not run.
+// Learnt sums up what is normal here, for people; nil when the loop does not answer.
 func (l *Loop) Learnt() *traffic.Learnt {
 	c := make(chan *traffic.Learnt, 1)
 	if l.do(func(now decide.Moment) { s := l.baseline.Learnt(now.Wall); c <- &s }) != nil {
 		return nil
 	}
-	select {
-	case s := <-c:
-		return s
-	default:
-		return nil
-	}
+	return <-c
 }
 
-// Mitigations lists everything that is active; nil when the loop does not run.
+// Mitigations lists everything that is active; nil when the loop does not answer.
 func (l *Loop) Mitigations() []decide.Listed {
 	c := make(chan []decide.Listed, 1)
 	if l.do(func(decide.Moment) { c <- l.decider.List(0) }) != nil {

@@ -43,12 +43,13 @@ type Day struct {
 type Stopped struct {
 	traffic.Stopped
 	// Clients are the different ones refused, and Visitors those of them with a
-	// clearance: estimates, and too high by whoever came before and after a restart.
+	// clearance: estimates, and too high by whoever came before and after a restart, or
+	// a step of the clock from one day to another.
 	Clients  uint64       `json:"clients"`
 	Visitors uint64       `json:"visitors"`
 	Matches  []DayMatches `json:"matches"` // most met first
 
-	before observe.Refusals // of the same day, by an earlier process
+	before observe.Refusals // of the same day, by an earlier process or before such a step
 }
 
 // DayMatches is how many requests one description met.
@@ -59,19 +60,55 @@ type DayMatches struct {
 
 // days keeps the last of them. It belongs to the loop's goroutine.
 type days struct {
-	list []Day // oldest first; the last is today
+	list  []Day  // oldest first, each once
+	today string // which of them runs: not the last, where the clock was ahead; "" before any
 }
 
-// today is the running day, which begins where it is due.
+// today is the running day, which begins where it is due, or goes on where the wall clock
+// has stepped back to it.
 func (l *Loop) today(now decide.Moment) *Day {
 	d := &l.days
 	name := now.Wall.UTC().Format(time.DateOnly)
-	if n := len(d.list); n == 0 || d.list[n-1].Day != name {
-		d.list = append(d.list, Day{Day: name})
-		d.list = d.list[max(0, len(d.list)-mostDays):]
-		l.observer.Forget()
+	day := d.at(name)
+	if d.today != name {
+		if d.today != "" { // or those of the first window would be lost
+			l.observer.Forget()
+		}
+		d.today = name
+		for _, s := range []*Stopped{&day.Stopped, &day.Would} {
+			s.before = observe.Refusals{Clients: s.Clients, Visitors: s.Visitors}
+		}
 	}
-	return &d.list[len(d.list)-1]
+	return day
+}
+
+// find tells where a day is, or belongs.
+func (d *days) find(name string) (at int, there bool) {
+	return slices.BinarySearchFunc(d.list, name, func(day Day, name string) int { return cmp.Compare(day.Day, name) })
+}
+
+// at is a day of the list. Where it is new and the list is full, the oldest gives way,
+// even to one that is older still: the clock says that this is today.
+func (d *days) at(name string) *Day {
+	i, there := d.find(name)
+	if !there {
+		if len(d.list) >= mostDays {
+			d.list, i = slices.Delete(d.list, 0, 1), max(i-1, 0)
+		}
+		d.list = slices.Insert(d.list, i, Day{Day: name})
+	}
+	return &d.list[i]
+}
+
+// last is a copy of the last n days, at least one. Today is among them, in place of the
+// first, though there be later ones.
+func (d *days) last(n int) []Day {
+	all := d.copy()
+	from := max(0, len(all)-max(n, 1))
+	if at, there := d.find(d.today); there && at < from {
+		all[from] = all[at]
+	}
+	return all[from:]
 }
 
 // countDay enters a window into the day, and how many attacks began with it.
@@ -207,12 +244,45 @@ func (d *days) load(dir string) error {
 	}
 	for i := range list {
 		for _, s := range []*Stopped{&list[i].Stopped, &list[i].Would} {
-			s.before = observe.Refusals{Clients: s.Clients, Visitors: s.Visitors}
 			s.Matches = s.Matches[:min(len(s.Matches), mostMatches)]
 		}
 	}
+	list = inOrder(list)
 	d.list = list[max(0, len(list)-mostDays):]
 	return nil
+}
+
+// inOrder sorts days and makes one of those that are there twice, as a clock that stepped
+// back has left them.
+func inOrder(list []Day) (out []Day) {
+	slices.SortStableFunc(list, func(a, b Day) int { return cmp.Compare(a.Day, b.Day) })
+	for i := range list {
+		if n := len(out); n > 0 && out[n-1].Day == list[i].Day {
+			out[n-1].join(&list[i])
+		} else {
+			out = append(out, list[i])
+		}
+	}
+	return out
+}
+
+func (d *Day) join(o *Day) {
+	d.Watched += o.Watched
+	d.Defended += o.Defended
+	d.Attacks += o.Attacks
+	d.Requests += o.Requests
+	d.Cleared += o.Cleared
+	d.Stopped.join(&o.Stopped)
+	d.Would.join(&o.Would)
+}
+
+func (s *Stopped) join(o *Stopped) {
+	s.add(&o.Stopped)
+	s.Clients += o.Clients
+	s.Visitors += o.Visitors
+	for _, m := range o.Matches {
+		s.met(m.What, m.Requests)
+	}
 }
 
 // Letter is what the days of some time have to tell, oldest first.
@@ -226,10 +296,9 @@ func (l *Loop) Letter(n int) (Letter, error) {
 	c := make(chan []Day, 1)
 	if err := l.do(func(now decide.Moment) {
 		l.today(now)
-		c <- l.days.copy()
+		c <- l.days.last(n)
 	}); err != nil {
 		return Letter{}, err
 	}
-	all := <-c
-	return Letter{Mode: l.mode(), Days: all[max(0, len(all)-n):]}, nil
+	return Letter{Mode: l.mode(), Days: <-c}, nil
 }

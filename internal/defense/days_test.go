@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +145,110 @@ func TestDaysAreBounded(t *testing.T) {
 		t.Errorf("%d days", n)
 	}
 	l.Close()
+}
+
+func names(days []Day) (out []string) {
+	for i := range days {
+		out = append(out, days[i].Day)
+	}
+	return out
+}
+
+// The wall clock of a board without a battery stands in the past until somebody tells
+// it the time, and may be told wrong: each day is there once, in order, and counts on.
+func TestClockSteps(t *testing.T) {
+	may := func(day int) decide.Moment {
+		return decide.Moment{Wall: time.Date(2026, 5, day, 12, 0, 0, 0, time.UTC)}
+	}
+	l, _ := daysLoop(t, "", may(2).Wall, false)
+	defer l.Close()
+	for _, day := range []int{2, 1, 2, 9, 2, 1, 3} {
+		l.today(may(day)).Requests++
+	}
+	want := []string{"2026-05-01", "2026-05-02", "2026-05-03", "2026-05-09"}
+	if got := names(l.days.list); !slices.Equal(got, want) {
+		t.Fatalf("%v", got)
+	}
+	for i, n := range []uint64{2, 3, 1, 1} {
+		if l.days.list[i].Requests != n {
+			t.Errorf("%s: %d requests, not %d", l.days.list[i].Day, l.days.list[i].Requests, n)
+		}
+	}
+	// Today is told of, though later days are there.
+	for n, want := range map[int][]string{1: {"2026-05-03"}, 2: {"2026-05-03", "2026-05-09"}, 3: {"2026-05-02", "2026-05-03", "2026-05-09"}, 31: want} {
+		if got := names(l.days.last(n)); !slices.Equal(got, want) {
+			t.Errorf("the last %d: %v", n, got)
+		}
+	}
+	// A month is there already, and the clock begins in 1970.
+	for day := range mostDays {
+		l.today(may(day+1)).Requests++
+	}
+	l.today(decide.Moment{}).Requests += 7
+	l.today(decide.Moment{}).Requests += 7
+	if all := l.days.last(mostDays); len(all) != mostDays || all[0].Requests != 14 || all[1].Day != "2026-05-02" || all[30].Day != "2026-05-31" {
+		t.Errorf("%d days, %d requests in 1970: %v", len(all), all[0].Requests, names(all))
+	}
+	l.today(may(31)).Requests++
+	if last := l.days.list[mostDays-1]; last.Day != "2026-05-31" || last.Requests != 2 || len(l.days.list) != mostDays {
+		t.Errorf("%+v", last)
+	}
+}
+
+// Of a day to which the clock steps back, nobody who was refused is forgotten.
+func TestClockStepsDuringRefusals(t *testing.T) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	l, clk := daysLoop(t, "", at, false)
+	defer l.Close()
+	refuse := mitigation.Verdict{Action: mitigation.Refuse, Reason: mitigation.ReasonMitigation}
+	seconds(l, clk, 1, refuse, someClients(10, 2)...)
+	back := decide.Moment{Wall: at.AddDate(-1, 0, 0)}
+	w := &traffic.Window{Stopped: traffic.Stopped{Refused: 1}}
+	l.countDay(back, w, 1)
+	seconds(l, clk, 1, refuse, someClients(4, 0)...)
+	days := l.days.list
+	if len(days) != 2 || days[0].Stopped.Refused != 1 || days[0].Attacks != 1 || days[1].Stopped.Refused != 14 ||
+		days[1].Stopped.Clients < 10 || days[1].Stopped.Clients > 14 || days[1].Stopped.Visitors != 2 {
+		t.Errorf("%+v", days)
+	}
+}
+
+// Who is refused in the first second after a start counts as well.
+func TestFirstSecondCounts(t *testing.T) {
+	l, clk := daysLoop(t, "", time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), false)
+	defer l.Close()
+	for _, v := range someClients(5, 1) {
+		v.At = clk.Now()
+		l.Record(&v, mitigation.Verdict{Action: mitigation.Refuse, Reason: mitigation.ReasonMitigation}, traffic.Outcome{Status: 429})
+	}
+	seconds(l, clk, 2, mitigation.Verdict{})
+	if s := l.days.list[0].Stopped; s.Refused != 5 || s.Clients != 5 || s.Visitors != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What a clock that stepped back has left in a file is put in order, and nothing of it lost.
+func TestDaysAreSorted(t *testing.T) {
+	dir := t.TempDir()
+	at := time.Date(2026, 5, 2, 12, 0, 0, 0, time.UTC)
+	of := func(day string, n uint64) string {
+		return fmt.Sprintf(`{"day":%q,"watched":1,"defended":2,"attacks":3,"requests":%d,"cleared":4,"stopped":{"refused":5,"slowed":6,"cleared":1,"reasons":{"mitigation":5},"clients":7,"visitors":8,"matches":[{"what":"bans","requests":9}]}}`, day, n)
+	}
+	text := "[" + strings.Join([]string{of("2026-05-02", 1), of("2026-05-01", 10), of("2026-05-02", 100)}, ",") + "]"
+	if err := os.WriteFile(filepath.Join(dir, daysName), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, _ := daysLoop(t, dir, at, false)
+	defer l.Close()
+	if got := names(l.days.list); !slices.Equal(got, []string{"2026-05-01", "2026-05-02"}) {
+		t.Fatalf("%v", got)
+	}
+	d := l.today(decide.Moment{Wall: at})
+	if d.Requests != 101 || d.Watched != 2 || d.Defended != 4 || d.Attacks != 6 || d.Cleared != 8 {
+		t.Errorf("%+v", d)
+	}
+	if s := d.Stopped; s.Refused != 10 || s.Slowed != 12 || s.Reasons["mitigation"] != 10 || s.Clients != 14 || s.Visitors != 16 || s.before.Clients != 14 ||
+		!slices.Equal(s.Matches, []DayMatches{{"bans", 18}}) {
+		t.Errorf("%+v", s)
+	}
 }

@@ -268,7 +268,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		case <-tick.C:
 			l.guard(l.tick)
 		case a := <-l.asks:
-			l.guard(func() { defer close(a.done); a.do(l.moment()) })
+			l.guard(func() { a.answer(l.moment()) })
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"seawall/internal/defense/baseline"
 	"seawall/internal/defense/decide"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
@@ -23,7 +24,8 @@ type Trial struct {
 }
 
 // Span is what a rule would have met of one sample of ordinary traffic. Nothing in it
-// leads to an address.
+// leads to an address, nor is a path shown that fewer than three networks asked for: it
+// may be a secret (see baseline.Askers).
 type Span struct {
 	Of     string `json:"of"`     // hour, day, week
 	Tested int    `json:"tested"` // requests, or packets, of the sample
@@ -52,7 +54,7 @@ type Counted struct {
 type Example struct {
 	Method    string `json:"method"`
 	Host      string `json:"host"`
-	Path      string `json:"path"`
+	Path      string `json:"path"` // "" where too few asked for it
 	UserAgent string `json:"user_agent"`
 	Kind      string `json:"kind"`
 	Country   string `json:"country"`
@@ -118,19 +120,26 @@ func try(r Rule, parsed *decide.Rule, n *traffic.Normal) Trial {
 func trySpan(of string, m *match.Match, items []traffic.Sample) Span {
 	s := Span{Of: of, Tested: len(items), Examples: []Example{}}
 	paths, agents, clients := map[string]int{}, map[string]int{}, map[netip.Prefix]bool{}
+	askers := baseline.Askers{}
+	for i := range items {
+		askers.Add(&items[i].Visit)
+	}
 	for i := range items {
 		v := &items[i].Visit
 		if !m.Hits(v) {
 			continue
 		}
 		s.Hits++
-		paths[v.Path]++
+		path := askers.Path(v.Path)
+		if path != "" {
+			paths[path]++
+		}
 		agents[v.UserAgent]++
 		clients[traffic.PrefixOf(v.Client, traffic.LevelClient)] = true
 		if v.Clearance != traffic.ClearanceNone {
 			s.Cleared++
 		}
-		s.show(v)
+		s.show(v, path)
 	}
 	s.Clients = len(clients)
 	s.Paths, s.Agents = most(paths), most(agents)
@@ -149,12 +158,12 @@ func tryPackets(of string, m *match.Match, items []traffic.Packet) Span {
 	return s
 }
 
-// show takes v for an example, unless there is one like it.
-func (s *Span) show(v *traffic.Visit) {
-	like := func(e Example) bool { return e.Path == v.Path && e.UserAgent == v.UserAgent }
+// show takes v, as one that asked for path, for an example, unless there is one like it.
+func (s *Span) show(v *traffic.Visit, path string) {
+	like := func(e Example) bool { return e.Path == path && e.UserAgent == v.UserAgent }
 	if len(s.Examples) < mostExamples && !slices.ContainsFunc(s.Examples, like) {
 		s.Examples = append(s.Examples, Example{
-			Method: v.Method, Host: v.Host, Path: v.Path, UserAgent: v.UserAgent,
+			Method: v.Method, Host: v.Host, Path: path, UserAgent: v.UserAgent,
 			Kind: v.Kind.String(), Country: v.Country.String(), Clearance: v.Clearance.String(),
 		})
 	}

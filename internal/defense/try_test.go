@@ -17,7 +17,7 @@ func ordinaryDay() *traffic.Normal {
 	n := &traffic.Normal{}
 	for i := range 1000 {
 		s := traffic.Sample{Visit: traffic.Visit{
-			Client: netip.AddrFrom4([4]byte{203, 0, 113, byte(i % 3)}), Method: "GET", Host: "www.example.org",
+			Client: netip.AddrFrom4([4]byte{203, 0, byte(113 + i%3), byte(i % 3)}), Method: "GET", Host: "www.example.org",
 			Path: fmt.Sprint("/news/", i%7), UserAgent: "Mozilla/5.0", RawQuery: "secret=1",
 		}}
 		if i%250 == 0 {
@@ -63,8 +63,43 @@ func TestTry(t *testing.T) {
 		t.Errorf("%+v", s.Examples)
 	}
 	text, err := json.Marshal(got)
-	if err != nil || strings.Contains(string(text), "203.0.113") || strings.Contains(string(text), "secret") {
+	if err != nil || strings.Contains(string(text), "203.0.11") || strings.Contains(string(text), "secret") {
 		t.Errorf("an address, or a query, in %s", text)
+	}
+}
+
+// A path that fewer than three networks asked for may be a secret link: it is shown of no
+// span, though it counts.
+func TestTryShowsNoSecretLinks(t *testing.T) {
+	r := Rules{{Name: "posts", Match: `method == "POST"`, Action: "refuse"}}
+	if err := r.Validate().Err(); err != nil {
+		t.Fatal(err)
+	}
+	n := ordinaryDay()
+	for i := range 12 {
+		v := &n.Ordinary[i+1].Visit
+		v.Method, v.Path, v.UserAgent = "POST", "/reset/token", "Mozilla/5.0 (telephone)"
+		v.Client = netip.AddrFrom4([4]byte{198, 51, byte(100 + i%2), byte(i)}) // at home and on the road
+	}
+	for i := range 6 {
+		n.Ordinary[i+20].Visit.Method, n.Ordinary[i+20].Visit.Path = "POST", "/contact"
+	}
+	n.OrdinaryDay, n.OrdinaryWeek = n.Ordinary, n.Ordinary
+	got := try(r[0], &r.Parsed()[0], n)
+	if len(got.Spans) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for _, s := range got.Spans {
+		if s.Hits != 18 || len(s.Paths) != 1 || s.Paths[0] != (Counted{"/contact", 6}) {
+			t.Errorf("%s: %d hits, %+v", s.Of, s.Hits, s.Paths)
+		}
+		if len(s.Examples) != 2 || s.Examples[0].Path != "" || s.Examples[0].Method != "POST" || s.Examples[1].Path != "/contact" {
+			t.Errorf("%s: %+v", s.Of, s.Examples)
+		}
+	}
+	text, err := json.Marshal(got)
+	if err != nil || strings.Contains(string(text), "token") {
+		t.Errorf("a secret link in %s", text)
 	}
 }
 

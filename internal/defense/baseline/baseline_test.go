@@ -20,6 +20,8 @@ type site struct {
 	wall time.Time
 	rng  *rand.Rand
 	step time.Duration // length of the windows
+
+	networks int // that visitors come from, by turns; 0: one
 }
 
 func newSite() *site {
@@ -45,7 +47,7 @@ func (s *site) second(visitors, flood int) *traffic.Window {
 		w.Top[traffic.FieldClient] = []traffic.Heavy{{Key: "192.0.2.1/32", Count: 6, Error: 2}}
 	}
 	for i := range visitors + flood {
-		a := netip.AddrFrom4([4]byte{192, 0, 2, byte(s.rng.IntN(40))})
+		a := netip.AddrFrom4([4]byte{192, 0, byte(2 + i%max(s.networks, 1)), byte(s.rng.IntN(40))})
 		v := traffic.Visit{
 			At: s.at, Host: "example.org", Method: "GET", Path: fmt.Sprint("/page", s.rng.IntN(10)),
 			UserAgent: "browser", RawQuery: "q=1", Clearance: traffic.ClearanceProven, ClearanceID: 5, Standing: traffic.StandingGood,

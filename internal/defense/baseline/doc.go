@@ -42,9 +42,9 @@
 //
 // MarshalBinary and UnmarshalBinary keep what was learnt across a restart:
 // rates, times and shares of keys that are common; never addresses, never
-// samples. At most 512 KiB. MarshalSamples and UnmarshalSamples keep the samples of the
-// day and the week, with prefixes (/24, /48) in place of addresses, and no path that one
-// request alone shows; at most 1.7 MB. A file that is damaged is refused whole.
+// samples. At most 1 MiB. MarshalSamples and UnmarshalSamples keep the samples of the
+// day and the week, with prefixes (/24, /48) in place of addresses, and no path that fewer
+// than three networks asked for; at most 1.7 MB. A file that is damaged is refused whole.
 //
 // Units: requests a second, durations, shares 0 to 1. All methods
 // belong to one goroutine, but Normal, which may be called by any. There

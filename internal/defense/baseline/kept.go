@@ -24,8 +24,8 @@ const (
 
 // MarshalSamples writes the samples of the last day and week, to outlive a restart.
 // There are no addresses in them but prefixes (/24, /48), no queries and no clearance
-// numbers; and a path that one sample alone shows is left out: it may be a secret, as
-// in a link by which somebody sets a new password, and one of so many tells nothing.
+// numbers; and a path that fewer than three networks asked for is left out (see
+// Askers). Without its path a request still tells of everything else.
 func (b *Baseline) MarshalSamples() []byte {
 	w := sampleWriter{index: map[string]uint64{}}
 	for _, s := range b.spans() {
@@ -62,10 +62,10 @@ type sampleWriter struct {
 
 func (w *sampleWriter) span(s *span) {
 	slots := s.inOrder()
-	paths := map[string]int{}
+	paths := Askers{}
 	for _, sl := range slots {
 		for i := range sl.items {
-			paths[sl.items[i].Visit.Path]++
+			paths.Add(&sl.items[i].Visit)
 		}
 	}
 	w.number(uint64(len(slots)))
@@ -74,11 +74,7 @@ func (w *sampleWriter) span(s *span) {
 		w.number(uint64(sl.seen))
 		w.number(uint64(len(sl.items)))
 		for i := range sl.items {
-			path := sl.items[i].Visit.Path
-			if paths[path] < 2 {
-				path = ""
-			}
-			w.sample(&sl.items[i], path)
+			w.sample(&sl.items[i], paths.Path(sl.items[i].Visit.Path))
 		}
 	}
 }

@@ -17,11 +17,13 @@ import (
 // TestSamplesOutliveARestart, without what leads to anybody.
 func TestSamplesOutliveARestart(t *testing.T) {
 	b, s := New(DefaultConfig()), newSite()
+	s.networks = 3
 	live(b, s, 100*time.Minute, 6, "")
 	w := s.second(60, 0)
 	for i := range w.Samples {
 		v := &w.Samples[i].Visit
-		v.Client, v.Peer = netip.MustParseAddr("2001:db8:7:8::9"), netip.MustParseAddr("2001:db8:7:8::9")
+		v.Client = netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, 0, byte(7 + i%3), 0, 8, 15: 9})
+		v.Peer = v.Client
 		v.Country, v.Network, v.HTTP, v.JA4 = traffic.Country{'G', 'B'}, 64500, traffic.HTTP2, "t13d1516h2_8daaf6152771_d8a2da3f94cd"
 		v.HeaderOrder, v.QueryShape, v.OpeningHTTP2, v.Secure = 1<<63, 77, 78, true
 		v.UserAgent = "\xff\xfe no text"
@@ -35,7 +37,7 @@ func TestSamplesOutliveARestart(t *testing.T) {
 		w.Samples[7].Visit.Path = "/news" // the other one came once
 	}
 	data := b.MarshalSamples()
-	for _, secret := range []string{"192.0.2.", "q=1", "new-password", string(netip.MustParseAddr("2001:db8:7:8::9").AsSlice()[:8])} {
+	for _, secret := range []string{"192.0.2.", "192.0.3.", "q=1", "new-password", string(netip.MustParseAddr("2001:db8:7:8::9").AsSlice()[:8])} {
 		if bytes.Contains(data, []byte(secret)) {
 			t.Errorf("%q is in what is saved", secret)
 		}
@@ -93,6 +95,55 @@ func TestSamplesOutliveARestart(t *testing.T) {
 	}
 }
 
+// TestSecretLinksAreNotWritten: a path that fewer than three networks asked for may be a
+// link by which somebody sets a new password, however often it was asked for.
+func TestSecretLinksAreNotWritten(t *testing.T) {
+	b, s := New(DefaultConfig()), newSite()
+	s.networks = 4
+	w := s.second(200, 0)
+	link := func(at int, method, path string, from ...string) {
+		for i, a := range from {
+			v := &w.Samples[at+i].Visit
+			v.Method, v.Path, v.Client = method, path, netip.MustParseAddr(a)
+		}
+	}
+	link(0, "GET", "/reset/once", "198.51.100.7")
+	link(10, "GET", "/reset/twice", "198.51.100.7")
+	link(20, "POST", "/reset/twice", "198.51.100.7")
+	link(30, "GET", "/reset/often", "198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.7", "198.51.100.8")
+	link(40, "GET", "/reset/mapped", "198.51.100.7", "::ffff:198.51.100.7", "203.0.113.9", "::ffff:203.0.113.9")
+	link(50, "GET", "/reset/six", "2001:db8:1:2::3", "2001:db8:1:3::3", "2001:db8:1:4::3", "203.0.113.9")
+	link(60, "GET", "/about", "2001:db8:1:2::3", "198.51.100.7", "203.0.113.9")
+	w.Samples[70].Visit.Path, w.Samples[71].Visit.Path, w.Samples[72].Visit.Path = "/nobody", "/nobody", "/nobody"
+	for i := range 3 {
+		w.Samples[70+i].Visit.Client = netip.Addr{} // unknown, and so none of three
+	}
+	for range 12 {
+		b.Learn(w, false)
+		w.At, w.Wall = w.At.Add(time.Minute), w.Wall.Add(time.Minute)
+	}
+	c := New(DefaultConfig())
+	if err := c.UnmarshalSamples(b.MarshalSamples()); err != nil {
+		t.Fatal(err)
+	}
+	before, after := b.Normal(), c.Normal()
+	for _, x := range []struct{ before, after []traffic.Sample }{{before.OrdinaryDay, after.OrdinaryDay}, {before.OrdinaryWeek, after.OrdinaryWeek}} {
+		for _, path := range []string{"/reset/once", "/reset/twice", "/reset/often", "/reset/mapped", "/reset/six", "/nobody"} {
+			if was, is := of(x.before, path), of(x.after, path); was == 0 || is != 0 {
+				t.Errorf("%s is in %d samples, and in %d of those that were written", path, was, is)
+			}
+		}
+		for _, path := range []string{"/about", "/style.css"} {
+			if was, is := of(x.before, path), of(x.after, path); was == 0 || is != was {
+				t.Errorf("%s is in %d samples, and in %d of those that were written", path, was, is)
+			}
+		}
+		if len(x.after) != len(x.before) {
+			t.Errorf("%d of %d samples were written", len(x.after), len(x.before))
+		}
+	}
+}
+
 // TestSamplesAreBounded: the longest that there can be can be read back.
 func TestSamplesAreBounded(t *testing.T) {
 	b := New(DefaultConfig())
@@ -106,7 +157,8 @@ func TestSamplesAreBounded(t *testing.T) {
 					Method: long("m"), Host: long("h"), Path: long("p"), UserAgent: long("u"), JA4: long("j"),
 				}
 				sl.items = append(sl.items, v.Keep(traffic.Outcome{}, false))
-				if j%2 > 0 { // seen twice, so that it is written
+				sl.items[j].Visit.Client = netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, 0xff, byte(j % 3)})
+				if j%3 > 0 { // three networks asked for it, so that it is written
 					sl.items[j].Visit.Path = sl.items[j-1].Visit.Path
 				}
 			}

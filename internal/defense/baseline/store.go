@@ -19,8 +19,9 @@ const (
 	// head is the first line of what is saved: the version and a checksum
 	// (CRC-32C) of the rest.
 	head = "seawall baseline 1 %08x\n"
-	// mostSaved bounds what is read.
-	mostSaved = 512 << 10
+	// mostSaved bounds what is read, and so what is written, bytes. Full of everything
+	// it is 576,000 (TestSavedSizeIsBounded).
+	mostSaved = 1 << 20
 	// What is saved of shares: keys so common that they say nothing about one
 	// visitor.
 	savedKeys   = 64
@@ -92,7 +93,16 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("save baseline: %w", err)
 	}
-	return append(fmt.Appendf(nil, head, checksum(body)), body...), nil
+	return seal(body)
+}
+
+// seal puts the head before body. It refuses what parse would refuse.
+func seal(body []byte) ([]byte, error) {
+	data := append(fmt.Appendf(nil, head, checksum(body)), body...)
+	if len(data) > mostSaved {
+		return nil, fmt.Errorf("save baseline: what was learnt is %d bytes, and more than %d could not be read again: it is not saved, and the file stays as it was", len(data), mostSaved)
+	}
+	return data, nil
 }
 
 // rows writes the calendar.

@@ -145,6 +145,9 @@ func TestSavedSizeIsBounded(t *testing.T) {
 		for _, r := range b.packet.rings() {
 			r.add(uint64(i) << 12)
 		}
+		for _, r := range b.link.rings() {
+			r.add(uint64(i) << 12)
+		}
 	}
 	for i := range b.calendar.day {
 		b.calendar.day[i] = minute{int64(26_000_000 + i), 59.123, 123456.789, 12345.678}
@@ -161,6 +164,18 @@ func TestSavedSizeIsBounded(t *testing.T) {
 	t.Logf("%d bytes at most", len(data))
 	if err := New(DefaultConfig()).UnmarshalBinary(data); err != nil {
 		t.Errorf("cannot be read back: %v", err)
+	}
+}
+
+// TestNothingIsSavedThatCannotBeRead: rather an error now than a surprise at the start.
+func TestNothingIsSavedThatCannotBeRead(t *testing.T) {
+	most := mostSaved - len(fmt.Sprintf(head, 0))
+	if data, err := seal(make([]byte, most)); err != nil || len(data) != mostSaved {
+		t.Errorf("%d bytes, error %v", len(data), err)
+	}
+	data, err := seal(make([]byte, most+1))
+	if err == nil || data != nil || !strings.Contains(err.Error(), "1048577 bytes") {
+		t.Errorf("%d bytes, error %v", len(data), err)
 	}
 }
 
