@@ -66,7 +66,7 @@ const noticedWithin = 3 * time.Second
 // over when it is; and what visitors do is none of it.
 func TestFindings(t *testing.T) {
 	s := newSite(t)
-	soon := config{"end_after": "2s"}
+	soon := config{"end_after": "1s"}
 	w := start(t, s.addr, 0, config{"defense": config{
 		"connection_flood": soon, "handshake_flood": soon, "slow_attack": soon, "protocol_abuse": soon, "carpet_bombing": soon,
 	}})
