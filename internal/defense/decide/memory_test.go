@@ -256,4 +256,11 @@ func TestRefusedInOtherWords(t *testing.T) {
 	if got := w.actions(); got != "slow" {
 		t.Errorf("%q", got)
 	}
+	// Nor what meets visitors, however long it was slowed.
+	w = newWorld(t)
+	w.second(flood(false, false), []attack.Signature{sig(shyAll, 0, 0, 1000)}, bot(100)...)
+	w.second(flood(false, false), []attack.Signature{sig(shyAll+` && method == ""`, 0, 0, 1000)}, append(good(30), bot(100)...)...)
+	if got := w.actions(); got != "slow" {
+		t.Errorf("what meets visitors: %q\n%s", got, strings.Join(w.notes, "\n"))
+	}
 }

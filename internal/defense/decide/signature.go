@@ -21,12 +21,12 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 		return
 	}
 	action, why := d.choose(now, f, s, e)
-	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
-		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
-	}
 	if e == nil && action == mitigation.Slow && why == slowFirst && d.met(w, s.Match, mitigation.Slow, now.At.Add(-slowBefore)) {
 		// It was slowed already, by what described it in other words.
 		action, why = mitigation.Refuse, "the flood goes on"
+	}
+	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
+		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
 	}
 	if e == nil {
 		if d.met(w, s.Match, action, now.At) {
