@@ -363,7 +363,7 @@ func (d *Decider) tellBans() {
 	if d.newBans > 0 {
 		verb := "Banned "
 		if d.watch {
-			verb = "Only watched: would have banned "
+			verb = onlyWatched + "have banned "
 		}
 		d.note("decide", verb+plural(d.newBans, "client")+" that went on after being refused many times.",
 			map[string]float64{"bans": float64(d.newBans), "banned_now": float64(d.machineBans)})

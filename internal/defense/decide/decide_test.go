@@ -60,6 +60,12 @@ func (w *world) apply(o Output) Output {
 	return o
 }
 
+// emergency is a blatant glance.
+func (w *world) emergency() Output {
+	w.t.Helper()
+	return w.apply(w.Emergency(w.now, flood(true, false)[0]))
+}
+
 func (w *world) order(o Order) Result {
 	w.t.Helper()
 	r, out, err := w.Decider.Order(w.now, o, nil)
@@ -194,7 +200,7 @@ func TestFirstVisitsWaitUntilVisitorsHurt(t *testing.T) {
 // repeat offenders too: the detector speaks for ten more seconds.
 func TestEverythingEndsAfterTheFlood(t *testing.T) {
 	w := newWorld(t)
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	for range 20 {
 		w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
 		w.apply(w.Offences(w.now, offences(100)))
@@ -397,7 +403,7 @@ func TestNarrowerTwinsAreNotAdded(t *testing.T) {
 func TestEmergency(t *testing.T) {
 	w := newWorld(t)
 	crowd := []attack.Finding{{Vector: attack.FlashCrowd, Rate: 800, Normal: 80}}
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	if w.actions() != "slow" || !w.UnderAttack() {
 		t.Fatalf("%q", w.actions())
 	}
@@ -405,12 +411,12 @@ func TestEmergency(t *testing.T) {
 	if w.actions() != "" || w.UnderAttack() {
 		t.Errorf("a crowd does not lift it: %q", w.actions())
 	}
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	for i := range 100 {
 		w.pass(100 * time.Millisecond)
 		w.apply(w.Tick(w.now))
 		if i == 20 {
-			w.apply(w.Emergency(w.now, flood(true, false)[0])) // too early to renew
+			w.emergency() // too early to renew
 		}
 	}
 	if w.actions() != "" {
@@ -432,7 +438,7 @@ func TestEmergencyIsLifted(t *testing.T) {
 		{"the line is long", traffic.Window{Admitted: 90, Origin: traffic.Origin{Waiting: 20, Limit: 20}}, false},
 	} {
 		w := newWorld(t)
-		w.apply(w.Emergency(w.now, flood(true, false)[0]))
+		w.emergency()
 		step := func() {
 			w.pass(time.Second)
 			win := c.window

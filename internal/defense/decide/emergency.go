@@ -35,7 +35,8 @@ func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
 		Note: "So many requests at once that newcomers wait behind everybody else until it is clear what this is.",
 	}, emergencyTime)
 	d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
-		Text:    "Blatantly many requests at once: newcomers wait behind everybody else (#" + itoa(e.m.ID) + ").",
+		Text: does(e, "Blatantly many requests at once: newcomers wait behind everybody else (#"+itoa(e.m.ID)+").",
+			"have newcomers wait behind everybody else (#"+itoa(e.m.ID)+"): blatantly many requests at once."),
 		Numbers: map[string]float64{"id": float64(e.m.ID), "rate": f.Rate, "normal": f.Normal, "seconds": emergencyTime.Seconds()}})
 	return d.take()
 }

@@ -106,7 +106,8 @@ func (d *Decider) again(now Moment, r *remembered, ttl time.Duration) {
 	m := r.m
 	m.Note = "A flood of the last minutes looked like this, and one is here again. It is refused because it was before."
 	e := d.begin(now, kindSignature, m, ttl)
-	d.note("decide", "Refuse #"+itoa(e.m.ID)+" again, at once, as in a flood of the last minutes: "+m.Match.String()+".",
+	again := " #" + itoa(e.m.ID) + " again, at once, as in a flood of the last minutes: " + m.Match.String() + "."
+	d.note("decide", does(e, "Refuse", "refuse")+again,
 		map[string]float64{"id": float64(e.m.ID), "seconds": ttl.Seconds(), "times": float64(r.times + 1), "collateral": m.Expected})
 }
 

@@ -94,7 +94,7 @@ func TestNotRecalledAgainstVisitors(t *testing.T) {
 // flood is the same.
 func TestRecalledAtAGlance(t *testing.T) {
 	w := pulsed(t, 2*time.Minute)
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	if got := w.actions(); got != "refuse slow" {
 		t.Fatalf("%q", got)
 	}
@@ -119,7 +119,7 @@ func TestUndoneIsNotRecalled(t *testing.T) {
 	for range 60 {
 		w.second(nil, nil)
 	}
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.step(flood(true, true), ordinary(1000), bot(100))
 	for id, m := range w.stands {
 		if m.Match.String() == expr(shy).String() {
@@ -129,7 +129,7 @@ func TestUndoneIsNotRecalled(t *testing.T) {
 
 	w = pulsed(t, time.Minute) // ended by itself, then undone
 	w.order(Order{Verb: Undo, Since: 10 * time.Minute})
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.step(flood(true, true), ordinary(1000), bot(100))
 	if got := w.actions(); strings.Contains(got, "refuse") {
 		t.Errorf("%q", got)
@@ -144,7 +144,7 @@ func TestLiftedIsNotRecalledInOtherWords(t *testing.T) {
 		w.order(Order{Verb: Lift, ID: id})
 	}
 	w.memory = append(w.memory, remembered{m: mitigationOf(`clearance == "none" && path == "/"`), until: w.now.At.Add(memoryFor)})
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.step(flood(true, true), ordinary(1000), bot(100))
 	if got := w.actions(); got != "slow" {
 		t.Errorf("%q, want the emergency alone", got)

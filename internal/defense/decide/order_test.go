@@ -206,7 +206,7 @@ func TestErrorsCanBeTold(t *testing.T) {
 // emergency among it.
 func TestUndoBarsAnEmergencyThatWasLifted(t *testing.T) {
 	w := newWorld(t)
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.second([]attack.Finding{{Vector: attack.FlashCrowd, Rate: 800, Normal: 80}}, nil) // lifts it
 	if w.actions() != "" {
 		t.Fatalf("%q", w.actions())
@@ -214,12 +214,12 @@ func TestUndoBarsAnEmergencyThatWasLifted(t *testing.T) {
 	w.order(Order{Verb: Undo, Since: time.Minute})
 	for _, pause := range []time.Duration{time.Minute, 57 * time.Minute} {
 		w.pass(pause)
-		if w.apply(w.Emergency(w.now, flood(true, false)[0])); w.actions() != "" {
+		if w.emergency(); w.actions() != "" {
 			t.Errorf("%v later: %q", pause, w.actions())
 		}
 	}
 	w.pass(3 * time.Minute)
-	if w.apply(w.Emergency(w.now, flood(true, false)[0])); w.actions() != "slow" {
+	if w.emergency(); w.actions() != "slow" {
 		t.Errorf("after the hour: %q", w.actions())
 	}
 }

@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"seawall/internal/attack"
@@ -296,31 +295,31 @@ func (d *Decider) Dropping() []*match.Match {
 }
 
 // Dropped is how many packets met what is dropped against a vector in the last
-// window, a second, and how many matches that are; counted are matches that
-// only count.
-func (d *Decider) Dropped(v attack.Vector) (rate float64, dropping, counting int) {
+// window, a second, and how many matches that are; counting are matches that
+// only count, and watched those that would drop, were it not for watch mode.
+func (d *Decider) Dropped(v attack.Vector) (rate float64, dropping, counting, watched int) {
 	for _, id := range d.packet.byText {
 		e := d.active[id]
 		if e == nil || vectorOf(e) != v {
 			continue
 		}
-		if e.m.Action == mitigation.Drop {
+		switch {
+		case e.m.Action != mitigation.Drop:
+			counting++
+		case e.m.Shadow:
+			watched++
+		default:
 			rate += e.rate
 			dropping++
-		} else {
-			counting++
 		}
 	}
-	return rate, dropping, counting
+	return rate, dropping, counting, watched
 }
 
 func (d *Decider) tellPackets(e *entry, s *attack.Signature, why string) {
-	verb := "Only count"
+	verb := does(e, "Only count", "only count")
 	if e.m.Action == mitigation.Drop {
-		verb = "Drop"
-	}
-	if e.m.Shadow {
-		verb = "Only watched: would " + strings.ToLower(verb)
+		verb = does(e, "Drop", "drop")
 	}
 	d.note("decide", fmt.Sprintf("%s packets by #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,

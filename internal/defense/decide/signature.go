@@ -236,7 +236,7 @@ func (d *Decider) loosen(now Moment, w *traffic.Window) {
 		e.m.Note += " Loosened, because it hit real visitors."
 		d.publish(e)
 		d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
-			Text:    "Loosened #" + itoa(id) + " from refusing to slowing: it hit more real visitors than expected.",
+			Text:    does(e, "Loosened", "loosen") + " #" + itoa(id) + " from refusing to slowing: it hit more real visitors than expected.",
 			Numbers: map[string]float64{"id": float64(id), "expected_collateral": e.m.Expected, "observed_collateral": share, "refused_visitors": float64(refused)}})
 	}
 }
@@ -273,12 +273,9 @@ func (d *Decider) once(key, text string, numbers map[string]float64) {
 }
 
 func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
-	verb := "Slow"
+	verb := does(e, "Slow", "slow")
 	if e.m.Action == mitigation.Refuse {
-		verb = "Refuse"
-	}
-	if e.m.Shadow {
-		verb = "Only watched: would " + strings.ToLower(verb)
+		verb = does(e, "Refuse", "refuse")
 	}
 	d.note("decide", fmt.Sprintf("%s #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,
@@ -287,6 +284,16 @@ func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
 		"seconds": e.ttl.Seconds(),
 	})
 }
+
+// does says in a record that e acts, or in watch mode only what it would do.
+func does(e *entry, acts, would string) string {
+	if e.m.Shadow {
+		return onlyWatched + would
+	}
+	return acts
+}
+
+const onlyWatched = "Only watched: would "
 
 // sentence says why, to somebody who was refused or who looks it up.
 func sentence(f *attack.Finding, s *attack.Signature, a mitigation.Action, why string) string {
