@@ -6,6 +6,7 @@ import (
 
 	"seawall/internal/attack"
 	"seawall/internal/defense/decide"
+	"seawall/internal/defense/sign"
 	"seawall/internal/kit/clock"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
@@ -123,7 +124,7 @@ func (l *Loop) glance(now decide.Moment) {
 		if !l.decider.Emergent() {
 			l.rushed = now.At
 		}
-		l.take(now, l.decider.Emergency(now, f))
+		l.take(now, l.decider.Emergency(now, f, sign.Again(n)))
 		return
 	}
 	l.pressed = 0
@@ -176,25 +177,16 @@ func (l *Loop) second(now decide.Moment) {
 	before := l.decider.Attack()
 	l.tellFinding(now, flood, crowd)
 	l.followFindings(now, findings, flood)
-	in := decide.Input{Now: now, Window: w, Findings: findings, Ordinary: n.Ordinary}
-	switch {
-	case flood == nil:
-	case flood.Part.Whole():
-		in.Signatures = l.sign(now, flood, w, n)
-	default:
-		in.Signatures = l.signPart(now, flood, w, n)
-	}
-	in.Others = l.parts(now, findings, flood, len(in.Signatures) > 0, w, n)
-	packets := l.packetFloods(w, n, findings)
-	in.Packets = packets
+	in := l.input(now, findings, flood, w, n)
+	in.Packets = l.packetFloods(w, n, findings)
 	l.take(now, l.decider.Step(in))
 	began := -len(l.packets.current)
-	l.followPackets(now, w, packets)
+	l.followPackets(now, w, in.Packets)
 	if began = max(began+len(l.packets.current), 0); flood != nil && !before {
 		began++
 	}
 	l.countDay(now, w, began)
-	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0 || l.found.unlearnt())
+	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(in.Packets) > 0 || l.found.unlearnt())
 
 	l.flush(now)
 	if flood != nil {

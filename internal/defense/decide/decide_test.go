@@ -22,11 +22,12 @@ type world struct {
 	stands map[mitigation.ID]mitigation.Mitigation
 	disk   [][]byte
 	notes  []string
+	judge  Judge // what a glance has
 }
 
 func newWorld(t *testing.T) *world {
 	return &world{
-		Decider: New(DefaultConfig()), t: t, stands: map[mitigation.ID]mitigation.Mitigation{},
+		Decider: New(DefaultConfig()), judge: on(ordinary(1000)), t: t, stands: map[mitigation.ID]mitigation.Mitigation{},
 		now: Moment{At: clock.Instant(time.Hour), Wall: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
 	}
 }
@@ -63,7 +64,7 @@ func (w *world) apply(o Output) Output {
 // emergency is a blatant glance.
 func (w *world) emergency() Output {
 	w.t.Helper()
-	return w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	return w.apply(w.Emergency(w.now, flood(true, false)[0], w.judge))
 }
 
 func (w *world) order(o Order) Result {
@@ -427,15 +428,20 @@ func TestEmergency(t *testing.T) {
 // A flood of which no more gets in than usual needs no emergency, and whoever is new
 // goes before what looks like it again.
 func TestEmergencyIsLifted(t *testing.T) {
+	part := attack.Finding{Vector: attack.CostlyRequests, Rate: 40, Normal: 0.5, Part: attack.Part{Path: "/poster"}}
 	for _, c := range []struct {
 		name   string
+		flood  []attack.Finding
 		window traffic.Window
 		lifted bool
 	}{
-		{"the flood is refused", traffic.Window{Admitted: 90, Refused: 4000}, true},
-		{"more than usual gets in", traffic.Window{Admitted: 300, Refused: 4000}, false},
-		{"some find the line full", traffic.Window{Admitted: 90, Origin: traffic.Origin{Shed: 1}}, false},
-		{"the line is long", traffic.Window{Admitted: 90, Origin: traffic.Origin{Waiting: 20, Limit: 20}}, false},
+		{"the flood is refused", flood(true, false), traffic.Window{Admitted: 90, Refused: 4000}, true},
+		{"more than usual gets in", flood(true, false), traffic.Window{Admitted: 300, Refused: 4000}, false},
+		{"some find the line full", flood(true, false), traffic.Window{Admitted: 90, Origin: traffic.Origin{Shed: 1}}, false},
+		{"the line is long", flood(true, false), traffic.Window{Admitted: 90, Origin: traffic.Origin{Waiting: 20, Limit: 20}}, false},
+		// Of a part, what is usual of the part says nothing of what is let in.
+		{"a part's flood is refused", []attack.Finding{part}, traffic.Window{Admitted: 90, Refused: 40}, true},
+		{"beside a part's flood more than usual gets in", []attack.Finding{part}, traffic.Window{Admitted: 300, Refused: 40}, false},
 	} {
 		w := newWorld(t)
 		w.emergency()
@@ -443,7 +449,7 @@ func TestEmergencyIsLifted(t *testing.T) {
 			w.pass(time.Second)
 			win := c.window
 			win.At, win.Span = w.now.At, time.Second
-			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: flood(true, false)}))
+			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: c.flood, Usual: 80}))
 		}
 		if step(); w.actions() != "slow" {
 			t.Fatalf("%s: lifted after a second", c.name)
@@ -451,6 +457,21 @@ func TestEmergencyIsLifted(t *testing.T) {
 		if step(); (w.actions() == "") != c.lifted {
 			t.Errorf("%s: after two seconds %q", c.name, w.actions())
 		}
+	}
+}
+
+// What counts is the time that it is held off for, not how often somebody looked.
+func TestEmergencyOutlastsShortWindows(t *testing.T) {
+	w := newWorld(t)
+	w.emergency()
+	at := w.now.At
+	for w.actions() != "" && w.now.At.Sub(at) < 5*time.Second {
+		const short = 300 * time.Millisecond
+		w.pass(short)
+		w.apply(w.Step(Input{Now: w.now, Window: &traffic.Window{At: w.now.At, Span: short, Admitted: 27}, Findings: flood(true, false), Usual: 80}))
+	}
+	if got := w.now.At.Sub(at); got < 1600*time.Millisecond || got > 2200*time.Millisecond {
+		t.Errorf("lifted after %v", got)
 	}
 }
 

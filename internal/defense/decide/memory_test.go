@@ -31,12 +31,26 @@ func ordinary(n int) []traffic.Sample {
 	return out
 }
 
+// on measures on these requests.
+func on(ordinary []traffic.Sample) Judge {
+	return func(s attack.Signature) attack.Signature {
+		hits := 0
+		for i := range ordinary {
+			if s.Match.Hits(&ordinary[i].Visit) {
+				hits++
+			}
+		}
+		s.Ordinary, s.Collateral = len(ordinary), float64(hits)/float64(max(len(ordinary), 1))
+		return s
+	}
+}
+
 // step is a window of a flood that nothing was mined of yet.
 func (w *world) step(findings []attack.Finding, ordinary, samples []traffic.Sample) {
 	w.t.Helper()
 	w.pass(time.Second)
 	win := &traffic.Window{At: w.now.At, Wall: w.now.Wall, Span: time.Second, Hits: map[uint32]uint64{}, Samples: samples, Offered: uint64(len(samples))}
-	w.apply(w.Step(Input{Now: w.now, Window: win, Findings: findings, Ordinary: ordinary}))
+	w.apply(w.Step(Input{Now: w.now, Window: win, Findings: findings, Judge: on(ordinary)}))
 }
 
 // What refused a flood refuses at once when one comes back that it hits.

@@ -97,7 +97,7 @@ func TestUndo(t *testing.T) {
 	s := []attack.Signature{sig(shy, 0, 0, 1000)}
 	w.second(flood(true, true), s, bot(100)...)
 	w.apply(w.Offences(w.now, offences(5)))
-	w.apply(w.Emergency(w.now, flood(true, true)[0]))
+	w.apply(w.Emergency(w.now, flood(true, true)[0], w.judge))
 
 	r := w.order(Order{Verb: Undo, Since: 10 * time.Minute})
 	if len(r.Changed) != 9 {
@@ -108,7 +108,7 @@ func TestUndo(t *testing.T) {
 	}
 
 	again := func(w *world) {
-		w.apply(w.Emergency(w.now, flood(true, true)[0]))
+		w.apply(w.Emergency(w.now, flood(true, true)[0], w.judge))
 		w.apply(w.Offences(w.now, offences(5)))
 		w.second(flood(true, true), s, bot(100)...)
 		// The same flood in other words.
@@ -137,7 +137,7 @@ func TestUndo(t *testing.T) {
 func TestOff(t *testing.T) {
 	w := newWorld(t)
 	w.order(Order{Verb: Off})
-	w.apply(w.Emergency(w.now, flood(true, true)[0]))
+	w.apply(w.Emergency(w.now, flood(true, true)[0], w.judge))
 	w.apply(w.Offences(w.now, offences(5)))
 	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
 	if w.actions() != "" || w.UnderAttack() || !w.Off() {

@@ -2,6 +2,8 @@ package decide
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"seawall/internal/attack"
@@ -120,6 +122,9 @@ func (d *Decider) considerPackets(now Moment, p *traffic.Packets, f *attack.Find
 		return
 	}
 	text := s.Match.String()
+	if d.isPinned(text) {
+		return
+	}
 	e := d.active[d.packet.byText[text]]
 	if e == nil && d.undone.bars(s.Match, nil, now.At) {
 		d.once("undone "+text, "Not repeated, because a person undid it within the last hour: "+text+".", nil)
@@ -283,11 +288,11 @@ func vectorOf(e *entry) attack.Vector {
 }
 
 // Dropping lists the matches of packets that the machine has dropped in the
-// kernel now.
+// kernel now, and those of them that a person has pinned.
 func (d *Decider) Dropping() []*match.Match {
 	var out []*match.Match
 	for _, id := range d.ids() {
-		if e := d.active[id]; e.kind == kindPackets && e.m.Action == mitigation.Drop {
+		if e := d.active[id]; (e.kind == kindPackets || e.pinned() && e.m.Match.OnPackets()) && e.m.Action == mitigation.Drop {
 			out = append(out, e.m.Match)
 		}
 	}
@@ -298,7 +303,7 @@ func (d *Decider) Dropping() []*match.Match {
 // window, a second, and how many matches that are; counting are matches that
 // only count, and watched those that would drop, were it not for watch mode.
 func (d *Decider) Dropped(v attack.Vector) (rate float64, dropping, counting, watched int) {
-	for _, id := range d.packet.byText {
+	for _, id := range slices.AppendSeq(d.sortedPins(), maps.Values(d.packet.byText)) {
 		e := d.active[id]
 		if e == nil || vectorOf(e) != v {
 			continue

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // consider decides on one signature of a flood.
 func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *attack.Signature) {
 	text := s.Match.String()
+	if d.isPinned(text) {
+		return
+	}
 	e := d.active[d.byText[text]]
 	if e == nil && d.undone.bars(s.Match, w, now.At) {
 		d.once("undone "+text, "Not repeated, because a person undid it within the last hour: "+text+".", nil)
@@ -136,6 +140,12 @@ func (d *Decider) met(w *traffic.Window, m *match.Match, a mitigation.Action, si
 	if w == nil {
 		return false
 	}
+	var by []*match.Match
+	for _, id := range append(d.sortedText(), d.sortedPins()...) {
+		if e := d.active[id]; (e.kind == kindSignature || e.pinned() && e.m.Signature != nil) && e.m.Action >= a && e.made <= since {
+			by = append(by, e.m.Match)
+		}
+	}
 	var hit, met int
 	for i := range w.Samples {
 		v := &w.Samples[i].Visit
@@ -143,11 +153,8 @@ func (d *Decider) met(w *traffic.Window, m *match.Match, a mitigation.Action, si
 			continue
 		}
 		hit++
-		for _, id := range d.byText {
-			if e := d.active[id]; e != nil && e.kind == kindSignature && e.m.Action >= a && e.made <= since && e.m.Match.Hits(v) {
-				met++
-				break
-			}
+		if slices.ContainsFunc(by, func(m *match.Match) bool { return m.Hits(v) }) {
+			met++
 		}
 	}
 	return hit > 0 && float64(met) >= 0.9*float64(hit)
