@@ -169,7 +169,6 @@ func (l *Loop) second(now decide.Moment) {
 	}
 	flood, crowd := attack.Flood(findings), find(findings, attack.FlashCrowd)
 	l.window = w
-
 	if crowd != nil && crowd.Suffering && w.Origin.Shed > 0 {
 		l.press.felt(now.At, crowd.Since)
 	}
@@ -178,15 +177,16 @@ func (l *Loop) second(now decide.Moment) {
 	l.tellFinding(now, flood, crowd)
 	l.followFindings(now, findings, flood)
 	in := l.input(now, findings, flood, w, n)
-	in.Packets = l.packetFloods(w, n, findings)
+	packets := l.packetFloods(w, n, findings)
+	in.Packets = packets
 	l.take(now, l.decider.Step(in))
 	began := -len(l.packets.current)
-	l.followPackets(now, w, in.Packets)
+	l.followPackets(now, w, packets)
 	if began = max(began+len(l.packets.current), 0); flood != nil && !before {
 		began++
 	}
 	l.countDay(now, w, began)
-	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(in.Packets) > 0 || l.found.unlearnt())
+	l.baseline.Learn(w, l.doubtful(flood, crowd, n) || len(packets) > 0 || l.found.unlearnt())
 
 	l.flush(now)
 	if flood != nil {
