@@ -166,7 +166,7 @@ func (a *PacketAttack) follow(f *attack.Finding, sigs []attack.Signature) {
 
 // doing puts into words what becomes of a flood's packets.
 func (l *Loop) doing(now decide.Moment, w *traffic.Window, a *PacketAttack) {
-	_, dropping, counting := l.decider.Dropped(a.Vector)
+	_, dropping, counting, watched := l.decider.Dropped(a.Vector)
 	stopped := w.Rate(w.Packets.Stopped.Packets)
 	if a.Mitigated == nil && (dropping > 0 || 2*stopped >= a.Rate && a.Rate > 0) {
 		at := now.Wall
@@ -179,6 +179,9 @@ func (l *Loop) doing(now decide.Moment, w *traffic.Window, a *PacketAttack) {
 		a.Doing = fmt.Sprintf("The filter's rungs stop %.0f packets a second.", stopped)
 	default:
 		a.Doing = "Nothing is stopped yet."
+	}
+	if watched > 0 {
+		a.Doing += fmt.Sprintf(" Only watched: would stop what is like %s.", descriptions(watched))
 	}
 	if counting > 0 {
 		a.Doing += fmt.Sprintf(" By %s more it only counts: dropping would hit visitors, or too few ordinary packets were there to test it on.", descriptions(counting))

@@ -95,7 +95,7 @@ func (f *simFilter) cut(s *sim) traffic.Packets {
 	f.ordinary.came, f.spoofed.came = nil, nil
 	drops := func(p *traffic.Packet) bool {
 		for _, m := range s.standing {
-			if m.Action == mitigation.Drop && m.Match.HitsPacket(p) {
+			if m.Action == mitigation.Drop && !m.Shadow && m.Match.HitsPacket(p) {
 				return true
 			}
 		}
@@ -302,4 +302,28 @@ func TestPacketFloodsFromTheStart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// In watch mode nothing is stopped, and nothing says that it is.
+func TestWatchedPacketFloodIsNotMitigated(t *testing.T) {
+	flood := capture(t, "pkt.TCP.synflood.spoofed.pcap.gz")
+	synctest.Test(t, func(t *testing.T) {
+		f := newSimFilter()
+		s := newSimWith(t, "", f)
+		s.loop.decider.Watch()
+		stop := s.start(t)
+		defer stop()
+		s.clients = visitors(40, 2, 100)
+		s.run(30 * time.Second)
+		f.send(s, flood)
+		s.run(5 * time.Second)
+		st := s.loop.Status()
+		if stopped, _ := f.result(s); stopped > 0 || len(st.PacketAttacks) != 1 {
+			t.Fatalf("%.4f stopped, %+v", stopped, st.PacketAttacks)
+		}
+		a := st.PacketAttacks[0]
+		if want := "Nothing is stopped yet. Only watched: would stop what is like one description."; a.Mitigated != nil || a.Doing != want {
+			t.Errorf("mitigated at %v: %q, want %q", a.Mitigated, a.Doing, want)
+		}
+	})
 }

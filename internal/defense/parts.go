@@ -31,6 +31,21 @@ type batches struct {
 	last [][]traffic.Sample // a window each, oldest first
 }
 
+// input is what there is to decide on of the requests of a window: what each flood has in
+// common, and what tells whether an earlier one's signatures may be used again.
+func (l *Loop) input(now decide.Moment, findings []attack.Finding, flood *attack.Finding, w *traffic.Window, n *traffic.Normal) decide.Input {
+	in := decide.Input{Now: now, Window: w, Findings: findings, Usual: n.Requests, Judge: sign.Again(n)}
+	switch {
+	case flood == nil:
+	case flood.Part.Whole():
+		in.Signatures = l.sign(now, flood, w, n)
+	default:
+		in.Signatures = l.signPart(now, flood, w, n)
+	}
+	in.Others = l.parts(now, findings, flood, len(in.Signatures) > 0, w, n)
+	return in
+}
+
 // parts lists the floods of parts of the requests besides the one that the attack goes
 // by, each with what is left of it in common. mined says that of that one something was
 // described in this window.

@@ -6,6 +6,7 @@ import (
 
 	"seawall/internal/attack"
 	"seawall/internal/defense/decide"
+	"seawall/internal/defense/sign"
 	"seawall/internal/kit/clock"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
@@ -125,7 +126,7 @@ func (l *Loop) glance(now decide.Moment) {
 		if !l.decider.Emergent() {
 			l.rushed = now.At
 		}
-		l.take(now, l.decider.Emergency(now, f))
+		l.take(now, l.decider.Emergency(now, f, sign.Again(n)))
 		return
 	}
 	l.pressed = 0
@@ -170,7 +171,6 @@ func (l *Loop) second(now decide.Moment) {
 	}
 	flood, crowd := attack.Flood(findings), find(findings, attack.FlashCrowd)
 	l.window = w
-
 	if crowd != nil && crowd.Suffering && w.Origin.Shed > 0 {
 		l.press.felt(now.At, crowd.Since)
 	}
@@ -178,15 +178,7 @@ func (l *Loop) second(now decide.Moment) {
 	before := l.decider.Attack()
 	l.tellFinding(now, flood, crowd)
 	l.followFindings(now, findings, flood)
-	in := decide.Input{Now: now, Window: w, Findings: findings, Ordinary: n.Ordinary}
-	switch {
-	case flood == nil:
-	case flood.Part.Whole():
-		in.Signatures = l.sign(now, flood, w, n)
-	default:
-		in.Signatures = l.signPart(now, flood, w, n)
-	}
-	in.Others = l.parts(now, findings, flood, len(in.Signatures) > 0, w, n)
+	in := l.input(now, findings, flood, w, n)
 	packets := l.packetFloods(w, n, findings)
 	in.Packets = packets
 	l.take(now, l.decider.Step(in))

@@ -18,32 +18,6 @@ type Moment struct {
 	Wall time.Time
 }
 
-// Input is what is known at the end of a window.
-type Input struct {
-	Now        Moment
-	Window     *traffic.Window
-	Findings   []attack.Finding
-	Signatures []attack.Signature // of the flood that no refusing mitigation hits yet
-	Others     []RequestFlood     // floods of requests besides that one, each of a part of them
-	Ordinary   []traffic.Sample   // ordinary requests, to test on what is remembered
-	Packets    []PacketFlood      // floods of packets, apart from the rest
-}
-
-// RequestFlood is a flood of a part of the requests, with what it has in common.
-type RequestFlood struct {
-	Finding    attack.Finding
-	Signatures []attack.Signature
-}
-
-// All lists the signatures of all floods of requests.
-func (in *Input) All() []attack.Signature {
-	out := in.Signatures
-	for i := range in.Others {
-		out = append(out[:len(out):len(out)], in.Others[i].Signatures...)
-	}
-	return out
-}
-
 // Change is one thing for enforce to do: Apply, or else Withdraw.
 type Change struct {
 	Apply    *mitigation.Mitigation
@@ -94,6 +68,7 @@ type entry struct {
 	good     uint64 // samples of real visitors that it was compared with
 	met      uint64 // of those, hit by it
 	loosened bool
+	again    bool // it is remembered from an earlier flood
 	spread   bool // its end was put off; see spread
 }
 
@@ -103,6 +78,7 @@ type Decider struct {
 	last   mitigation.ID // given out so far
 	active map[mitigation.ID]*entry
 	byText map[string]mitigation.ID       // of signatures and the emergency
+	pinned map[string]mitigation.ID       // of what was the machine's and is a person's now
 	bans   map[netip.Prefix]mitigation.ID // of entries about one prefix that refuse
 	allows lookup                         // of entries about one prefix that admit
 
@@ -125,11 +101,12 @@ type Decider struct {
 	told     map[string]bool // what was said once in this attack
 
 	memory    memory
-	forgiveAt clock.Instant // when lenient is to be forgotten; 0 not yet
-	hurting   bool          // visitors with a clearance are not served well
-	calm      int           // windows in a row in which the flood was held off
-	newBans   int           // since the last Step
-	noRoom    int           // bans that found no room, since the last Step
+	forgiveAt clock.Instant   // when lenient is to be forgotten; 0 not yet
+	hurting   bool            // visitors with a clearance are not served well
+	latest    *traffic.Window // nil: none yet
+	calm      time.Duration   // for how long the flood has been held off
+	newBans   int             // since the last Step
+	noRoom    int             // bans that found no room, since the last Step
 	sweepAt   clock.Instant
 
 	out Output
@@ -139,7 +116,7 @@ type Decider struct {
 func New(cfg Config) *Decider {
 	return &Decider{
 		cfg:    cfg,
-		active: make(map[mitigation.ID]*entry), byText: make(map[string]mitigation.ID),
+		active: make(map[mitigation.ID]*entry), byText: make(map[string]mitigation.ID), pinned: make(map[string]mitigation.ID),
 		bans: make(map[netip.Prefix]mitigation.ID), allows: newLookup(),
 		undone: newUndone(), offenders: newOffenders(), ended: newEndings(),
 		levels: make(map[string]int), lenient: make(map[string]bool), told: make(map[string]bool),
@@ -162,13 +139,14 @@ func (d *Decider) take() Output {
 func (d *Decider) Step(in Input) Output {
 	d.expire(in.Now)
 	d.account(in.Window)
+	d.latest = in.Window
 	flood := attack.Flood(in.Findings)
 	d.forgive(in.Now)
 	d.follow(in.Now, flood)
 	switch {
 	case flood == nil && find(in.Findings, attack.FlashCrowd) != nil:
 		d.liftEmergency(in.Now, "the many visitors are an ordinary crowd")
-	case flood != nil && d.held(in.Window, flood):
+	case flood != nil && d.held(in.Window, in.Usual):
 		d.liftEmergency(in.Now, "what the flood has in common is refused, and the rest is served")
 	}
 	d.loosen(in.Now, in.Window)
@@ -192,7 +170,7 @@ func (d *Decider) decideOn(in *Input, flood *attack.Finding) {
 		for i := range in.Others {
 			floods = append(floods, &in.Others[i].Finding)
 		}
-		d.recall(in.Now, in.Window, floods, in.Ordinary)
+		d.recall(in.Now, in.Window, floods, in.Judge)
 	}
 	for i := range in.Signatures {
 		d.consider(in.Now, in.Window, flood, &in.Signatures[i])
@@ -254,10 +232,11 @@ func (d *Decider) Attack() bool { return d.attack }
 // Off says whether a person ordered that everything passes.
 func (d *Decider) Off() bool { return d.off }
 
-// Refusing lists the matches that the machine refuses now, other than bans.
+// Refusing lists the matches that the machine refuses now, other than bans, and those
+// of them that a person has pinned.
 func (d *Decider) Refusing() []*match.Match {
 	var out []*match.Match
-	for _, id := range d.sortedText() {
+	for _, id := range append(d.sortedText(), d.sortedPins()...) {
 		if e := d.active[id]; e.m.Action == mitigation.Refuse {
 			out = append(out, e.m.Match)
 		}
@@ -363,7 +342,7 @@ func (d *Decider) tellBans() {
 	if d.newBans > 0 {
 		verb := "Banned "
 		if d.watch {
-			verb = "Only watched: would have banned "
+			verb = onlyWatched + "have banned "
 		}
 		d.note("decide", verb+plural(d.newBans, "client")+" that went on after being refused many times.",
 			map[string]float64{"bans": float64(d.newBans), "banned_now": float64(d.machineBans)})

@@ -22,11 +22,12 @@ type world struct {
 	stands map[mitigation.ID]mitigation.Mitigation
 	disk   [][]byte
 	notes  []string
+	judge  Judge // what a glance has
 }
 
 func newWorld(t *testing.T) *world {
 	return &world{
-		Decider: New(DefaultConfig()), t: t, stands: map[mitigation.ID]mitigation.Mitigation{},
+		Decider: New(DefaultConfig()), judge: on(ordinary(1000)), t: t, stands: map[mitigation.ID]mitigation.Mitigation{},
 		now: Moment{At: clock.Instant(time.Hour), Wall: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
 	}
 }
@@ -58,6 +59,12 @@ func (w *world) apply(o Output) Output {
 		w.t.Fatalf("%d stand, %d are active", len(w.stands), len(w.active))
 	}
 	return o
+}
+
+// emergency is a blatant glance.
+func (w *world) emergency() Output {
+	w.t.Helper()
+	return w.apply(w.Emergency(w.now, flood(true, false)[0], w.judge))
 }
 
 func (w *world) order(o Order) Result {
@@ -194,7 +201,7 @@ func TestFirstVisitsWaitUntilVisitorsHurt(t *testing.T) {
 // repeat offenders too: the detector speaks for ten more seconds.
 func TestEverythingEndsAfterTheFlood(t *testing.T) {
 	w := newWorld(t)
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	for range 20 {
 		w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
 		w.apply(w.Offences(w.now, offences(100)))
@@ -397,7 +404,7 @@ func TestNarrowerTwinsAreNotAdded(t *testing.T) {
 func TestEmergency(t *testing.T) {
 	w := newWorld(t)
 	crowd := []attack.Finding{{Vector: attack.FlashCrowd, Rate: 800, Normal: 80}}
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	if w.actions() != "slow" || !w.UnderAttack() {
 		t.Fatalf("%q", w.actions())
 	}
@@ -405,12 +412,12 @@ func TestEmergency(t *testing.T) {
 	if w.actions() != "" || w.UnderAttack() {
 		t.Errorf("a crowd does not lift it: %q", w.actions())
 	}
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	for i := range 100 {
 		w.pass(100 * time.Millisecond)
 		w.apply(w.Tick(w.now))
 		if i == 20 {
-			w.apply(w.Emergency(w.now, flood(true, false)[0])) // too early to renew
+			w.emergency() // too early to renew
 		}
 	}
 	if w.actions() != "" {
@@ -421,23 +428,28 @@ func TestEmergency(t *testing.T) {
 // A flood of which no more gets in than usual needs no emergency, and whoever is new
 // goes before what looks like it again.
 func TestEmergencyIsLifted(t *testing.T) {
+	part := attack.Finding{Vector: attack.CostlyRequests, Rate: 40, Normal: 0.5, Part: attack.Part{Path: "/poster"}}
 	for _, c := range []struct {
 		name   string
+		flood  []attack.Finding
 		window traffic.Window
 		lifted bool
 	}{
-		{"the flood is refused", traffic.Window{Admitted: 90, Refused: 4000}, true},
-		{"more than usual gets in", traffic.Window{Admitted: 300, Refused: 4000}, false},
-		{"some find the line full", traffic.Window{Admitted: 90, Origin: traffic.Origin{Shed: 1}}, false},
-		{"the line is long", traffic.Window{Admitted: 90, Origin: traffic.Origin{Waiting: 20, Limit: 20}}, false},
+		{"the flood is refused", flood(true, false), traffic.Window{Admitted: 90, Refused: 4000}, true},
+		{"more than usual gets in", flood(true, false), traffic.Window{Admitted: 300, Refused: 4000}, false},
+		{"some find the line full", flood(true, false), traffic.Window{Admitted: 90, Origin: traffic.Origin{Shed: 1}}, false},
+		{"the line is long", flood(true, false), traffic.Window{Admitted: 90, Origin: traffic.Origin{Waiting: 20, Limit: 20}}, false},
+		// Of a part, what is usual of the part says nothing of what is let in.
+		{"a part's flood is refused", []attack.Finding{part}, traffic.Window{Admitted: 90, Refused: 40}, true},
+		{"beside a part's flood more than usual gets in", []attack.Finding{part}, traffic.Window{Admitted: 300, Refused: 40}, false},
 	} {
 		w := newWorld(t)
-		w.apply(w.Emergency(w.now, flood(true, false)[0]))
+		w.emergency()
 		step := func() {
 			w.pass(time.Second)
 			win := c.window
 			win.At, win.Span = w.now.At, time.Second
-			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: flood(true, false)}))
+			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: c.flood, Usual: 80}))
 		}
 		if step(); w.actions() != "slow" {
 			t.Fatalf("%s: lifted after a second", c.name)
@@ -445,6 +457,21 @@ func TestEmergencyIsLifted(t *testing.T) {
 		if step(); (w.actions() == "") != c.lifted {
 			t.Errorf("%s: after two seconds %q", c.name, w.actions())
 		}
+	}
+}
+
+// What counts is the time that it is held off for, not how often somebody looked.
+func TestEmergencyOutlastsShortWindows(t *testing.T) {
+	w := newWorld(t)
+	w.emergency()
+	at := w.now.At
+	for w.actions() != "" && w.now.At.Sub(at) < 5*time.Second {
+		const short = 300 * time.Millisecond
+		w.pass(short)
+		w.apply(w.Step(Input{Now: w.now, Window: &traffic.Window{At: w.now.At, Span: short, Admitted: 27}, Findings: flood(true, false), Usual: 80}))
+	}
+	if got := w.now.At.Sub(at); got < 1600*time.Millisecond || got > 2200*time.Millisecond {
+		t.Errorf("lifted after %v", got)
 	}
 }
 

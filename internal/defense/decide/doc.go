@@ -20,9 +20,11 @@
 //     the flood met it, and twice as long each time it comes back within one
 //     attack, up to ten minutes; the end of an attack ends all of it.
 //   - What refused a flood is remembered for ten minutes after its end, and refuses at
-//     once when a flood comes back that it hits, or a blatant glance says so: under the
-//     same caps, and not what was loosened or undone. So of a flood in pulses only the
-//     first costs anything.
+//     once when a flood comes back that it hits, or a blatant glance says so: measured
+//     anew (Judge), under the same caps, and not what was loosened or undone, meets
+//     visitors or locks out first visits. So of a flood in pulses only the first costs
+//     anything.
+//   - What a person pins stays as it is, and the machine makes no other like it.
 //   - Bans of clients whose packets the kernel stops end one after the other
 //     while an attack runs (see spread): each is tried, none is kept for good.
 //   - It loosens by itself when real visitors are hit more than was expected.

@@ -1,6 +1,8 @@
 package decide
 
 import (
+	"time"
+
 	"seawall/internal/attack"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
@@ -10,14 +12,17 @@ import (
 // Emergency answers a blatant glance: whoever is unknown goes behind everybody
 // else, for ten seconds, renewed while it is called again. Nobody is refused by
 // it; where the origin keeps up, nobody even waits. What refused a flood of the last
-// minutes does so again meanwhile.
-func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
+// minutes does so again meanwhile, if judge lets it; nil: none does.
+func (d *Decider) Emergency(now Moment, f attack.Finding, judge Judge) Output {
 	if d.off {
 		return d.take()
 	}
-	d.recallBlind(now)
+	d.recallBlind(now, &f, judge)
 	m := unknown()
 	text := m.String()
+	if d.isPinned(text) {
+		return d.take()
+	}
 	if e := d.active[d.byText[text]]; e != nil {
 		if left := e.until.Sub(now.At); left < emergencyTime*2/3 {
 			d.extend(now, e, emergencyTime)
@@ -35,32 +40,36 @@ func (d *Decider) Emergency(now Moment, f attack.Finding) Output {
 		Note: "So many requests at once that newcomers wait behind everybody else until it is clear what this is.",
 	}, emergencyTime)
 	d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
-		Text:    "Blatantly many requests at once: newcomers wait behind everybody else (#" + itoa(e.m.ID) + ").",
+		Text: does(e, "Blatantly many requests at once: newcomers wait behind everybody else (#"+itoa(e.m.ID)+").",
+			"have newcomers wait behind everybody else (#"+itoa(e.m.ID)+"): blatantly many requests at once."),
 		Numbers: map[string]float64{"id": float64(e.m.ID), "rate": f.Rate, "normal": f.Normal, "seconds": emergencyTime.Seconds()}})
 	return d.take()
 }
 
 // Emergent says whether newcomers are at the end of the line for a glance.
 func (d *Decider) Emergent() bool {
-	e := d.active[d.byText[unknown().String()]]
-	return e != nil && e.kind == kindEmergency
+	text := unknown().String()
+	e := d.active[d.byText[text]]
+	return e != nil && e.kind == kindEmergency || d.isPinned(text)
 }
 
 const (
 	// heldTimes the usual rate is the most that may be let in for a flood to count as held
-	// off; heldFor is for how many windows in a row.
+	// off; heldFor is for how long: two windows, the first of which may be what a window that
+	// ended early has left of its second.
 	heldTimes = 1.5
-	heldFor   = 2
+	heldFor   = 1600 * time.Millisecond
 )
 
 // held says whether a flood has been held off for a while without the help of the
-// emergency: little more than usual is let in, and nobody finds the line full.
-func (d *Decider) held(w *traffic.Window, f *attack.Finding) bool {
-	if w == nil || w.Rate(w.Admitted) > heldTimes*f.Normal || w.Origin.Shed > 0 || w.Origin.Limit > 0 && w.Origin.Waiting >= w.Origin.Limit {
+// emergency: little more is let in than the requests a second that are usual at the whole
+// site, and nobody finds the line full.
+func (d *Decider) held(w *traffic.Window, usual float64) bool {
+	if w == nil || w.Rate(w.Admitted) > heldTimes*usual || w.Origin.Shed > 0 || w.Origin.Limit > 0 && w.Origin.Waiting >= w.Origin.Limit {
 		d.calm = 0
 		return false
 	}
-	d.calm++
+	d.calm += w.Span
 	return d.calm >= heldFor
 }
 

@@ -36,6 +36,9 @@ func (d *Decider) index(e *entry) {
 		d.machineBans++
 	case kindOrder:
 		d.orders++
+		if e.pinned() {
+			d.pinned[e.m.Match.String()] = e.m.ID
+		}
 	case kindRule:
 		d.rules++
 	}
@@ -65,6 +68,9 @@ func (d *Decider) unfile(e *entry) {
 		d.machineBans--
 	case kindOrder:
 		d.orders--
+		if text := e.m.Match.String(); d.pinned[text] == e.m.ID {
+			delete(d.pinned, text)
+		}
 	case kindRule:
 		d.rules--
 	}

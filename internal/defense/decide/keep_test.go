@@ -68,7 +68,7 @@ func TestRestart(t *testing.T) {
 	w.order(Order{Verb: Lift, ID: lifted})
 	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
 	w.apply(w.Offences(w.now, offences(3)))
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 
 	w.disk = append(w.disk, []byte("{torn"), []byte(`{"set":{"id":77,"kind":"order","match":"no such thing"}}`))
 	n := w.restart()

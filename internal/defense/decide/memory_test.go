@@ -31,12 +31,26 @@ func ordinary(n int) []traffic.Sample {
 	return out
 }
 
+// on measures on these requests.
+func on(ordinary []traffic.Sample) Judge {
+	return func(s attack.Signature) attack.Signature {
+		hits := 0
+		for i := range ordinary {
+			if s.Match.Hits(&ordinary[i].Visit) {
+				hits++
+			}
+		}
+		s.Ordinary, s.Collateral = len(ordinary), float64(hits)/float64(max(len(ordinary), 1))
+		return s
+	}
+}
+
 // step is a window of a flood that nothing was mined of yet.
 func (w *world) step(findings []attack.Finding, ordinary, samples []traffic.Sample) {
 	w.t.Helper()
 	w.pass(time.Second)
 	win := &traffic.Window{At: w.now.At, Wall: w.now.Wall, Span: time.Second, Hits: map[uint32]uint64{}, Samples: samples, Offered: uint64(len(samples))}
-	w.apply(w.Step(Input{Now: w.now, Window: win, Findings: findings, Ordinary: ordinary}))
+	w.apply(w.Step(Input{Now: w.now, Window: win, Findings: findings, Judge: on(ordinary)}))
 }
 
 // What refused a flood refuses at once when one comes back that it hits.
@@ -94,7 +108,7 @@ func TestNotRecalledAgainstVisitors(t *testing.T) {
 // flood is the same.
 func TestRecalledAtAGlance(t *testing.T) {
 	w := pulsed(t, 2*time.Minute)
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	if got := w.actions(); got != "refuse slow" {
 		t.Fatalf("%q", got)
 	}
@@ -119,7 +133,7 @@ func TestUndoneIsNotRecalled(t *testing.T) {
 	for range 60 {
 		w.second(nil, nil)
 	}
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.step(flood(true, true), ordinary(1000), bot(100))
 	for id, m := range w.stands {
 		if m.Match.String() == expr(shy).String() {
@@ -129,7 +143,7 @@ func TestUndoneIsNotRecalled(t *testing.T) {
 
 	w = pulsed(t, time.Minute) // ended by itself, then undone
 	w.order(Order{Verb: Undo, Since: 10 * time.Minute})
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.step(flood(true, true), ordinary(1000), bot(100))
 	if got := w.actions(); strings.Contains(got, "refuse") {
 		t.Errorf("%q", got)
@@ -144,7 +158,7 @@ func TestLiftedIsNotRecalledInOtherWords(t *testing.T) {
 		w.order(Order{Verb: Lift, ID: id})
 	}
 	w.memory = append(w.memory, remembered{m: mitigationOf(`clearance == "none" && path == "/"`), until: w.now.At.Add(memoryFor)})
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	w.step(flood(true, true), ordinary(1000), bot(100))
 	if got := w.actions(); got != "slow" {
 		t.Errorf("%q, want the emergency alone", got)
@@ -255,5 +269,12 @@ func TestRefusedInOtherWords(t *testing.T) {
 	w.second(flood(false, false), []attack.Signature{sig(shy, 0.01, 0, 1000)}, bot(100)...)
 	if got := w.actions(); got != "slow" {
 		t.Errorf("%q", got)
+	}
+	// Nor what meets visitors, however long it was slowed.
+	w = newWorld(t)
+	w.second(flood(false, false), []attack.Signature{sig(shyAll, 0, 0, 1000)}, bot(100)...)
+	w.second(flood(false, false), []attack.Signature{sig(shyAll+` && method == ""`, 0, 0, 1000)}, append(good(30), bot(100)...)...)
+	if got := w.actions(); got != "slow" {
+		t.Errorf("what meets visitors: %q\n%s", got, strings.Join(w.notes, "\n"))
 	}
 }

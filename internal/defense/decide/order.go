@@ -285,7 +285,7 @@ func (d *Decider) undo(now Moment, o Order) (Result, error) {
 	restored := 0
 	for _, over := range d.ended.since(since) {
 		switch {
-		case over.kind != kindOrder && !over.From.Before(since) && over.EndedBy == "" && over.Match != nil:
+		case over.kind != kindOrder && !over.From.Before(since) && (over.EndedBy == "" || over.EndedBy == mitigation.ByMachine) && over.Match != nil:
 			d.forbid(now, over.Match)
 		case over.kind == kindOrder && over.From.Before(since) && liftedByPerson(over) && !over.Expired(now.Wall) && over.Match != nil:
 			d.restore(now, over)

@@ -97,7 +97,7 @@ func TestUndo(t *testing.T) {
 	s := []attack.Signature{sig(shy, 0, 0, 1000)}
 	w.second(flood(true, true), s, bot(100)...)
 	w.apply(w.Offences(w.now, offences(5)))
-	w.apply(w.Emergency(w.now, flood(true, true)[0]))
+	w.apply(w.Emergency(w.now, flood(true, true)[0], w.judge))
 
 	r := w.order(Order{Verb: Undo, Since: 10 * time.Minute})
 	if len(r.Changed) != 9 {
@@ -108,7 +108,7 @@ func TestUndo(t *testing.T) {
 	}
 
 	again := func(w *world) {
-		w.apply(w.Emergency(w.now, flood(true, true)[0]))
+		w.apply(w.Emergency(w.now, flood(true, true)[0], w.judge))
 		w.apply(w.Offences(w.now, offences(5)))
 		w.second(flood(true, true), s, bot(100)...)
 		// The same flood in other words.
@@ -137,7 +137,7 @@ func TestUndo(t *testing.T) {
 func TestOff(t *testing.T) {
 	w := newWorld(t)
 	w.order(Order{Verb: Off})
-	w.apply(w.Emergency(w.now, flood(true, true)[0]))
+	w.apply(w.Emergency(w.now, flood(true, true)[0], w.judge))
 	w.apply(w.Offences(w.now, offences(5)))
 	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
 	if w.actions() != "" || w.UnderAttack() || !w.Off() {
@@ -199,5 +199,27 @@ func TestErrorsCanBeTold(t *testing.T) {
 	w := newWorld(t)
 	if _, _, err := w.Decider.Order(w.now, Order{Verb: Lift, ID: 3}, nil); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// What ended by itself within the time that is undone does not come back either, the
+// emergency among it.
+func TestUndoBarsAnEmergencyThatWasLifted(t *testing.T) {
+	w := newWorld(t)
+	w.emergency()
+	w.second([]attack.Finding{{Vector: attack.FlashCrowd, Rate: 800, Normal: 80}}, nil) // lifts it
+	if w.actions() != "" {
+		t.Fatalf("%q", w.actions())
+	}
+	w.order(Order{Verb: Undo, Since: time.Minute})
+	for _, pause := range []time.Duration{time.Minute, 57 * time.Minute} {
+		w.pass(pause)
+		if w.emergency(); w.actions() != "" {
+			t.Errorf("%v later: %q", pause, w.actions())
+		}
+	}
+	w.pass(3 * time.Minute)
+	if w.emergency(); w.actions() != "slow" {
+		t.Errorf("after the hour: %q", w.actions())
 	}
 }

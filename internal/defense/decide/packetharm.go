@@ -61,7 +61,7 @@ func (d *Decider) loosenPackets(now Moment, w *traffic.Window) {
 		e.m.Note += " It only counts now, because it met visitors' packets."
 		d.publish(e)
 		d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
-			Text:    fmt.Sprintf("Packets like #%d are only counted from now on: it met those of visitors.", id),
+			Text:    fmt.Sprintf("%s packets like #%d from now on: it met those of visitors.", does(e, "Only count", "only count"), id),
 			Numbers: map[string]float64{"id": float64(id), "visitors_met": float64(len(met)), "visitors_seen": float64(len(visitors))}})
 	}
 }

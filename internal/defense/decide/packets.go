@@ -2,7 +2,8 @@ package decide
 
 import (
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"seawall/internal/attack"
@@ -121,6 +122,9 @@ func (d *Decider) considerPackets(now Moment, p *traffic.Packets, f *attack.Find
 		return
 	}
 	text := s.Match.String()
+	if d.isPinned(text) {
+		return
+	}
 	e := d.active[d.packet.byText[text]]
 	if e == nil && d.undone.bars(s.Match, nil, now.At) {
 		d.once("undone "+text, "Not repeated, because a person undid it within the last hour: "+text+".", nil)
@@ -284,11 +288,11 @@ func vectorOf(e *entry) attack.Vector {
 }
 
 // Dropping lists the matches of packets that the machine has dropped in the
-// kernel now.
+// kernel now, and those of them that a person has pinned.
 func (d *Decider) Dropping() []*match.Match {
 	var out []*match.Match
 	for _, id := range d.ids() {
-		if e := d.active[id]; e.kind == kindPackets && e.m.Action == mitigation.Drop {
+		if e := d.active[id]; (e.kind == kindPackets || e.pinned() && e.m.Match.OnPackets()) && e.m.Action == mitigation.Drop {
 			out = append(out, e.m.Match)
 		}
 	}
@@ -296,31 +300,31 @@ func (d *Decider) Dropping() []*match.Match {
 }
 
 // Dropped is how many packets met what is dropped against a vector in the last
-// window, a second, and how many matches that are; counted are matches that
-// only count.
-func (d *Decider) Dropped(v attack.Vector) (rate float64, dropping, counting int) {
-	for _, id := range d.packet.byText {
+// window, a second, and how many matches that are; counting are matches that
+// only count, and watched those that would drop, were it not for watch mode.
+func (d *Decider) Dropped(v attack.Vector) (rate float64, dropping, counting, watched int) {
+	for _, id := range slices.AppendSeq(d.sortedPins(), maps.Values(d.packet.byText)) {
 		e := d.active[id]
 		if e == nil || vectorOf(e) != v {
 			continue
 		}
-		if e.m.Action == mitigation.Drop {
+		switch {
+		case e.m.Action != mitigation.Drop:
+			counting++
+		case e.m.Shadow:
+			watched++
+		default:
 			rate += e.rate
 			dropping++
-		} else {
-			counting++
 		}
 	}
-	return rate, dropping, counting
+	return rate, dropping, counting, watched
 }
 
 func (d *Decider) tellPackets(e *entry, s *attack.Signature, why string) {
-	verb := "Only count"
+	verb := does(e, "Only count", "only count")
 	if e.m.Action == mitigation.Drop {
-		verb = "Drop"
-	}
-	if e.m.Shadow {
-		verb = "Only watched: would " + strings.ToLower(verb)
+		verb = does(e, "Drop", "drop")
 	}
 	d.note("decide", fmt.Sprintf("%s packets by #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,

@@ -2,6 +2,8 @@ package decide
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"seawall/internal/mitigation"
@@ -41,3 +43,13 @@ func (d *Decider) pin(now Moment, o Order) (Result, error) {
 		Changed: []mitigation.Mitigation{e.m},
 	}, nil
 }
+
+// pinned says that a person's order was the machine's against a flood.
+func (e *entry) pinned() bool { return e.kind == kindOrder && e.m.Finding != nil }
+
+// isPinned says whether a person has pinned what has this match: the machine then leaves
+// it as it is, and makes no other like it.
+func (d *Decider) isPinned(text string) bool { return d.active[d.pinned[text]] != nil }
+
+// sortedPins lists what is pinned, oldest first.
+func (d *Decider) sortedPins() []mitigation.ID { return slices.Sorted(maps.Values(d.pinned)) }

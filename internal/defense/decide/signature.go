@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,18 +16,21 @@ import (
 // consider decides on one signature of a flood.
 func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *attack.Signature) {
 	text := s.Match.String()
+	if d.isPinned(text) {
+		return
+	}
 	e := d.active[d.byText[text]]
 	if e == nil && d.undone.bars(s.Match, w, now.At) {
 		d.once("undone "+text, "Not repeated, because a person undid it within the last hour: "+text+".", nil)
 		return
 	}
 	action, why := d.choose(now, f, s, e)
-	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
-		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
-	}
 	if e == nil && action == mitigation.Slow && why == slowFirst && d.met(w, s.Match, mitigation.Slow, now.At.Add(-slowBefore)) {
 		// It was slowed already, by what described it in other words.
 		action, why = mitigation.Refuse, "the flood goes on"
+	}
+	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
+		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
 	}
 	if e == nil {
 		if d.met(w, s.Match, action, now.At) {
@@ -136,6 +140,12 @@ func (d *Decider) met(w *traffic.Window, m *match.Match, a mitigation.Action, si
 	if w == nil {
 		return false
 	}
+	var by []*match.Match
+	for _, id := range append(d.sortedText(), d.sortedPins()...) {
+		if e := d.active[id]; (e.kind == kindSignature || e.pinned() && e.m.Signature != nil) && e.m.Action >= a && e.made <= since {
+			by = append(by, e.m.Match)
+		}
+	}
 	var hit, met int
 	for i := range w.Samples {
 		v := &w.Samples[i].Visit
@@ -143,11 +153,8 @@ func (d *Decider) met(w *traffic.Window, m *match.Match, a mitigation.Action, si
 			continue
 		}
 		hit++
-		for _, id := range d.byText {
-			if e := d.active[id]; e != nil && e.kind == kindSignature && e.m.Action >= a && e.made <= since && e.m.Match.Hits(v) {
-				met++
-				break
-			}
+		if slices.ContainsFunc(by, func(m *match.Match) bool { return m.Hits(v) }) {
+			met++
 		}
 	}
 	return hit > 0 && float64(met) >= 0.9*float64(hit)
@@ -236,7 +243,7 @@ func (d *Decider) loosen(now Moment, w *traffic.Window) {
 		e.m.Note += " Loosened, because it hit real visitors."
 		d.publish(e)
 		d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
-			Text:    "Loosened #" + itoa(id) + " from refusing to slowing: it hit more real visitors than expected.",
+			Text:    does(e, "Loosened", "loosen") + " #" + itoa(id) + " from refusing to slowing: it hit more real visitors than expected.",
 			Numbers: map[string]float64{"id": float64(id), "expected_collateral": e.m.Expected, "observed_collateral": share, "refused_visitors": float64(refused)}})
 	}
 }
@@ -273,12 +280,9 @@ func (d *Decider) once(key, text string, numbers map[string]float64) {
 }
 
 func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
-	verb := "Slow"
+	verb := does(e, "Slow", "slow")
 	if e.m.Action == mitigation.Refuse {
-		verb = "Refuse"
-	}
-	if e.m.Shadow {
-		verb = "Only watched: would " + strings.ToLower(verb)
+		verb = does(e, "Refuse", "refuse")
 	}
 	d.note("decide", fmt.Sprintf("%s #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,
@@ -287,6 +291,16 @@ func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
 		"seconds": e.ttl.Seconds(),
 	})
 }
+
+// does says in a record that e acts, or in watch mode only what it would do.
+func does(e *entry, acts, would string) string {
+	if e.m.Shadow {
+		return onlyWatched + would
+	}
+	return acts
+}
+
+const onlyWatched = "Only watched: would "
 
 // sentence says why, to somebody who was refused or who looks it up.
 func sentence(f *attack.Finding, s *attack.Signature, a mitigation.Action, why string) string {

@@ -19,7 +19,7 @@ func TestWatchOnly(t *testing.T) {
 	w.second(flood(true, true), []attack.Signature{sig(shy, 0, 0, 1000)}, bot(100)...)
 	w.apply(w.Offences(w.now, offences(2)))
 	w.apply(w.Offences(w.now, offences(2))) // known already
-	w.apply(w.Emergency(w.now, flood(true, false)[0]))
+	w.emergency()
 	shadows := func(w *world) (machine, others int) {
 		for _, m := range w.stands {
 			switch {
@@ -71,5 +71,49 @@ func TestWatchOnly(t *testing.T) {
 	again.pass(time.Hour)
 	if again.apply(again.Tick(again.now)); again.actions() != "refuse refuse" {
 		t.Errorf("an hour later %q", again.actions())
+	}
+}
+
+// Nothing that is recorded in watch mode says that anything is done, nor is anything
+// counted as dropped.
+func TestWatchSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.Watch()
+	for range 5 {
+		w.second(flood(true, true), []attack.Signature{sig(shyAll, 0, 0, 1000)}, bot(100)...)
+	}
+	for range 60 {
+		w.second(nil, nil)
+	}
+	w.notes = nil
+	w.emergency()
+	w.second(flood(true, true), nil, append(good(20), bot(100)...)...) // loosens it
+	s := attack.Signature{Match: packetMatch(t, "244"), Coverage: 1, Ordinary: 2000}
+	w.packets(packetFlood(attack.SynFlood, s))
+	w.packets(packetFlood(attack.SynFlood, s))
+	if rate, dropping, counting, watched := w.Dropped(attack.SynFlood); rate != 0 || dropping != 0 || counting != 0 || watched != 1 {
+		t.Errorf("%.0f a second dropped by %d, %d only count, %d watch", rate, dropping, counting, watched)
+	}
+	want := map[string]bool{
+		"Only watched: would refuse #2 again, at once":       true,
+		"Only watched: would have newcomers wait":            true,
+		"Only watched: would loosen #2":                      true,
+		"Only watched: would drop packets by #4":             true,
+		"The attack is over; what was done about it ends by": true,
+	}
+	for _, n := range w.notes {
+		known := false
+		for begin := range want {
+			if strings.HasPrefix(n, begin) {
+				known = true
+				delete(want, begin)
+			}
+		}
+		if !known {
+			t.Errorf("it says %q", n)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("it does not say %v", want)
 	}
 }

@@ -17,7 +17,8 @@
 //
 // Each signature is then measured on what it was not mined from (judge.go): the ordinary
 // requests of the last day and week, of which the largest share counts, and the known
-// visitors of the last hour; with a confidence interval, and examples of the flood.
+// visitors of the last hour; with a confidence interval, and examples of the flood. Again
+// does the same later, with a signature of an earlier flood.
 //
 // Packets does the same with packets: conjunctions of what their headers and the
 // beginning of their payload show, tested against ordinary packets, and besides
