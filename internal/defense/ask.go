@@ -3,6 +3,7 @@ package defense
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"seawall/internal/defense/decide"
@@ -26,7 +27,8 @@ type ask struct {
 	done chan struct{}
 }
 
-// do runs f on the loop's goroutine and waits for it.
+// do runs f on the loop's goroutine and waits for it. After ErrNotRunning f never runs;
+// after ErrBusy it has begun, and ends in its own time.
 func (l *Loop) do(f func(now decide.Moment)) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -84,15 +86,24 @@ func (l *Loop) Order(o decide.Order) (decide.Result, error) {
 }
 
 // Rules puts the rules of a changed configuration in the place of those that stood,
-// and returns once they do.
+// and returns once they do, or once that is certain: applying them may take longer than
+// the patience of who asks. After an error those from before stand.
 func (l *Loop) Rules(rules []decide.Rule) error {
+	var decided atomic.Bool
 	err := l.do(func(now decide.Moment) {
 		l.take(now, l.decider.Rules(now, rules, l.baseline.Normal()))
+		decided.Store(true)
 		l.flush(now)
 		l.publish(now)
 	})
-	if err != nil {
+	switch {
+	case err != nil && !errors.Is(err, ErrBusy):
 		return fmt.Errorf("put the rules in force: %w", err)
+	case !decided.Load():
+		return errors.New("the rules could not be put in force; see the log")
+	case err != nil:
+		l.deps.Log.Warn("the rules are decided on, and to apply them takes longer than it should")
+		return nil
 	}
 	if err := l.store.sync(); err != nil {
 		l.deps.Log.Error("the rules stand, and the journal does not know", "err", err)
