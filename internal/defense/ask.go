@@ -3,7 +3,6 @@ package defense
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"seawall/internal/defense/decide"
@@ -27,8 +26,7 @@ type ask struct {
 	done chan struct{}
 }
 
-// do runs f on the loop's goroutine and waits for it. After ErrNotRunning f never runs;
-// after ErrBusy it has begun, and ends in its own time.
+// do runs f on the loop's goroutine and waits for it.
 func (l *Loop) do(f func(now decide.Moment)) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -89,21 +87,17 @@ func (l *Loop) Order(o decide.Order) (decide.Result, error) {
 // and returns once they do, or once that is certain: applying them may take longer than
 // the patience of who asks. After an error those from before stand.
 func (l *Loop) Rules(rules []decide.Rule) error {
-	var decided atomic.Bool
 	err := l.do(func(now decide.Moment) {
 		l.take(now, l.decider.Rules(now, rules, l.baseline.Normal()))
-		decided.Store(true)
 		l.flush(now)
 		l.publish(now)
 	})
-	switch {
-	case err != nil && !errors.Is(err, ErrBusy):
-		return fmt.Errorf("put the rules in force: %w", err)
-	case !decided.Load():
-		return errors.New("the rules could not be put in force; see the log")
-	case err != nil:
+	if errors.Is(err, ErrBusy) { // the loop has begun, and ends what it has begun
 		l.deps.Log.Warn("the rules are decided on, and to apply them takes longer than it should")
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("put the rules in force: %w", err)
 	}
 	if err := l.store.sync(); err != nil {
 		l.deps.Log.Error("the rules stand, and the journal does not know", "err", err)
