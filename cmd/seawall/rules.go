@@ -84,7 +84,11 @@ func printSpan(w io.Writer, s *dashboard.Span, packets bool, clean func(string, 
 	if s.Hits == 0 || packets {
 		return
 	}
-	fmt.Fprintf(w, "    of %s, %d with a clearance\n", count(s.Clients, "client"), s.Cleared)
+	who := "client"
+	if s.Of != "hour" {
+		who = "network" // of what is older, no more is kept
+	}
+	fmt.Fprintf(w, "    of %s, %d with a clearance\n", count(s.Clients, who), s.Cleared)
 	for i, c := range s.Paths {
 		fmt.Fprintf(w, "    %-8s %5d  %s\n", once("paths", i), c.Count, clean(c.Key, 80))
 	}

@@ -29,7 +29,9 @@ type status struct {
 	Doing   []listed        `json:"mitigations"` // the first 200
 	Active  int             `json:"active"`      // how many in all
 	Bans    int             `json:"bans"`        // how many of them are bans by the machine
-	Records []struct {
+	// Troubles are what does not work.
+	Troubles []string `json:"troubles"`
+	Records  []struct {
 		At   time.Time `json:"at"`
 		Step string    `json:"step"`
 		Text string    `json:"text"`

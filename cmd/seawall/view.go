@@ -63,6 +63,9 @@ func (v *view) draw(s *status) string {
 		}
 		line("", "%s", v.clean(f.Doing, max(v.width-11, 20)))
 	}
+	for _, text := range s.Troubles {
+		line("Trouble", "%s", v.paint(red, v.clean(text, max(v.width-11, 20))))
+	}
 	if w := s.Window; w != nil {
 		v.traffic(line, w)
 	}

@@ -92,11 +92,13 @@ func TestView(t *testing.T) {
 	scan.Found = []found{{Vector: attack.Scanning, What: "pages that are not there, asked for by one client: /.env, /x\x1b[2J", Doing: "Nobody is refused for it."}}
 	off := calm()
 	off.State = "off"
+	trouble := calm()
+	trouble.Troubles = []string{"enforce: apply mitigation #33: #33 without effect: no room\x1b[2J"}
 	var all strings.Builder
 	for _, c := range []struct {
 		name string
 		s    *status
-	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}, {"a slow attack", slow}, {"something found", scan}} {
+	}{{"before the first second", &status{State: "calm", Now: noon, Started: noon}}, {"nobody there", quiet}, {"calm", calm()}, {"after an attack", after}, {"off", off}, {"attack", flooded(t)}, {"attack by packets", packets}, {"a slow attack", slow}, {"something found", scan}, {"something does not work", trouble}} {
 		all.WriteString("== " + c.name + "\n" + (&view{width: 100}).draw(c.s))
 	}
 	golden(t, "view.golden", all.String())

@@ -93,3 +93,23 @@ func TestTooManyRules(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Rules about packets leave half of the packet filter's signatures to the machine.
+func TestTooManyRulesAboutPackets(t *testing.T) {
+	for _, c := range []struct {
+		rules int
+		want  []string
+	}{
+		{16, nil},
+		{17, []string{"f:2: rules: holds 17 rules about packets, more than 16: the packet filter has room for 32 signatures, and the machine needs some against floods; join some with in [...], or take some out"}},
+	} {
+		rules := "rules:\n"
+		for i := range c.rules {
+			rules += fmt.Sprintf("  - {name: p%d, match: packet.length == %d, action: drop, dry_run: %v}\n", i, 100+i, i%2 == 0)
+			rules += fmt.Sprintf("  - {name: r%d, match: path == \"/%d\", action: slow}\n", i, i)
+		}
+		if _, got := compose(t, origin+rules); !slices.Equal(got, c.want) {
+			t.Errorf("%d: %q", c.rules, got)
+		}
+	}
+}

@@ -89,13 +89,18 @@ func (l *Loop) Order(o decide.Order) (decide.Result, error) {
 }
 
 // Rules puts the rules of a changed configuration in the place of those that stood,
-// and returns once they do.
+// and returns once they do, or once that is certain: applying them may take longer than
+// the patience of who asks. After an error those from before stand.
 func (l *Loop) Rules(rules []decide.Rule) error {
 	err := l.do(func(now decide.Moment) {
 		l.take(now, l.decider.Rules(now, rules, l.baseline.Normal()))
 		l.flush(now)
 		l.publish(now)
 	})
+	if errors.Is(err, ErrBusy) { // the loop has begun, and ends what it has begun
+		l.deps.Log.Warn("the rules are decided on, and to apply them takes longer than it should")
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("put the rules in force: %w", err)
 	}

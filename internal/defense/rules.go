@@ -36,6 +36,10 @@ func (rs Rules) Validate() problem.List {
 	if n := len(rs); n > decide.MostRules {
 		l.Add("", "join some with in [...], or take some out", "holds %d rules, more than %d", n, decide.MostRules)
 	}
+	if n := rs.aboutPackets(); n > decide.MostPacketRules {
+		l.Add("", "join some with in [...], or take some out",
+			"holds %d rules about packets, more than %d: the packet filter has room for 32 signatures, and the machine needs some against floods", n, decide.MostPacketRules)
+	}
 	first := map[string]int{}
 	for i := range rs {
 		key := fmt.Sprintf("[%d]", i)
@@ -47,6 +51,17 @@ func (rs Rules) Validate() problem.List {
 		l.Under(key, rs[i].Validate())
 	}
 	return l
+}
+
+// aboutPackets is how many there are that take one of the packet filter's signatures,
+// as one on a dry run does.
+func (rs Rules) aboutPackets() (n int) {
+	for i := range rs {
+		if m, err := match.Parse(rs[i].Match); err == nil && m.OnPackets() {
+			n++
+		}
+	}
+	return n
 }
 
 // Validate lists what is wrong with one of them.

@@ -68,3 +68,54 @@ func TestRulesInTheLoop(t *testing.T) {
 		stop()
 	})
 }
+
+// slowDoor takes its time to apply what people and rules want.
+type slowDoor struct {
+	*sim
+	wait time.Duration
+}
+
+func (d *slowDoor) Apply(m mitigation.Mitigation) error {
+	time.Sleep(d.wait)
+	return d.sim.Apply(m)
+}
+
+// Whoever changes the configuration is told the truth: an error means that the rules
+// before stand and will, and no error that these do, or will at once.
+func TestRulesWhileTheLoopIsBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, "")
+		door := &slowDoor{s, 2 * patience}
+		l, err := New(DefaultConfig(), Deps{Clock: s.clk, Log: s.loop.log, Applier: door, Rules: parsed(t, Rule{Name: "a", Match: `path == "/a"`, Action: "refuse"})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.loop.Close()
+		s.loop = l
+		stop := s.start(t)
+		defer stop()
+		names := func() (text string) {
+			for _, m := range l.Mitigations() {
+				text += m.Name + " "
+			}
+			return text
+		}
+		// It still applies the first.
+		if err := l.Rules(parsed(t, Rule{Name: "b", Match: `path == "/b"`, Action: "refuse"})); err == nil {
+			t.Error("the loop has not even heard of the rules, and they are said to stand")
+		}
+		time.Sleep(4 * patience)
+		if got := names(); got != "a " {
+			t.Errorf("after an error: %q", got)
+		}
+		// It has begun with these, and ends what it has begun.
+		if err := l.Rules(parsed(t, Rule{Name: "c", Match: `path == "/c"`, Action: "refuse"})); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(4 * patience)
+		if got := names(); got != "c " {
+			t.Errorf("once it had time: %q", got)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package mitigation
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"seawall/internal/attack"
@@ -71,4 +72,19 @@ type Offence struct {
 	Prefix  netip.Prefix // the client's own: /32 or /64
 	Refused uint32       // times refused in the current minute
 	Direct  bool         // the address was proven by a TCP handshake with us
+}
+
+// LeftOut is what Apply returns where what acts on mitigations has no room for all:
+// these do not act. The one applied may be among them, or have taken another's place.
+type LeftOut struct {
+	IDs []ID   // in their order, at least one
+	Why string // by what, and what to do: "the packet filter has room for ..."
+}
+
+func (l *LeftOut) Error() string {
+	names := make([]string, len(l.IDs))
+	for i, id := range l.IDs {
+		names[i] = fmt.Sprintf("#%d", id)
+	}
+	return fmt.Sprintf("%s without effect: %s", strings.Join(names, ", "), l.Why)
 }

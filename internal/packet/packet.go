@@ -48,6 +48,7 @@ type Packet struct {
 	every      uint32   // one packet in so many is sampled; 0: not said yet
 	capture    *Capture // nil: nobody captures
 	signs      map[mitigation.ID]filter.Signature
+	left       map[mitigation.ID]bool // of signs, those for which the filter has no room
 	book
 
 	rest time.Time // Run's own: until when the kernel's table is not read again

@@ -3,6 +3,8 @@ package packet
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 
 	"seawall/internal/mitigation"
@@ -11,7 +13,8 @@ import (
 
 // sign makes a signature of a mitigation about packets: one that refuses or
 // drops stops what it hits; any other, and one on a dry run, only counts it. Whoever ordered it, it
-// ends with the lease, and spares whom the allow list lets pass.
+// ends with the lease, and spares whom the allow list lets pass. Where there is no
+// room for all, it returns a mitigation.LeftOut.
 func (p *Packet) sign(m mitigation.Mitigation) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,9 +33,9 @@ func (p *Packet) sign(m mitigation.Mitigation) error {
 		p.log.Warn("the packet filter cannot have a signature; nothing is done about its packets", "match", m.Match, "err", err)
 		return p.setSignatures()
 	}
-	if over := len(p.signs) - filter.SignaturesMost; over > 0 {
-		p.refused++
-		p.log.Warn("the packet filter has no room for all signatures", "left out", over)
+	if err == nil && len(p.left) > 0 {
+		return &mitigation.LeftOut{IDs: slices.Sorted(maps.Keys(p.left)), Why: fmt.Sprintf("the packet filter has room for %d signatures; "+
+			"withdraw some (`seawall mitigations` lists them), or take rules about packets out of the configuration", filter.SignaturesMost)}
 	}
 	return err
 }
@@ -54,8 +57,9 @@ func (p *Packet) unsign(id mitigation.ID) error {
 // setSignatures tells the filter which signatures stand. Where there are more
 // than it takes, those that only count give way, and then the youngest.
 func (p *Packet) setSignatures() error {
-	if p.filter == nil {
-		return nil
+	if p.filter == nil && (p.started || len(p.cfg.Interfaces) == 0) {
+		p.left = nil
+		return nil // there is no filter, and none is still to come
 	}
 	list := make([]filter.Signature, 0, len(p.signs))
 	for _, s := range p.signs {
@@ -70,5 +74,25 @@ func (p *Packet) setSignatures() error {
 		}
 		return cmp.Compare(a.ID, b.ID)
 	})
-	return p.filter.SetSignatures(list[:min(len(list), filter.SignaturesMost)])
+	fit := min(len(list), filter.SignaturesMost)
+	if p.filter != nil {
+		if err := p.filter.SetSignatures(list[:fit]); err != nil {
+			return err
+		}
+	}
+	p.leaveOut(list[fit:])
+	return nil
+}
+
+// leaveOut notes what there is no room for, and says so once of each.
+func (p *Packet) leaveOut(rest []filter.Signature) {
+	before := p.left
+	p.left = make(map[mitigation.ID]bool, len(rest))
+	for _, s := range rest {
+		id := mitigation.ID(s.ID)
+		if p.left[id] = true; !before[id] {
+			p.refused++
+			p.log.Warn("the packet filter has no room for a signature; nothing is done about its packets", "mitigation", id, "match", s.Match, "most", filter.SignaturesMost)
+		}
+	}
 }

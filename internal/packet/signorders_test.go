@@ -1,6 +1,9 @@
 package packet
 
 import (
+	"errors"
+	"log/slog"
+	"slices"
 	"testing"
 
 	"seawall/internal/match"
@@ -76,7 +79,7 @@ func TestSignaturesWithoutRoom(t *testing.T) {
 		p.must(t, p.Apply(about(t, id+1, `packet.ttl == 99`, mitigation.Slow, mitigation.ByMachine)))
 	}
 	p.filter = f
-	p.must(t, p.Apply(about(t, 100, `packet.ttl == 52`, mitigation.Refuse, mitigation.ByMachine)))
+	leavesOut(t, p.Apply(about(t, 100, `packet.ttl == 52`, mitigation.Refuse, mitigation.ByMachine)), filter.SignaturesMost)
 	if _, _, passes := result(t, p.filter, v4(craft.Frame{TTL: 52}).Bytes()); passes {
 		t.Error("one that stops packets has no room beside those that count")
 	}
@@ -89,6 +92,43 @@ func TestSignaturesWithoutRoom(t *testing.T) {
 	p.must(t, p.Withdraw(1))
 	if _, known := p.hits(t, filter.SignaturesMost); !known {
 		t.Error("it does not come back when there is room")
+	}
+}
+
+// leavesOut wants an error that names what there is no room for.
+func leavesOut(t *testing.T, err error, want ...mitigation.ID) {
+	t.Helper()
+	var left *mitigation.LeftOut
+	if !errors.As(err, &left) || !slices.Equal(left.IDs, want) {
+		t.Errorf("%v, want %v left out", err, want)
+	}
+}
+
+// What there is no room for is told each time that it is asked for, and counted once,
+// also where the filter is still to be loaded; where there is none, nothing is
+// missing for want of room.
+func TestSignaturesLeftOutAreTold(t *testing.T) {
+	c := DefaultConfig()
+	c.Interfaces = []string{"eth0"}
+	p := New(c, slog.New(slog.DiscardHandler))
+	for id := range mitigation.ID(filter.SignaturesMost) {
+		p.must(t, p.Apply(about(t, id+1, `packet.ttl == 99`, mitigation.Drop, mitigation.ByRule)))
+	}
+	for range 3 {
+		leavesOut(t, p.Apply(about(t, 50, `packet.ttl == 52`, mitigation.Drop, mitigation.ByRule)), 50)
+	}
+	leavesOut(t, p.Apply(about(t, 51, `packet.ttl == 52`, mitigation.Drop, mitigation.ByMachine)), 50, 51)
+	if p.refused != 2 {
+		t.Errorf("%d are refused", p.refused)
+	}
+	p.must(t, p.Withdraw(1))
+	leavesOut(t, p.Apply(about(t, 50, `packet.ttl == 52`, mitigation.Drop, mitigation.ByRule)), 51)
+	p.must(t, p.Withdraw(51))
+	p.must(t, p.Apply(about(t, 50, `packet.ttl == 52`, mitigation.Drop, mitigation.ByRule)))
+
+	p = New(DefaultConfig(), slog.New(slog.DiscardHandler)) // no packets are filtered
+	for id := range mitigation.ID(filter.SignaturesMost + 1) {
+		p.must(t, p.Apply(about(t, id+1, `packet.ttl == 99`, mitigation.Drop, mitigation.ByRule)))
 	}
 }
 

@@ -5,9 +5,10 @@ const $ = (id) => document.getElementById(id);
 const history = [];
 const shown = 6; // mitigations told one by one
 
-function cell(row, text, cls) {
+function cell(row, text, cls, label) {
   const td = document.createElement("td");
   td.textContent = text;
+  if (label) td.dataset.label = label; // read by the style sheet, where the screen is narrow
   if (cls) td.className = cls;
   row.append(td);
 }
@@ -34,12 +35,34 @@ function news(s) {
   if (packets) {
     return `A flood of packets since ${clock(packets.since)}: ${packets.what}, ${number(packets.peak)} a second at its peak, usual are ${number(packets.normal)}. ${packets.doing}`;
   }
-  const found = (s.findings || [])[0];
-  if (found) {
-    return `Found since ${clock(found.since)}: ${found.what}, ${number(found.peak)} ${found.unit} at most, usual are ${number(found.normal)}. ${found.doing}`;
-  }
+  const found = headlined(s);
+  if (found) return `Found since ${clock(found.since)}: ${rates(found)}. ${found.doing}`;
   const last = [...(s.attacks || []), ...(s.packets_ended || [])].sort((a, b) => Date.parse(b.ended) - Date.parse(a.ended))[0];
   return last ? `Calm. The last attack ended at ${clock(last.ended)}.` : "Calm.";
+}
+
+// headlined is the finding that is the news: the first that has rates, where nothing worse
+// runs. One without a unit is only to be known.
+function headlined(s) {
+  if (s.state === "off" || s.attack || (s.packet_attacks || []).length) return undefined;
+  return (s.findings || []).find((f) => f.unit);
+}
+
+function rates(f) {
+  return f.unit ? `${f.what}, ${number(f.peak)} ${f.unit} at most, usual are ${number(f.normal)}` : f.what;
+}
+
+// found tells what is found besides the headline.
+function found(s) {
+  const news = headlined(s);
+  $("found").replaceChildren(...(s.findings || []).filter((f) => f !== news).map((f) => {
+    const li = document.createElement("li");
+    const name = (f.vector || "").replaceAll("-", " ");
+    li.textContent = `${name.charAt(0).toUpperCase()}${name.slice(1)}: ${rates(f)}. ${f.doing}`;
+    return li;
+  }));
+  const troubles = s.troubles || [];
+  $("troubles").textContent = troubles.length ? `Does not work: ${troubles.join("; ")}` : "";
 }
 
 // countries lists where the refused addresses are registered, most first.
@@ -89,6 +112,12 @@ function plot() {
   $("peak").textContent = `highest shown: ${number(top)} a second`;
 }
 
+// because is why; a rule's name is told, too.
+function because(m) {
+  const note = m.note || "";
+  return m.name && !note.includes(m.name) ? `${m.name}: ${note}` : note;
+}
+
 // doing shows what hits most; the machine's bans of single addresses, of which
 // there may be thousands, are only counted.
 function doing(s) {
@@ -96,12 +125,12 @@ function doing(s) {
   const list = (s.mitigations || []).filter((m) => !ban(m)).sort((a, b) => (b.hits || 0) - (a.hits || 0));
   const rows = list.slice(0, shown).map((m) => {
     const tr = document.createElement("tr");
-    cell(tr, m.id);
-    cell(tr, m.dry_run ? m.action + " (dry run)" : m.action);
-    cell(tr, m.match || "", "text match");
-    cell(tr, m.note || "", "text");
-    cell(tr, number(m.hits), "number");
-    cell(tr, m.by === "rule" ? "changed" : clock(m.until));
+    cell(tr, m.id, "", "no.");
+    cell(tr, m.dry_run ? m.action + " (dry run)" : m.action, "", "does");
+    cell(tr, m.match || "", "text match", "to");
+    cell(tr, because(m), "text", "because");
+    cell(tr, number(m.hits), "number", "hits");
+    cell(tr, m.by === "rule" ? "the file changes" : clock(m.until), "", "until");
     return tr;
   });
   if (!rows.length) {
@@ -134,6 +163,7 @@ async function tick() {
     $("state").textContent = s.state;
     $("state").className = s.state;
     $("headline").textContent = headline(s);
+    found(s);
     if (s.window) {
       const secs = s.window.span / 1e9 || 1;
       history.push({ in: s.window.admitted / secs, out: s.window.refused / secs });

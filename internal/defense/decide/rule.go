@@ -14,6 +14,10 @@ import (
 // MostRules is how many rules there can be: as many as the door has places for.
 const MostRules = 64
 
+// MostPacketRules is how many of them may be about packets: half as many as the packet
+// filter has room for signatures, so that the other half is left to the machine.
+const MostPacketRules = 16
+
 // ErrRule says that only the configuration ends a rule.
 var ErrRule = errors.New("it is a rule of the configuration")
 

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,7 +11,8 @@ import (
 )
 
 // Applier is whatever acts on mitigations. Applying an ID anew replaces it;
-// withdrawing an unknown ID is no error.
+// withdrawing an unknown ID is no error. A mitigation.LeftOut says which do not act
+// for want of room, the one applied or others.
 type Applier interface {
 	Apply(mitigation.Mitigation) error
 	Withdraw(mitigation.ID) error
@@ -119,16 +121,49 @@ func (e *Enforcer) Flush(now clock.Instant) []Failure {
 	for _, id := range due {
 		p := e.pending[id]
 		err := e.try(id, p)
+		var left *mitigation.LeftOut
+		if errors.As(err, &left) {
+			for _, other := range e.displaced(left) {
+				failed = append(failed, e.fail(now, other, e.pending[other], fmt.Errorf("apply mitigation #%d: %w", id, left)))
+			}
+			if !slices.Contains(left.IDs, id) {
+				e.stand(id, p)
+				err = nil
+			}
+		}
 		if err == nil {
 			delete(e.pending, id)
 			continue
 		}
-		e.counts.Failed++
-		p.next = now.Add(min(retryFirst<<min(p.tries, 10), retryMost))
-		p.tries++
-		failed = append(failed, Failure{ID: id, Drop: p.drop, Tries: p.tries, Err: err})
+		failed = append(failed, e.fail(now, id, p, err))
 	}
 	return failed
+}
+
+// fail notes an attempt that did not work, and when the next one is due.
+func (e *Enforcer) fail(now clock.Instant, id mitigation.ID, p *item, err error) Failure {
+	e.counts.Failed++
+	p.next = now.Add(min(retryFirst<<min(p.tries, 10), retryMost))
+	p.tries++
+	return Failure{ID: id, Drop: p.drop, Tries: p.tries, Err: err}
+}
+
+// displaced lists those that stood and had to give way. They are pending again.
+func (e *Enforcer) displaced(left *mitigation.LeftOut) (out []mitigation.ID) {
+	for _, id := range left.IDs {
+		m, stood := e.standing[id]
+		delete(e.standing, id)
+		if _, waits := e.pending[id]; stood && !waits {
+			e.pending[id] = &item{m: m}
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func (e *Enforcer) stand(id mitigation.ID, p *item) {
+	e.standing[id] = p.m
+	e.counts.Applied++
 }
 
 // try turns a panic into an error: one broken mitigation must not take the
@@ -150,8 +185,7 @@ func (e *Enforcer) try(id mitigation.ID, p *item) (err error) {
 	if err := e.to.Apply(p.m); err != nil {
 		return fmt.Errorf("apply mitigation #%d: %w", id, err)
 	}
-	e.standing[id] = p.m
-	e.counts.Applied++
+	e.stand(id, p)
 	return nil
 }
 

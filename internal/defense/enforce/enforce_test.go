@@ -3,6 +3,7 @@ package enforce
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,66 @@ func TestRetriesWithBackOff(t *testing.T) {
 		if c := e.Counts(); !e.Stands(1) || c.Failed != 3 || c.Pending != 0 {
 			t.Errorf("counts %+v", c)
 		}
+	}
+}
+
+// crammed has room for so many, and leaves out those with the highest numbers.
+type crammed struct {
+	room int
+	ids  []mitigation.ID
+}
+
+func (c *crammed) Apply(m mitigation.Mitigation) error {
+	if !slices.Contains(c.ids, m.ID) {
+		c.ids = append(c.ids, m.ID)
+	}
+	slices.Sort(c.ids)
+	if len(c.ids) > c.room {
+		return &mitigation.LeftOut{IDs: slices.Clone(c.ids[c.room:]), Why: "there is no room"}
+	}
+	return nil
+}
+
+func (c *crammed) Withdraw(id mitigation.ID) error {
+	c.ids = slices.DeleteFunc(c.ids, func(o mitigation.ID) bool { return o == id })
+	return nil
+}
+
+// What there is no room for does not stand, whether it came last or had to give way to
+// another, and does once there is.
+func TestLeftOut(t *testing.T) {
+	e := New(&crammed{room: 2})
+	now := clock.Instant(time.Hour)
+	for _, id := range []mitigation.ID{3, 5} {
+		e.Set(some(id, mitigation.Refuse))
+	}
+	if f := e.Flush(now); f != nil {
+		t.Fatalf("%+v", f)
+	}
+	e.Set(some(7, mitigation.Refuse))
+	if f := e.Flush(now); len(f) != 1 || f[0].ID != 7 || !strings.Contains(f[0].Err.Error(), "#7 without effect: there is no room") || e.Stands(7) {
+		t.Errorf("one too many: %+v", f)
+	}
+	e.Drop(7)
+	e.Flush(now)
+	e.Set(some(1, mitigation.Refuse))
+	f := e.Flush(now)
+	if len(f) != 1 || f[0].ID != 5 || f[0].Tries != 1 || !e.Stands(1) || !e.Stands(3) || e.Stands(5) {
+		t.Errorf("one had to give way: %+v", f)
+	}
+	if c := e.Counts(); c.Pending != 1 || c.Failed != 2 {
+		t.Errorf("%+v", c)
+	}
+	// As long as there is no room it is tried again, and nobody else is for it.
+	for range 5 {
+		now = now.Add(retryMost)
+		if f := e.Flush(now); len(f) != 1 || f[0].ID != 5 {
+			t.Fatalf("%+v", f)
+		}
+	}
+	e.Drop(3)
+	if f := e.Flush(now.Add(retryMost)); f != nil || !e.Stands(5) || e.Counts().Pending != 0 {
+		t.Errorf("there is room: %+v, %+v", f, e.Counts())
 	}
 }
 

@@ -82,7 +82,8 @@ func (b *book) leave(old applied) {
 //
 // A mitigation about one prefix goes to the allow list, to the bans, or to the
 // prefixes that are slowed; of several about the same prefix on the same list,
-// the one that ends last counts. One on a dry run goes to none of these lists, and
+// the one that ends last counts. A rule there is a rule all the same: visits are told
+// that reason. One on a dry run goes to none of these lists, and
 // is asked like those that describe visits, unless the machine made it: of those
 // there may be thousands. One about packets is not the door's,
 // and takes no room.
@@ -97,6 +98,7 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	n := applied{reason: mitigation.ReasonAllowList, order: order{
 		match: mit.Match, id: mit.ID, action: mit.Action,
 		machine: mit.By == mitigation.ByMachine || mit.By == mitigation.ByPeer,
+		rule:    mit.By == mitigation.ByRule,
 	}}
 	if n.action == mitigation.Admit && n.machine {
 		return fmt.Errorf("apply mitigation #%d: %w", mit.ID, ErrNotAllowed)
@@ -104,7 +106,7 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if !mit.Until.IsZero() {
 		n.until = a.clk.At(mit.Until)
 	}
-	if mit.By == mitigation.ByRule {
+	if n.rule {
 		n.place = place{on: onRules}
 	}
 	if p, ok := mit.Banned(); ok && (!mit.Shadow || n.machine) {
@@ -197,7 +199,7 @@ func (a *Admit) show(pl place, now clock.Instant) error {
 		a.bans(pl.on).Delete(pl.p)
 		return nil
 	}
-	return a.bans(pl.on).Insert(pl.p, ban{top.id, top.action, top.machine, top.shadow, top.until}, top.until, now)
+	return a.bans(pl.on).Insert(pl.p, ban{top.id, top.action, top.machine, top.rule, top.shadow, top.until}, top.until, now)
 }
 
 func (a *Admit) bans(l list) *prefixset.Set[ban] {

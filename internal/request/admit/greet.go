@@ -115,7 +115,7 @@ func (a *Admit) isDescribed(m *meeting, shared bool, refused int) bool {
 	if o.greet == 0 {
 		return false
 	}
-	if _, milder := a.milder.Longest(m.v.Client, m.now); milder {
+	if e, milder := a.milder.Longest(m.v.Client, m.now); milder && !e.rule {
 		return false // that comes before these, see isMitigated
 	}
 	e := o.describes(m, shared, refused)

@@ -23,6 +23,7 @@ type ban struct {
 	id      mitigation.ID
 	action  mitigation.Action
 	machine bool          // ordered by the machine or a peer
+	rule    bool          // of the configuration's rules
 	shadow  bool          // on a dry run: the machine only watches
 	until   clock.Instant // 0: has no end
 }
@@ -119,6 +120,9 @@ func (a *Admit) isBanned(m *meeting) bool {
 
 func (m *meeting) ban(e ban) bool {
 	m.verdict = mitigation.Verdict{Action: e.action, Reason: mitigation.ReasonBan, ID: e.id, Rank: mitigation.RankSuspect}
+	if e.rule {
+		m.verdict.Reason = mitigation.ReasonRule // the operator's will, and no sign of a flood
+	}
 	if e.until != 0 {
 		m.verdict.RetryAfter = max(e.until.Sub(m.now), time.Second)
 	}

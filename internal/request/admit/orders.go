@@ -28,6 +28,7 @@ type order struct {
 	id      mitigation.ID
 	action  mitigation.Action
 	machine bool   // ordered by the machine or a peer
+	rule    bool   // of the configuration's rules
 	shadow  bool   // on a dry run
 	shade   *shade // counts what it would meet; nil: it acts, or stands on a list of prefixes
 }
@@ -127,7 +128,12 @@ func (a *Admit) isMitigated(m *meeting) bool {
 		}
 	}
 	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !e.shadow && !spares(e.machine, e.action, m.v.Clearance) {
-		return m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+		if !e.rule {
+			return m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+		}
+		if rule == nil || e.id < rule.id { // the older
+			rule = &order{id: e.id, action: e.action, until: e.until, rule: true}
+		}
 	}
 	e := a.orders.Load().first(m)
 	if rule != nil && (e == nil || e.severity() <= rule.severity()) {

@@ -3,7 +3,9 @@ package admit
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"seawall/internal/kit/clock"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -45,7 +47,7 @@ func TestRules(t *testing.T) {
 		{"/hook", "198.51.100.9", mitigation.Refuse, mitigation.ReasonBan, 0},
 		{"/search", "100.64.0.1", mitigation.Slow, mitigation.ReasonRule, 3},
 		{"/heavy", "100.64.0.1", mitigation.Refuse, mitigation.ReasonMitigation, 10},
-		{"/", "203.0.113.9", mitigation.Refuse, mitigation.ReasonBan, 4},
+		{"/", "203.0.113.9", mitigation.Refuse, mitigation.ReasonRule, 4},
 		{"/", "100.64.0.1", mitigation.Admit, mitigation.ReasonNone, 0},
 	} {
 		v := s.visit(c.addr)
@@ -69,6 +71,70 @@ func TestRules(t *testing.T) {
 	if v.Path = "/xmlrpc.php"; s.Decide(v).Action != mitigation.Admit || s.Admit.rules.Load() != nil {
 		t.Error("still there after it was withdrawn")
 	}
+}
+
+// A rule about one prefix stands on the lists of prefixes, and is a rule all the same:
+// nobody takes what it stops for a flood, or for a ban. One that slows keeps no severer
+// mitigation from acting; what an operator slows by an order is settled by that.
+func TestRulesAboutPrefixes(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Deny = []string{"198.51.100.0/24"} })
+	s.rule(1, mitigation.Refuse, false, within("203.0.113.0/24"))
+	s.rule(2, mitigation.Slow, false, within("192.0.2.0/24"))
+	s.rule(3, mitigation.Slow, false, is(traffic.FieldPath, "/search"))
+	s.rule(4, mitigation.Slow, false, within("10.1.0.0/16"))
+	s.apply(5, mitigation.ByOperator, mitigation.Slow, within("10.2.0.0/16"))
+	s.apply(6, mitigation.ByOperator, mitigation.Refuse, within("10.3.0.0/16"))
+	s.apply(10, mitigation.ByMachine, mitigation.Refuse, is(traffic.FieldPath, "/flood"))
+	s.apply(11, mitigation.ByMachine, mitigation.Slow, is(traffic.FieldPath, "/busy"))
+	s.apply(12, mitigation.ByMachine, mitigation.Refuse, is(traffic.FieldJA4, "t13d"))
+	for _, c := range []struct {
+		path, addr string
+		action     mitigation.Action
+		reason     mitigation.Reason
+		id         mitigation.ID
+	}{
+		{"/", "203.0.113.9", mitigation.Refuse, mitigation.ReasonRule, 1},
+		{"/", "192.0.2.9", mitigation.Slow, mitigation.ReasonRule, 2},
+		{"/flood", "192.0.2.9", mitigation.Refuse, mitigation.ReasonMitigation, 10},
+		{"/busy", "192.0.2.9", mitigation.Slow, mitigation.ReasonRule, 2},
+		{"/search", "192.0.2.9", mitigation.Slow, mitigation.ReasonRule, 2},
+		{"/search", "10.1.0.9", mitigation.Slow, mitigation.ReasonRule, 3}, // the older
+		{"/flood", "10.2.0.9", mitigation.Slow, mitigation.ReasonMitigation, 5},
+		{"/", "10.3.0.9", mitigation.Refuse, mitigation.ReasonBan, 6},
+		{"/", "198.51.100.9", mitigation.Refuse, mitigation.ReasonBan, 0},
+	} {
+		v := s.visit(c.addr)
+		v.Path = c.path
+		if got := s.Decide(v); got.Action != c.action || got.Reason != c.reason || got.ID != c.id {
+			t.Errorf("%s from %s: %+v, want %v %v #%d", c.path, c.addr, got, c.action, c.reason, c.id)
+		}
+	}
+	s.Greet(s.visit("203.0.113.9")) // one goes through now and then
+	if got := s.Greet(s.visit("203.0.113.9")); got.Action != mitigation.Refuse || got.Reason != mitigation.ReasonRule || got.ID != 1 {
+		t.Errorf("before a handshake: %+v", got)
+	}
+	// Nor does it before a handshake, to somebody whom the door has refused already.
+	for _, c := range []struct {
+		addr string
+		in   bool
+	}{{"192.0.2.77", false}, {"10.2.0.77", true}} {
+		v := s.visit(c.addr)
+		v.JA4 = "t13d"
+		for range greetRefused {
+			s.noteAtPrefix(met(s.Admit, v))
+		}
+		s.Greet(v)
+		if got := s.Greet(v); got.LetsIn() != c.in {
+			t.Errorf("%s before a handshake: %+v", c.addr, got)
+		}
+	}
+}
+
+// met is a meeting with the visit, as far as a prefix's refusals need it.
+func met(a *Admit, v *traffic.Visit) *meeting {
+	m := &meeting{v: v, now: v.At, sec: uint32(v.At / clock.Instant(time.Second)), addr: addressOf(v.Client)}
+	m.client = m.addr.hash(&a.seed, traffic.LevelClient)
+	return m
 }
 
 // Rules have places of their own: a full list of them leaves the machine's alone,
@@ -119,7 +185,7 @@ func TestShadow(t *testing.T) {
 	// Applied anew it goes on counting; once it acts it no longer does.
 	s.rule(1, mitigation.Refuse, true, is(traffic.FieldPath, "/a"))
 	s.rule(2, mitigation.Refuse, false, within("203.0.113.0/24"))
-	if got := s.Decide(s.visit("203.0.113.5")); got.Reason != mitigation.ReasonBan || got.ID != 2 {
+	if got := s.Decide(s.visit("203.0.113.5")); got.Reason != mitigation.ReasonRule || got.ID != 2 {
 		t.Errorf("the dry run is over: %+v", got)
 	}
 	if got := s.shadows(); got != "" {
