@@ -81,11 +81,15 @@ func TestFewCostlyRequestsAreAnAttack(t *testing.T) {
 		v.UserAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 		l.Record(&v, mitigation.Verdict{}, traffic.Outcome{Status: 200, Reached: true, OriginTime: took, Took: took})
 	}
+	asked := 0
 	second := func(costly int) {
 		for i := range 10 {
 			for k := range 3 {
 				reader := netip.AddrFrom4([4]byte{84, 0, byte(k), byte(i)})
 				visit(traffic.Visit{Client: reader, Path: "/news", Clearance: traffic.ClearanceProven, Standing: traffic.StandingGood}, 10*time.Millisecond)
+				if asked++; asked%60 == 0 { // some of them make a poster
+					visit(traffic.Visit{Client: reader, Path: "/poster", Clearance: traffic.ClearanceProven, Standing: traffic.StandingGood}, 500*time.Millisecond)
+				}
 				visit(traffic.Visit{Client: reader, Path: "/news.css", Kind: traffic.KindAsset, Clearance: traffic.ClearanceProven, Standing: traffic.StandingGood}, time.Millisecond)
 			}
 			for k := range costly {

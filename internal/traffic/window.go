@@ -82,6 +82,15 @@ type Window struct {
 	Lost    uint64   `json:"lost"` // requests that only the plain counters saw
 }
 
+// Steady returns n as a rate per second, as if nothing more came in what a window is shorter
+// than a second: what comes in a burst is no more a second for being seen early.
+func (w *Window) Steady(n uint64) float64 {
+	if w.Span <= 0 {
+		return 0
+	}
+	return float64(n) / max(w.Span.Seconds(), 1)
+}
+
 // Rate returns n as a rate per second over the window.
 func (w *Window) Rate(n uint64) float64 {
 	if w.Span <= 0 {

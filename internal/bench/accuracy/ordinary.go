@@ -72,6 +72,8 @@ func calms() []calm {
 		{name: "flash crowd within two seconds", readers: 60, begin: rush(800, 2*time.Second, nil)},
 		{name: "flash crowd at a small site", readers: 4, begin: rush(400, 10*time.Second, nil)},
 		{name: "a newsletter goes out", readers: 60, begin: rush(900, 20*time.Second, lands(ask{path: "/news/7", query: "utm_source=mail&utm_campaign=nov", kind: traffic.KindPage}))},
+		{name: "a push message for a new page", readers: 60, begin: rush(1000, time.Second, lands(ask{path: "/news/now", kind: traffic.KindPage}))},
+		{name: "a new page that takes long, read by many", readers: 60, begin: rush(1000, 24*time.Second, lands(ask{path: "/results", kind: traffic.KindPage, cost: 8}))},
 		{name: "a viral page", readers: 60, begin: rush(1200, 20*time.Second, lands(ask{path: "/news/3", kind: traffic.KindPage}))},
 		{name: "on television", readers: 60, begin: rush(2500, 30*time.Second, lands(ask{path: "/", kind: traffic.KindPage}))},
 		{name: "a petition", readers: 60, begin: rush(600, 20*time.Second, func(_ *stage, c *client) {

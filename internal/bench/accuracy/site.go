@@ -30,6 +30,7 @@ type job struct {
 	at   clock.Instant // it came
 	sent clock.Instant // to the origin
 	cost float64
+	then func() // follows a good answer; nil: nothing
 
 	status int // of the answer; 0: 200
 }

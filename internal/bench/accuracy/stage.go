@@ -153,10 +153,13 @@ func (s *stage) come(c *client, within time.Duration) {
 		if s.wires != nil && c.ordinary && !unreachable.Contains(c.addr) {
 			s.visits(c, len(list))
 		}
-		s.request(c, list[0])
-		for i, a := range list[1:] {
-			s.after(60*time.Millisecond+time.Duration(i)*5*time.Millisecond, func() { s.request(c, a) })
-		}
+		s.request(c, list[0], func() {
+			// What a page needs is asked for once the page is there.
+			d := time.Duration(60+s.rng.IntN(240)) * time.Millisecond
+			for i, a := range list[1:] {
+				s.after(d+time.Duration(i)*5*time.Millisecond, func() { s.request(c, a, nil) })
+			}
+		})
 		if c.gap != nil {
 			s.after(c.gap(s.rng), act)
 		}
@@ -164,8 +167,9 @@ func (s *stage) come(c *client, within time.Duration) {
 	s.after(time.Duration(s.rng.Int64N(int64(within)+1)), act)
 }
 
-// request is one at the door.
-func (s *stage) request(c *client, a ask) {
+// request is one at the door. then is what follows once it was answered as it was meant to
+// be; nil: nothing.
+func (s *stage) request(c *client, a ask, then func()) {
 	at := s.now()
 	p := &c.profile
 	v := traffic.Visit{
@@ -188,13 +192,16 @@ func (s *stage) request(c *client, a ask) {
 		s.w.Loop.Record(&v, d, traffic.Outcome{Status: 403, Took: time.Microsecond})
 		return
 	}
-	s.site.arrive(&job{c: c, v: v, d: d, at: at, cost: max(a.cost, 0), status: a.status})
+	s.site.arrive(&job{c: c, v: v, d: d, at: at, cost: max(a.cost, 0), status: a.status, then: then})
 }
 
 // answered is told what became of a request that was let in.
 func (s *stage) answered(j *job, out traffic.Outcome) {
 	out.Took = s.now().Sub(j.at)
 	s.w.Loop.Record(&j.v, j.d, out)
+	if j.then != nil && out.Status > 0 && out.Status < 400 && !out.Shed {
+		j.then()
+	}
 	if out.Status == 200 {
 		s.mint(j.c, &j.v)
 	}

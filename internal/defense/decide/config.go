@@ -81,4 +81,5 @@ const (
 	mostUndone    = 32_768
 	mostOffenders = 32_768
 	mostEnded     = 4096
+	mostLevels    = 4096
 )

@@ -325,15 +325,24 @@ func (d *Decider) expire(now Moment) {
 		}
 		d.remember(now, e)
 		if e.kind == kindSignature && d.attack {
-			d.levels[e.m.Match.String()]++
+			lapse(d.levels, e)
 		}
 		if e.kind == kindPackets && len(d.packet.floods) > 0 {
-			d.packet.levels[e.m.Match.String()]++
+			lapse(d.packet.levels, e)
 		}
 		if e.kind != kindBan {
 			d.note("decide", "Ended #"+itoa(id)+": its time is over.", map[string]float64{"id": float64(id), "hits": float64(e.hits)})
 		}
 		d.end(now, e, "its time was over", "")
+	}
+}
+
+// lapse counts that what met a flood has ended, so that it lasts longer the next time. A
+// flood that changes its words for ever has no more than mostLevels of them counted.
+func lapse(levels map[string]int, e *entry) {
+	text := e.m.Match.String()
+	if _, ok := levels[text]; ok || len(levels) < mostLevels {
+		levels[text]++
 	}
 }
 

@@ -425,6 +425,35 @@ func TestEmergency(t *testing.T) {
 	}
 }
 
+// One machine with a cookie, far over its budget, does not vouch for a botnet that asks for
+// the same: nothing is loosened for it.
+func TestGreedyVouchesForNobody(t *testing.T) {
+	w := newWorld(t)
+	greedy := make([]traffic.Sample, 20)
+	for i := range greedy {
+		greedy[i] = traffic.Sample{Refused: true, Visit: traffic.Visit{Path: "/", Clearance: traffic.ClearanceProven, Standing: traffic.StandingGreedy}}
+	}
+	match := `path == "/" && standing in ["shy", "greedy"]`
+	for range 5 {
+		w.second(flood(true, true), []attack.Signature{sig(match, 0, 0, 1000)}, append(bot(100), greedy...)...)
+	}
+	if got := w.actions(); got != "refuse" {
+		t.Errorf("%q: %s", got, strings.Join(w.notes, "\n"))
+	}
+}
+
+// What a flood that changes its words for ever makes is counted in bounded memory.
+func TestLapsesAreBounded(t *testing.T) {
+	levels := map[string]int{}
+	for i := range mostLevels + 100 {
+		lapse(levels, &entry{m: mitigation.Mitigation{Match: expr(fmt.Sprintf(`path == "/%d"`, i))}})
+	}
+	lapse(levels, &entry{m: mitigation.Mitigation{Match: expr(`path == "/7"`)}})
+	if len(levels) != mostLevels || levels[expr(`path == "/7"`).String()] != 2 {
+		t.Errorf("%d, %d", len(levels), levels[expr(`path == "/7"`).String()])
+	}
+}
+
 // A flood of which no more gets in than usual needs no emergency, and whoever is new
 // goes before what looks like it again.
 func TestEmergencyIsLifted(t *testing.T) {

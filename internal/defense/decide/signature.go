@@ -249,8 +249,12 @@ func (d *Decider) loosen(now Moment, w *traffic.Window) {
 }
 
 // real says that a request is surely a visitor's: it brought our cookie back
-// or behaved well for a while.
+// or behaved well for a while. Who goes over the budget again and again does neither,
+// whatever he brings: or one machine with a cookie could vouch for a botnet.
 func real(v *traffic.Visit) bool {
+	if v.Standing == traffic.StandingGreedy {
+		return false
+	}
 	return v.Clearance != traffic.ClearanceNone || v.Standing == traffic.StandingGood
 }
 

@@ -54,6 +54,9 @@ func newcomers(m *match.Match, ordinary []traffic.Sample) float64 {
 				continue
 			}
 		}
+		if f := t.Field(); (f == traffic.FieldPath || f == traffic.FieldQueryShape) && rare(hitsOfTest(t, ordinary), len(ordinary)) {
+			continue
+		}
 		asked = append(asked, t)
 	}
 	rest := match.All(asked...)
@@ -73,6 +76,16 @@ func newcomers(m *match.Match, ordinary []traffic.Sample) float64 {
 		return 0
 	}
 	return float64(first) / float64(pages)
+}
+
+func hitsOfTest(t match.Test, ordinary []traffic.Sample) (n int) {
+	m := match.All(t)
+	for i := range ordinary {
+		if m.Hits(&ordinary[i].Visit) {
+			n++
+		}
+	}
+	return n
 }
 
 // allPrograms says whether a fingerprint may be of a program out of each list.

@@ -53,6 +53,9 @@ func newJudge(n *traffic.Normal, hour []traffic.Sample) *judge {
 // valued says that a visit is surely a visitor's: it brought a clearance, or its client
 // has behaved well for a while.
 func valued(v *traffic.Visit) bool {
+	if v.Standing == traffic.StandingGreedy {
+		return false
+	}
 	return v.Clearance != traffic.ClearanceNone || v.Standing == traffic.StandingGood
 }
 

@@ -66,6 +66,10 @@ func Part(f *attack.Finding, flood []traffic.Sample, n *traffic.Normal) (s attac
 	}
 	if pages > 0 {
 		s.Newcomers = float64(first) / float64(pages)
+		// Where hardly anybody is known to read it, all who are new may have come for it.
+		if rare(first, pages) && f.Part.Method == "" {
+			s.Newcomers = 1
+		}
 	}
 	return s, true
 }

@@ -33,8 +33,14 @@ func TestPart(t *testing.T) {
 			t.Errorf("%+v: %v %v", c.part, ok, s.Match)
 		}
 	}
-	s, _ := Part(&attack.Finding{Part: attack.Part{Path: "/form"}}, flood, n)
-	if s.Coverage != 1 || s.Collateral != 0 || s.Newcomers != 0 || s.Ordinary != 2000 || s.Flood != 10 || s.Bound <= 0 || s.Bound > 0.01 {
+	// Of a page that hardly anybody is known to read, nobody can say who is new to it; a form
+	// is sent by those who have read its page.
+	s, _ := Part(&attack.Finding{Part: attack.Part{Path: "/form", Method: "POST"}}, flood, n)
+	if s.Newcomers != 0 {
+		t.Errorf("a form: %+v", s)
+	}
+	s, _ = Part(&attack.Finding{Part: attack.Part{Path: "/form"}}, flood, n)
+	if s.Coverage != 1 || s.Collateral != 0 || s.Newcomers != 1 || s.Ordinary != 2000 || s.Flood != 10 || s.Bound <= 0 || s.Bound > 0.01 {
 		t.Errorf("%+v", s)
 	}
 	// A page that newcomers read as well.

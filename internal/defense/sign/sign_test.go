@@ -138,6 +138,10 @@ func TestDescribesFloods(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := normal(r, 2000, c.fresh)
+			for i := range 12 { // some visitors search as well, so that the sample can speak for them
+				v := &n.Ordinary[i*100].Visit
+				v.Kind, v.Path, v.QueryShape = traffic.KindPage, "/search", 0xfeed
+			}
 			s, f := mix(r, 1000, c.rate, c.draw)
 			sigs := Mine(f, s, n)
 			if len(sigs) == 0 {
@@ -165,6 +169,28 @@ func TestDescribesFloods(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A page that hardly anybody is known to read may have been put up a moment ago: whoever is
+// new may come for it, and a flood of it is no reason to refuse them all.
+func TestNewPagesAreSpared(t *testing.T) {
+	r := dice()
+	n := normal(r, 2000, 0.05)
+	page := func() traffic.Sample {
+		s := bot(r, 0)
+		s.Visit.Path, s.Visit.QueryShape = "/launch", 0xbeef
+		return s
+	}
+	s, f := mix(r, 1000, 400, page)
+	sigs := Mine(f, s, n)
+	if len(sigs) == 0 || covered(sigs, every, page) < 0.95 || covered(sigs, clear, page) > 0 {
+		t.Errorf("%s", texts(sigs))
+	}
+	for i := range sigs {
+		if again := Again(n)(sigs[i]); again.Newcomers <= welcoming {
+			t.Errorf("measured again: %+v", again)
+		}
 	}
 }
 

@@ -169,11 +169,20 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 	}
 }
 
+// rare says that hardly anybody asked lately for what hits of n samples show: a page that was
+// put up today, or a letter's links. Whoever is new may come for it, and the sample cannot
+// speak for them.
+func rare(hits, n int) bool { return float64(hits) < 0.005*float64(n) }
+
 // asFirstVisit tells which ordinary samples would show the trait if nothing
 // were known of their senders.
 func asFirstVisit(tr *trait, ordinary []traffic.Sample) bitset {
 	n := len(ordinary)
 	switch traffic.Field(tr.field) {
+	case traffic.FieldPath, traffic.FieldQueryShape:
+		if rare(tr.usual.count(), n) {
+			return allBits(n)
+		}
 	case traffic.FieldClearance:
 		if slices.Contains(tr.keys, traffic.ClearanceNone.String()) {
 			return allBits(n)

@@ -139,7 +139,7 @@ func see(w *traffic.Window) seen {
 			s.strange++
 		}
 	}
-	s.rate = w.Rate(w.Offered) * s.strange / float64(len(w.Samples))
+	s.rate = w.Steady(w.Offered) * s.strange / float64(len(w.Samples))
 	return s
 }
 

@@ -28,6 +28,9 @@ type Detector struct {
 	took  time.Duration // of one request for it, before anything was done
 
 	known []page // what such pages took, the latest last
+
+	page time.Duration    // what an ordinary page takes, see usual
+	of   []traffic.Sample // that it was worked out from
 }
 
 // page is the least that a page took while it took most of the origin's time.
@@ -70,7 +73,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		each = d.took
 	}
 	// A sample stands for so many requests a second.
-	stands := w.Rate(w.Offered) / float64(max(len(w.Samples), 1))
+	stands := w.Steady(w.Offered) / float64(max(len(w.Samples), 1))
 	// Refused ones count as if they had been let in.
 	busy := stands * float64(p.n) * each.Seconds()
 	rest := stands * (all - p.time).Seconds()
@@ -78,7 +81,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	rate := stands * float64(p.n)
 	least := max(d.cfg.Floor, d.cfg.Times*usual)
 
-	costlyPage := n.OriginP50 > 0 && p.reached >= leastN && d.least(path, w, n).Seconds() >= d.cfg.Costly*n.OriginP50.Seconds()
+	costlyPage := n.OriginP50 > 0 && p.reached >= leastN && d.least(path, w, n).Seconds() >= d.cfg.Costly*d.usual(n).Seconds()
 	suffering := w.Suffers(n)
 	here := costlyPage && rate >= least && busy > d.cfg.Busy && busy >= most*(busy+rest) &&
 		(n.Tells() || suffering) && strangers(w, path) >= strange
@@ -98,7 +101,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 			{Name: "requests for the page", Value: rate, Usual: usual, Unit: "/s"},
 			{Name: "the origin's time that they would take", Value: busy, Unit: "s/s"},
 			{Name: "the origin's time that all else takes", Value: rest, Unit: "s/s"},
-			{Name: "time of one", Value: ms(each), Usual: ms(n.OriginP50), Unit: "ms"},
+			{Name: "time of one", Value: ms(each), Usual: ms(d.page), Unit: "ms"},
 		},
 		Top: []attack.Contributor{{Field: traffic.FieldPath, Key: d.path, Share: float64(p.n) / float64(max(len(w.Samples), 1))}},
 	}
@@ -126,6 +129,29 @@ func (d *Detector) least(path string, w *traffic.Window, n *traffic.Normal) time
 	d.known = append(d.known, page{path, least})
 	return least
 }
+
+// usual is what an ordinary page takes the origin: the median of those that were kept, or of
+// all requests, most of which are for what pages are made of, where too few were.
+func (d *Detector) usual(n *traffic.Normal) time.Duration {
+	if len(n.Ordinary) == len(d.of) && (len(d.of) == 0 || &n.Ordinary[0] == &d.of[0]) && d.page > 0 {
+		return d.page
+	}
+	var took []time.Duration
+	for i := range n.Ordinary {
+		if s := &n.Ordinary[i]; s.Visit.Kind == traffic.KindPage && s.Outcome.Reached && s.Outcome.OriginTime > 0 {
+			took = append(took, s.Outcome.OriginTime)
+		}
+	}
+	d.of, d.page = n.Ordinary, n.OriginP50
+	if len(took) >= leastPages {
+		slices.Sort(took)
+		d.page = max(d.page, took[len(took)/2])
+	}
+	return d.page
+}
+
+// leastPages are enough to say what a page takes.
+const leastPages = 20
 
 // tenth is the time that nine of ten answers for the path take at least: single ones are
 // quick whatever a page costs, such as errors. 0 is unknown.

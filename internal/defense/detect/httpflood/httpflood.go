@@ -52,7 +52,9 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	dem := d.demand(w.Rate(d.came(w)), n)
+	came := d.came(w)
+	dem := d.demand(w.Steady(came), n)
+	dem.rate = w.Rate(came)
 	d.rate = dem.rate
 	pain := suffering(w, n)
 	sh := shapeOf(w, n)

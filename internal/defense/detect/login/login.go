@@ -78,7 +78,7 @@ func (d *Detector) flood(w *traffic.Window, n *traffic.Normal) (attack.Finding, 
 			fails++
 		}
 	}
-	stands := w.Rate(w.Offered) / float64(max(len(w.Samples), 1))
+	stands := w.Steady(w.Offered) / float64(max(len(w.Samples), 1))
 	rate := stands * float64(sent)
 	usual := n.Peak * usually(n, path)
 	floor := d.cfg.Floor
