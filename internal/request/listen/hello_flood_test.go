@@ -52,7 +52,9 @@ func TestFloodOfHandshakes(t *testing.T) {
 	for w := range 8 {
 		flood.Go(func() {
 			var held [64]net.Conn // half open
+			begun := time.Now()
 			for i := w; ctx.Err() == nil; i += 8 {
+				time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / paceOfHellos)))
 				src := i % 2000
 				c, err := from([4]byte{127, 16 + byte(src>>8), byte(src), 7}).DialContext(ctx, "tcp", h.secure())
 				if err != nil {
