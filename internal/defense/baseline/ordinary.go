@@ -149,19 +149,23 @@ func (o *ordinary) count() {
 }
 
 func largest(counts map[string]int, n int) map[string]float64 {
-	keys := make([]string, 0, len(counts))
-	for k := range counts {
-		keys = append(keys, k)
+	type counted struct {
+		key string
+		n   int
 	}
-	if len(keys) > shareKeys {
-		slices.SortFunc(keys, func(a, b string) int {
-			return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	list := make([]counted, 0, len(counts))
+	for k, c := range counts {
+		list = append(list, counted{k, c})
+	}
+	if len(list) > shareKeys {
+		slices.SortFunc(list, func(a, b counted) int {
+			return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key, b.key))
 		})
-		keys = keys[:shareKeys]
+		list = list[:shareKeys]
 	}
-	out := make(map[string]float64, len(keys))
-	for _, k := range keys {
-		out[k] = float64(counts[k]) / float64(n)
+	out := make(map[string]float64, len(list))
+	for _, c := range list {
+		out[c.key] = float64(c.n) / float64(n)
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"seawall/internal/attack"
 	"seawall/internal/kit/spell"
@@ -20,18 +19,15 @@ const (
 	// assets is the share of requests for assets among people's, where it is not
 	// known.
 	assets = 0.3
-	// youth is how much ordinary traffic must have been seen to tell what is more
-	// than usual.
-	youth = 5 * time.Second
 )
 
 // Detector finds carpet bombing. It remembers what it said of the windows before.
 // Make it with New.
 type Detector struct {
-	cfg    Config
-	spell  spell.Spell
-	inLine int    // in flight or in line for the origin when the last window ended
-	last   []view // those that showed it last
+	cfg   Config
+	spell spell.Spell
+	comes traffic.Arrivals
+	last  []view // those that showed it last
 }
 
 // view is one way of looking at the traffic.
@@ -60,10 +56,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	visits := w.Rate(d.came(w))
-	if n.Learned >= youth {
-		visits = max(visits-n.Requests, 0)
-	}
+	visits := d.comes.Above(w, n)
 	var views []view
 	here := false
 	for _, v := range []view{d.toUs(w, n, visits), d.fromThem(w, n, visits), d.opens(w, n, visits), d.asks(w, n)} {
@@ -82,15 +75,6 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	}
 	d.last = views
 	return []attack.Finding{d.finding(views)}
-}
-
-// came is how many requests came during the window: those answered, and what
-// the line for the origin grew by.
-func (d *Detector) came(w *traffic.Window) uint64 {
-	inLine := w.Origin.InFlight + w.Origin.Waiting
-	came := max(int(w.Offered)+inLine-d.inLine, 0)
-	d.inLine = inLine
-	return uint64(came)
 }
 
 // judge says whether rate, of which so much is explained, is far more than usual,

@@ -2,7 +2,6 @@ package handshakeflood
 
 import (
 	"math"
-	"time"
 
 	"seawall/internal/attack"
 	"seawall/internal/kit/spell"
@@ -15,9 +14,6 @@ const (
 	// opens is for how long a connection that was opened beforehand stays open, in
 	// windows of a second.
 	opens = 10
-	// youth is how much ordinary traffic must have been seen to tell what is more
-	// than usual.
-	youth = 5 * time.Second
 )
 
 // Detector finds floods of handshakes. It remembers what it said of the windows
@@ -25,7 +21,7 @@ const (
 type Detector struct {
 	cfg     Config
 	spell   spell.Spell
-	inLine  int     // in flight or in line for the origin when the last window ended
+	comes   traffic.Arrivals
 	waiting int     // handshakes in line for us to compute then
 	recent  float64 // requests above the usual, of the last seconds
 }
@@ -45,10 +41,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		n = &traffic.Normal{}
 	}
 	h := &w.Links.Handshakes
-	visits := w.Rate(d.came(w))
-	if n.Learned >= youth {
-		visits = max(visits-n.Requests, 0)
-	}
+	visits := d.comes.Above(w, n)
 	d.recent = d.recent*math.Exp(-w.Span.Seconds()/opens) + visits*w.Span.Seconds()
 	unmade := h.Unmade(d.waiting)
 	d.waiting = h.Waiting
@@ -65,15 +58,6 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		return nil
 	}
 	return []attack.Finding{d.finding(w, n, w.Rate(unmade), max(more/least, held/leastHeld))}
-}
-
-// came is how many requests came during the window: those answered, and what
-// the line for the origin grew by.
-func (d *Detector) came(w *traffic.Window) uint64 {
-	inLine := w.Origin.InFlight + w.Origin.Waiting
-	came := max(int(w.Offered)+inLine-d.inLine, 0)
-	d.inLine = inLine
-	return uint64(came)
 }
 
 // finding describes the flood; times is how far it is above the least.

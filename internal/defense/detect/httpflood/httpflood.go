@@ -33,9 +33,9 @@ type Detector struct {
 	crowd   bool          // a crowd is here
 	crowdAt clock.Instant
 	since   clock.Instant // when suspicion began
-	inLine  int           // in flight or in line when the last window ended
-	rate    float64       // requests a second of the last window
-	blocked float64       // packets a second that the block list usually stops
+	comes   traffic.Arrivals
+	rate    float64 // requests a second of the last window
+	blocked float64 // packets a second that the block list usually stops
 }
 
 // New makes a detector that has seen nothing.
@@ -52,7 +52,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	came := d.came(w)
+	came := d.comes.Came(w)
 	dem := d.demand(w.Steady(came), n)
 	dem.rate = w.Rate(came)
 	d.rate = dem.rate
@@ -104,16 +104,6 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 		return []attack.Finding{d.finding(attack.FlashCrowd, d.crowdAt, w, n, dem, pain, sh, false)}
 	}
 	return nil
-}
-
-// came is how many requests came during the window. Offered are those that were
-// answered: who waits in line came already, and who was waiting when the window
-// began came earlier.
-func (d *Detector) came(w *traffic.Window) uint64 {
-	inLine := w.Origin.InFlight + w.Origin.Waiting
-	came := max(int(w.Offered)+inLine-d.inLine, 0)
-	d.inLine = inLine
-	return uint64(came)
 }
 
 // still says whether a flood that was found goes on: its shape is still there,

@@ -13,10 +13,10 @@ import (
 // Detector finds floods of packets. It remembers what it said of the windows
 // before. Make it with New.
 type Detector struct {
-	cfg    Config
-	spell  spell.Spell
-	inLine int // in flight or in line for the origin when the last window ended
-	last   []class
+	cfg   Config
+	spell spell.Spell
+	comes traffic.Arrivals
+	last  []class
 }
 
 // New makes a detector that has seen nothing.
@@ -33,10 +33,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	visits := w.Rate(d.came(w))
-	if n.Learned >= youth {
-		visits = max(visits-n.Requests, 0)
-	}
+	visits := d.comes.Above(w, n)
 	here, lingers := false, false
 	var flood []class
 	for _, c := range d.classes(w, n, visits) {
@@ -58,15 +55,6 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	slices.SortStableFunc(flood, func(a, b class) int { return cmp.Compare(b.more, a.more) })
 	d.last = flood
 	return []attack.Finding{d.finding(w, flood)}
-}
-
-// came is how many requests came during the window: those answered, and what
-// the line for the origin grew by.
-func (d *Detector) came(w *traffic.Window) uint64 {
-	inLine := w.Origin.InFlight + w.Origin.Waiting
-	came := max(int(w.Offered)+inLine-d.inLine, 0)
-	d.inLine = inLine
-	return uint64(came)
 }
 
 func (d *Detector) finding(w *traffic.Window, flood []class) attack.Finding {

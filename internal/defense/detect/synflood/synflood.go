@@ -22,18 +22,15 @@ const (
 	loaded = 0.1
 	// patience is how long handshakes without requests are believed.
 	patience = 5 * time.Second
-	// youth is how much ordinary traffic must have been seen to tell a crowd's
-	// handshakes from more than usual.
-	youth = 5 * time.Second
 )
 
 // Detector finds floods of SYNs. It remembers what it said of the windows
 // before. Make it with New.
 type Detector struct {
-	cfg    Config
-	spell  spell.Spell
-	inLine int           // in flight or in line for the origin when the last window ended
-	from   clock.Instant // since when handshakes explain what requests do not; 0: they need not
+	cfg   Config
+	spell spell.Spell
+	comes traffic.Arrivals
+	from  clock.Instant // since when handshakes explain what requests do not; 0: they need not
 }
 
 // New makes a detector that has seen nothing.
@@ -52,10 +49,7 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	}
 	usual := n.Packets.Kinds[traffic.PacketSyn]
 	syns := w.Rate(w.Packets.Kinds[traffic.PacketSyn])
-	visits := w.Rate(d.came(w))
-	if n.Learned >= youth {
-		visits = max(visits-n.Requests, 0)
-	}
+	visits := d.comes.Above(w, n)
 	// Whoever is banned asks for a connection again and again.
 	unmade := syns - w.Rate(w.Packets.Blocked()) - usual.Peak - perVisit*visits
 	here := unmade > max(d.cfg.Floor, (d.cfg.Times-1)*usual.Peak)
@@ -76,18 +70,9 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 
 // Brief judges a part of a window.
 func (d *Detector) Brief(w *traffic.Window, n *traffic.Normal) []attack.Finding {
-	inLine := d.inLine
-	defer func() { d.inLine = inLine }() // the whole window counts from its beginning
+	comes := d.comes
+	defer func() { d.comes = comes }() // the whole window counts from its beginning
 	return d.Detect(w, n)
-}
-
-// came is how many requests came during the window: those answered, and what
-// the line for the origin grew by.
-func (d *Detector) came(w *traffic.Window) uint64 {
-	inLine := w.Origin.InFlight + w.Origin.Waiting
-	came := max(int(w.Offered)+inLine-d.inLine, 0)
-	d.inLine = inLine
-	return uint64(came)
 }
 
 // handshakes is how many connections a second the packets in connections can
