@@ -30,6 +30,7 @@ type Gate struct {
 
 	mu       sync.Mutex
 	limit    limiter
+	yield    yield
 	inFlight int
 	low      int // newcomers and suspects among inFlight
 	left     int // among inFlight, those whose clients have left
@@ -71,6 +72,7 @@ func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
 	g := &Gate{clk: clk, maxWaiting: maxWaiting, maxStreams: maxStreams}
 	g.fair.init()
 	g.limit.init(maxInFlight, clk.Now())
+	g.yield.forget(clk.Now())
 	return g
 }
 
@@ -85,6 +87,9 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	now := g.clk.Now()
 	g.mu.Lock()
 	if rank <= mitigation.RankProven {
+		if !g.reserves(now) {
+			g.yield.forget(now)
+		}
 		g.seenGood = now
 	}
 	who, flow := g.fair.who(client, rank)
@@ -95,7 +100,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		g.mu.Unlock()
 		return 0, nil
 	}
-	g.limit.use()
+	g.stop(g.held(now))
 	w := g.enqueue(rank, who, b, now)
 	switch {
 	case w == nil:
@@ -231,10 +236,7 @@ func (g *Gate) room(rank mitigation.Rank, now clock.Instant) bool {
 	if g.inFlight >= g.limit.now {
 		return false
 	}
-	if g.low < g.limit.now-max(1, g.limit.now/4) {
-		return true
-	}
-	return g.seenGood == 0 || now.Sub(g.seenGood) > reserveFor
+	return g.low < g.yield.most(g.limit.now) || !g.reserves(now)
 }
 
 // ahead says whether anybody of this rank or a better one waits.
@@ -392,12 +394,15 @@ func (s *Slot) Observe(class uint8, sent clock.Instant, took time.Duration) {
 	g := s.g
 	now := g.clk.Now()
 	g.mu.Lock()
-	before := g.limit.now
-	g.limit.observe(now, class, sent, took, s.with)
+	before, gave := g.limit.now, g.yield.now
+	yields, only := g.held(now)
+	g.limit.waits = g.waiting > 0
+	usual := g.limit.observe(now, class, sent, took, s.with)
+	g.yield.observe(now, sent, float64(took), usual, g.limit.now)
 	if g.waiting > 0 || g.inFlight >= g.limit.now {
-		g.limit.use()
+		g.stop(yields, only)
 	}
-	if g.limit.now > before && g.waiting > 0 {
+	if (g.limit.now > before || g.yield.now > gave) && g.waiting > 0 {
 		g.dispatch(now)
 	}
 	g.mu.Unlock()

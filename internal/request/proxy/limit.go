@@ -43,8 +43,10 @@ const (
 	alone     = limitMin
 	learnFast = 1.0 / 32
 	learnSlow = 1.0 / 1024
-	firsts    = 8 // samples of a class that count as its beginning
-	outlier   = 4 // times usual: more counts as this much
+	firsts    = 8  // samples of a class that count as its beginning
+	surely    = 28 // samples while nobody queued; the first ones count more than later ones
+	doubt     = 4  // of them, for what may have been guessed in a crowd
+	outlier   = 4  // times usual: more counts as this much
 )
 
 // pace says how one answer compares with its class's usual.
@@ -85,6 +87,7 @@ type limiter struct {
 	now   int
 	fixed bool
 	used  bool // the limit stopped somebody during this interval, or nearly
+	waits bool // somebody is in line, whatever it is that stops them
 
 	rested clock.Instant // when the limit moved or was not used, last
 
@@ -94,6 +97,7 @@ type limiter struct {
 
 	usual [256]float64 // by class: nanoseconds to the first byte, alone
 	seen  [256]uint8   // samples of the class, up to firsts
+	sure  [256]uint8   // samples of it while nobody queued, up to surely
 
 	began   clock.Instant // of this interval
 	shrunk  clock.Instant // the limit, last; requests sent before it show the past
@@ -120,10 +124,11 @@ func (l *limiter) use() {
 	l.busy = true
 }
 
-// observe takes in one sample; with is how many were in flight with it.
-func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, took time.Duration, with int) {
+// observe takes in one sample, and returns what its class usually takes, in nanoseconds;
+// 0 where that is not known for certain. with is how many were in flight with it.
+func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, took time.Duration, with int) (usual float64) {
 	if l.fixed || took <= 0 {
-		return
+		return 0
 	}
 	x := float64(took)
 	u := l.learn(class, x, with)
@@ -144,11 +149,19 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 		}
 		l.spanned, l.peak, l.busy = now, 0, false
 	}
+	if l.sure[class] < doubt {
+		return 0
+	}
+	return u
 }
 
 // learn returns what the class usually costs, this sample considered.
 func (l *limiter) learn(class uint8, x float64, with int) float64 {
-	u := &l.usual[class]
+	u, sure := &l.usual[class], &l.sure[class]
+	quiet := with <= alone || !l.used && !l.waits
+	if quiet && *sure < surely {
+		*sure++
+	}
 	if l.seen[class] < firsts {
 		// In the midst of a crowd the sample holds the crowd's queue too.
 		if with > alone {
@@ -162,8 +175,11 @@ func (l *limiter) learn(class uint8, x float64, with int) float64 {
 	switch {
 	case with <= alone:
 		rate = learnFast
-	case !l.used:
+	case quiet:
 		rate = learnSlow
+	}
+	if quiet {
+		rate = max(rate, 1/float64(*sure+doubt))
 	}
 	*u += (min(x, outlier**u) - *u) * rate
 	return *u

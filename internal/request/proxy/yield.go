@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"math"
+	"time"
+
+	"seawall/internal/kit/clock"
+)
+
+// Constants of yield.
+const (
+	yieldMin = limitMin - 1 // places
+
+	// Beyond crowded times their usual time answers are what whoever is known must not
+	// be made to wait for; up to easy times there is room for more; and where they take
+	// less than quicker, what counted as usual was too much.
+	crowded, easy, quicker = 1.3, 1.15, 0.75
+	yieldSlack             = float64(time.Millisecond) // noise that does not count
+
+	// A mean counts as crowded when it is so many standard errors above easy. The last
+	// few answers, which are looked at again and again, must be flooded times as slow.
+	doubtful, flooded = 2, 2.0
+
+	yieldInterval = interval / 2
+	yieldSamples  = 2 * minSamples
+)
+
+// yield is how many places newcomers and suspects may have while visitors come whom we
+// know. The limit lets answers become twice as slow before it holds anybody back,
+// which makes the most of the origin; with strangers alone waiting for their answers
+// that is right, but those whom we know would queue behind them inside the origin,
+// where nobody can let them pass. So strangers get as many places as leave the answers
+// nearly as quick as they are on a quiet day.
+//
+// It goes by the mean over many answers, not by the middle one, and by how certain that
+// is: pages of one class whose costs differ have their usual mean, however they differ.
+// It has no lock of its own; the Gate's guards it.
+type yield struct {
+	now   int
+	used  bool // somebody was stopped by it during this interval
+	began clock.Instant
+	since clock.Instant // requests sent before it show the past
+	moved clock.Instant // when now did, last
+	base  float64       // what answers take where strangers have next to nothing, in usual times; at least 1
+	all   spread        // of this interval's answers, in times of the base
+	n     int
+	late  [minSamples]float64 // the last ones of them
+}
+
+// spread sums up numbers for their mean and its standard error.
+type spread struct{ n, sum, squares float64 }
+
+func (s *spread) add(x float64) { s.n, s.sum, s.squares = s.n+1, s.sum+x, s.squares+x*x }
+
+func (s *spread) mean() float64 { return s.sum / s.n }
+
+// surely is what the mean is above, with so many standard errors of doubt.
+func (s *spread) surely(doubt float64) float64 {
+	m := s.mean()
+	return m - doubt*math.Sqrt(max(0, s.squares/s.n-m*m)/s.n)
+}
+
+// most is how many places it gives, of a limit: never more than leave a quarter free.
+func (y *yield) most(limit int) int { return min(y.now, limit-max(1, limit/4)) }
+
+// forget is for when nobody known has come for long.
+func (y *yield) forget(now clock.Instant) {
+	*y = yield{now: limitMax, base: 1, began: now, since: now, moved: now}
+}
+
+// observe takes in one answer, which took x and usually takes u, both in nanoseconds; 0
+// where nobody can tell.
+func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
+	if sent < y.since || u <= 0 {
+		return
+	}
+	r := min(max(0, x-yieldSlack)/u/y.base, outlier)
+	y.late[y.n%minSamples] = r
+	y.n++
+	y.all.add(r)
+	switch since := now.Sub(y.began); {
+	case !y.used:
+		if since >= yieldInterval {
+			y.next(now)
+		}
+	case since >= yieldInterval && y.n >= yieldSamples:
+		y.decide(now, limit)
+	case y.n >= minSamples && y.n%(minSamples/2) == 0:
+		y.flinch(now, limit)
+	}
+}
+
+// decide changes the number of places by what the interval showed.
+func (y *yield) decide(now clock.Instant, limit int) {
+	mean := y.all.mean()
+	y.rebase(mean, y.most(limit) <= yieldMin)
+	switch {
+	case mean > crowded && y.all.surely(doubtful) > easy:
+		y.shrink(now, mean, limit)
+	case mean <= easy, now.Sub(y.moved) > restless:
+		at := y.most(limit)
+		y.now, y.moved = at+max(1, at/8), now
+	}
+	y.next(now)
+}
+
+// flinch gives fewer places before the interval's end if the last few answers were slow:
+// in a flood's first moment every one is slower than the one before.
+func (y *yield) flinch(now clock.Instant, limit int) {
+	var s spread
+	for _, r := range y.late {
+		s.add(r)
+	}
+	if s.mean() > flooded {
+		y.shrink(now, s.mean(), limit)
+		y.next(now)
+	}
+}
+
+func (y *yield) shrink(now clock.Instant, times float64, limit int) {
+	y.now = max(yieldMin, int(float64(y.most(limit))/times))
+	y.since, y.moved = now, now
+}
+
+// rebase takes in the mean of an interval, in times of the base. With next to nothing at
+// the origin strangers are not what makes it slow: it has become so, or what its pages
+// usually take was guessed wrong. The same where it is quick with many of them.
+func (y *yield) rebase(mean float64, lowest bool) {
+	switch {
+	case lowest && mean > 1:
+		y.base *= mean
+	case lowest || mean < quicker:
+		y.base = max(1, y.base*(1+(mean-1)/4))
+	}
+}
+
+// next begins the next interval.
+func (y *yield) next(now clock.Instant) { y.began, y.all, y.n, y.used = now, spread{}, 0, false }
+
+// reserves says whether slots are kept free for those whom we know.
+func (g *Gate) reserves(now clock.Instant) bool {
+	return g.seenGood != 0 && now.Sub(g.seenGood) <= reserveFor
+}
+
+// held says what it is that holds strangers back, if anything does: that those whom we
+// know must not wait, and whether the limit alone would let more of them go on.
+func (g *Gate) held(now clock.Instant) (yields, only bool) {
+	most := g.yield.most(g.limit.now)
+	yields = g.low >= most && g.reserves(now)
+	return yields, yields && most == g.yield.now && g.inFlight < g.limit.now
+}
+
+// stop notes it.
+func (g *Gate) stop(yields, only bool) {
+	g.yield.used = g.yield.used || yields
+	if !only {
+		g.limit.use()
+	}
+}
