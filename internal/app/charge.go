@@ -67,7 +67,7 @@ func (p *program) takeCharge() error {
 	return patiently(func() (err error) {
 		p.loop, err = defense.New(cfg.Defense, defense.Deps{
 			Clock: p.clk, Log: p.log, DataDir: cfg.Data,
-			Applier: appliers{p.door.admit, p.bans}, Stance: stance{p.door.admit, cfg.UnderAttack},
+			Applier: appliers{p.door.admit, inLine{p.door}, p.bans}, Stance: stance{p.door.admit, cfg.UnderAttack},
 			Detectors:  detectors(cfg),
 			Origin:     func() traffic.Origin { return p.door.now.Load().rooms.proxy.Origin() },
 			Packets:    func() traffic.Packets { return p.packet.Cut(p.clk.Now()) },

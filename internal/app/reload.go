@@ -99,6 +99,6 @@ func (p *program) generation(cfg *config.Config) (*generation, error) {
 	if g.refuse, err = refuse.New(cfg.Request.Refuse, p.box); err != nil {
 		return nil, err
 	}
-	g.rooms, err = newRooms(cfg.Request.Proxy, g.identify, g.refuse, p.clk, p.log)
+	g.rooms, err = newRooms(cfg.Request.Proxy, p.door.admit, g.identify, g.refuse, p.clk, p.log)
 	return g, err
 }

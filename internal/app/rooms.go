@@ -9,6 +9,7 @@ import (
 
 	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
+	"seawall/internal/request/admit"
 	"seawall/internal/request/identify"
 	"seawall/internal/request/listen"
 	"seawall/internal/request/proxy"
@@ -27,7 +28,7 @@ type rooms struct {
 	stop     func() // ends the proxy's health checks, and returns when they have
 }
 
-func newRooms(cfg proxy.Config, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
+func newRooms(cfg proxy.Config, door *admit.Admit, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
 	full := func(w http.ResponseWriter, isHead bool, h traffic.Headers, v *traffic.Visit, d mitigation.Verdict) {
 		if v == nil {
 			v = &traffic.Visit{}
@@ -38,6 +39,7 @@ func newRooms(cfg proxy.Config, id *identify.Identify, ref *refuse.Refuse, clk *
 	if err != nil {
 		return rooms{}, err
 	}
+	p.AskAgain(door.Reconsider)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })

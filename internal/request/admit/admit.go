@@ -107,6 +107,7 @@ type meeting struct {
 	standing  uint64
 
 	recalled bool   // recall has run
+	again    bool   // it is judged again, and was counted before
 	cookie   bool   // the visit came with a clearance, not only with a past
 	reserved bool   // may use what strangers behind its prefix may not
 	greedy   bool   // its own clearance went over its budget again and again

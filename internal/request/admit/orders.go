@@ -157,6 +157,9 @@ func (o *orders) first(m *meeting) *order {
 		if e.shade == nil {
 			return e
 		}
+		if m.again {
+			continue
+		}
 		if m.would.Action < mitigation.Challenge { // else that would have been the end
 			e.shade.count(m)
 		}

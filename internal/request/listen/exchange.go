@@ -180,6 +180,10 @@ func (x *exchange) Visit() *traffic.Visit { return &x.visit }
 // Verdict returns what the door said, for rooms.
 func (x *exchange) Verdict() mitigation.Verdict { return x.verdict }
 
+// Judge replaces what the door said, for a room in which it was asked again: the visit
+// counts as that verdict says.
+func (x *exchange) Judge(d mitigation.Verdict) { x.verdict = d }
+
 // Outcome returns the outcome, for rooms to fill in their part.
 func (x *exchange) Outcome() *traffic.Outcome { return &x.outcome }
 

@@ -10,9 +10,10 @@
 // A Gate stands before the origin. It bounds how many requests are there at
 // one time and lets them in by rank, so that a flood that nobody has noticed
 // yet waits in our line and not in the origin's, where it would make everybody
-// wait. Who sends or reads slowly keeps no place there: a form is read whole
-// first, and a request that has waited for its client for a quarter of a second,
-// at a time or in all, counts as a stream from then on.
+// wait; those in line meet orders that come meanwhile (again.go). Who sends or reads
+// slowly keeps no place there: a form is read whole first, and a request that has
+// waited for its client for a quarter of a second, at a time or in all, counts as a
+// stream from then on.
 //
 // The way to the origin is HTTP/1.1 over pooled connections, each used on the
 // handler's own goroutine; a second goroutine runs only while a body is still

@@ -81,6 +81,11 @@ func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
 // no slot afterwards. It allocates only when the line grows longer than ever
 // before.
 func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.Addr, s *Slot) (time.Duration, error) {
+	return g.acquire(ctx, rank, client, s, nil)
+}
+
+// acquire has who waits asked again whenever Reconsider is called; nil: nobody is.
+func (g *Gate) acquire(ctx context.Context, rank mitigation.Rank, client netip.Addr, s *Slot, who reconsiderer) (time.Duration, error) {
 	if rank >= mitigation.Ranks {
 		rank = mitigation.RankSuspect
 	}
@@ -92,7 +97,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		}
 		g.seenGood = now
 	}
-	who, flow := g.fair.who(client, rank)
+	bucket, flow := g.fair.who(client, rank)
 	b := g.fair.charge(flow, now)
 	if g.room(rank, now) && !g.ahead(rank) {
 		g.take(rank, b)
@@ -101,7 +106,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		return 0, nil
 	}
 	g.stop(g.held(now))
-	w := g.enqueue(rank, who, b, now)
+	w := g.enqueue(rank, bucket, b, now)
 	switch {
 	case w == nil:
 		g.fair.refund(b, now)
@@ -113,14 +118,7 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		return 0, errFull
 	}
 
-	var err error
-	select {
-	case <-w.ready:
-	case <-w.timer.C:
-		err = errFull
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	err := g.wait(ctx, w, who)
 	w.timer.Stop()
 
 	g.mu.Lock()
@@ -135,17 +133,17 @@ func (g *Gate) Acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		// that came together with the client's leaving is passed on.
 		if ctx.Err() == nil {
 			err = nil
-			*s = g.slot(rank, b, after)
+			*s = g.slot(w.rank, b, after)
 		} else {
 			err = ctx.Err()
 			g.fair.refund(b, after)
-			g.give(rank)
+			g.give(w.rank)
 			g.dispatch(after)
 		}
 	case leaves:
 		err = errFull
 	case waits:
-		g.lines[rank].remove(w)
+		g.lines[w.rank].remove(w)
 		g.waiting--
 	}
 	select { // a message that crossed with the timer
@@ -224,7 +222,7 @@ func (g *Gate) call(w *waiter, fate int) {
 	g.lines[w.rank].remove(w)
 	g.waiting--
 	w.fate = fate
-	w.ready <- struct{}{}
+	w.wake()
 }
 
 // room says whether a slot is free for this rank. Whom we know does not wait for what

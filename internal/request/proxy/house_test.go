@@ -25,8 +25,11 @@ type listened struct {
 	v traffic.Visit
 	d mitigation.Verdict
 	o *traffic.Outcome
+
+	judge func(mitigation.Verdict)
 }
 
+func (l *listened) Judge(d mitigation.Verdict)  { l.judge(d) }
 func (l *listened) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 func (l *listened) Visit() *traffic.Visit       { return &l.v }
 func (l *listened) Verdict() mitigation.Verdict { return l.d }
@@ -40,6 +43,7 @@ type house struct {
 
 	mu       sync.Mutex
 	outcomes []traffic.Outcome
+	judged   []mitigation.Verdict // of those who were asked again and turned away
 
 	standard atomic.Bool // no request takes the straight road
 	straight atomic.Int32
@@ -88,6 +92,11 @@ func newHouse(t testing.TB, cfg Config) *house {
 	h.srv = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer := netip.MustParseAddrPort(r.RemoteAddr).Addr()
 		l := &listened{ResponseWriter: w, o: new(traffic.Outcome), v: traffic.Visit{Peer: peer, Client: peer}}
+		l.judge = func(d mitigation.Verdict) {
+			h.mu.Lock()
+			h.judged = append(h.judged, d)
+			h.mu.Unlock()
+		}
 		l.d.Rank = mitigation.RankNewcomer
 		switch r.Header.Get("Test-Rank") {
 		case "known":

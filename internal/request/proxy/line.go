@@ -24,8 +24,16 @@ type waiter struct {
 	number     uint64 // higher came later
 	at         int    // in its line's order
 	fate       int
-	ready      chan struct{} // one message when fate is no longer waits
+	ready      chan struct{} // holds one message: look at fate; if it is waits still, ask again
 	timer      *time.Timer
+}
+
+// wake has the waiter's goroutine look.
+func (w *waiter) wake() {
+	select {
+	case w.ready <- struct{}{}:
+	default: // it has not looked since the last time
+	}
 }
 
 // standing is how long a line must not have been empty to count as overloaded.

@@ -43,6 +43,9 @@ type Proxy struct {
 	// slowClient is how long we wait for the client at a time before that.
 	slowClient time.Duration
 
+	askAgain ReconsiderFunc // nil: nobody is asked
+	asking   atomic.Bool    // those in line will be, in a moment
+
 	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
 	exchanges    sync.Pool // *exchange
 	pipes        pipes
@@ -167,8 +170,12 @@ func (p *Proxy) serve(x *exchange) {
 	if x.ctx.Err() != nil { // or it would take a place, and spoil a connection
 		panic(http.ErrAbortHandler)
 	}
-	waited, err := p.gate.Acquire(x.ctx, x.verdict.Rank, x.client(), &x.slot)
+	waited, err := p.gate.acquire(x.ctx, x.verdict.Rank, x.client(), &x.slot, x)
 	x.outcome.Waited = waited
+	if err == errTurned {
+		x.turnAway()
+		return
+	}
 	if err != nil {
 		if !errors.Is(err, errFull) {
 			panic(http.ErrAbortHandler) // the client left
