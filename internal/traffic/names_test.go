@@ -103,6 +103,22 @@ func TestAssetsExcuseSoMuch(t *testing.T) {
 	}
 }
 
+// Visitors who are known by more than assets use up nobody's excuse: behind one address
+// there may be many of them, and somebody who is new.
+func TestKnownNeedNoExcuse(t *testing.T) {
+	newcomer := Visit{Client: netip.MustParseAddr("192.0.2.1"), Path: "/", Method: "GET"}
+	asset, cleared, good := newcomer, newcomer, newcomer
+	asset.Path, asset.Kind = "/a.css", KindAsset
+	cleared.Clearance, good.Standing = ClearanceProven, StandingGood
+	w := &Window{Span: time.Second}
+	for _, v := range []Visit{newcomer, asset, cleared, cleared, cleared, good, good} {
+		w.Samples = append(w.Samples, Sample{Visit: v, Outcome: Outcome{Status: 200}})
+	}
+	if !w.Visitors("/search").Like(&newcomer) {
+		t.Error("a newcomer with an asset is none, for the neighbours have theirs")
+	}
+}
+
 func TestSuffers(t *testing.T) {
 	n := &Normal{OriginP95: 20 * time.Millisecond}
 	for _, c := range []struct {

@@ -39,9 +39,9 @@ func (w *Window) Visitors(besides string) Visitors {
 			v.clients[p].assets++
 		}
 	}
-	// Only what they ask for besides is counted: a flood has more clients than assets.
+	// What they ask for besides; who needs no excuse uses none up.
 	for i := range w.Samples {
-		if s := &w.Samples[i].Visit; !asset(s) {
+		if s := &w.Samples[i].Visit; !asset(s) && !s.earned() {
 			if f := v.clients[PrefixOf(s.Client, LevelClient)]; f != nil {
 				f.others++
 			}
@@ -53,9 +53,12 @@ func (w *Window) Visitors(besides string) Visitors {
 // had says that the site had what was asked for.
 func (o *Outcome) had() bool { return o.Status >= 200 && o.Status < 300 || o.Status == 304 }
 
+// earned says that a visit brings what takes longer to get than a second.
+func (v *Visit) earned() bool { return v.Clearance != ClearanceNone || v.Standing == StandingGood }
+
 // Like says whether a visit is a visitor's, as far as that shows.
 func (v Visitors) Like(s *Visit) bool {
-	if s.Clearance != ClearanceNone || s.Standing == StandingGood {
+	if s.earned() {
 		return true
 	}
 	f := v.clients[PrefixOf(s.Client, LevelClient)]
