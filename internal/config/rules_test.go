@@ -57,6 +57,9 @@ func TestBrokenRules(t *testing.T) {
   - action: admit
     note: `+strings.Repeat("x", 301)+`
     match: path == "/x" || path == "/y"
+  - name: e
+    match: path in ["/x", "/%7euser//a/../b"]
+    action: slow
 `)
 	want := []string{
 		"f:4: rules[0].match: column 6: ",
@@ -71,6 +74,7 @@ func TestBrokenRules(t *testing.T) {
 		"f:19: rules[5].name: \"\" is no name; ",
 		"f:20: rules[5].note: has 301 bytes, more than 300",
 		"f:21: rules[5].match: column 1: `path == \"/x\" || path == \"/y\"` a match has no alternatives; ",
+		"f:23: rules[6].match: no path is ever \"/%7euser//a/../b\": paths are judged in their normal form; write \"/~user/b\"",
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d problems instead of %d:\n%s", len(got), len(want), strings.Join(got, "\n"))

@@ -7,8 +7,10 @@ import (
 
 	"seawall/internal/defense/decide"
 	"seawall/internal/kit/problem"
+	"seawall/internal/kit/urlpath"
 	"seawall/internal/match"
 	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
 )
 
 // Rule is what the operator wants done about requests, or packets, of a kind.
@@ -107,9 +109,30 @@ func (r *Rule) readMatch(l *problem.List) *match.Match {
 	case len(m.Tests()) == 0:
 		l.Add("match", `name at least one condition, such as path == "/xmlrpc.php"`, "hits everybody")
 	default:
+		if path, odd := unjudged(m); odd {
+			l.Add("match", fmt.Sprintf("write %q", urlpath.Clean(path)), "no path is ever %q: paths are judged in their normal form", path)
+			break
+		}
 		return m
 	}
 	return nil
+}
+
+// unjudged is a path that a match compares whole and that no visit has, since it is not
+// in its normal form.
+func unjudged(m *match.Match) (string, bool) {
+	for _, t := range m.Tests() {
+		keys, whole := t.Keys()
+		if !whole || t.Field() != traffic.FieldPath {
+			continue
+		}
+		for _, path := range keys {
+			if !urlpath.Normal(path) {
+				return path, true
+			}
+		}
+	}
+	return "", false
 }
 
 // Parsed is them as decide takes them. They are valid.

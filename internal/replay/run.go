@@ -16,6 +16,7 @@ import (
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/figures"
+	"seawall/internal/kit/urlpath"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -252,9 +253,10 @@ func (r *runner) step() {
 // request replays one.
 func (r *runner) request(e *accesslog.Entry) {
 	now := r.w.Clock.Now()
+	path := urlpath.Clean(e.Path)
 	v := traffic.Visit{
-		At: now, Peer: e.Client, Client: e.Client, Method: e.Method, Host: e.Host, Path: e.Path, RawQuery: e.Query, UserAgent: e.Agent,
-		HTTP: version(e.Protocol),
+		At: now, Peer: e.Client, Client: e.Client, Method: e.Method, Host: e.Host, Path: path, RawQuery: e.Query, UserAgent: e.Agent,
+		HTTP: version(e.Protocol), Respelt: path != e.Path,
 	}
 	r.head = headers{agent: e.Agent, referer: e.Referer}
 	r.w.Door.Identify(&v, &r.head)

@@ -46,13 +46,76 @@ func TestVisitors(t *testing.T) {
 	}
 	w := &Window{Span: time.Second}
 	for _, v := range visits {
-		w.Samples = append(w.Samples, Sample{Visit: v})
+		w.Samples = append(w.Samples, Sample{Visit: v, Outcome: Outcome{Status: 200}})
 	}
 	like := w.Visitors("/big.zip")
 	for i, want := range []bool{true, true, false, false, true, true, false} {
 		if got := like.Like(&visits[i]); got != want {
 			t.Errorf("visit %d: %v, want %v", i, got, want)
 		}
+	}
+}
+
+// An asset that the site has excuses one request for something else, two excuse three, and
+// so on; what it has not excuses none, and is held against nobody.
+func TestAssetsExcuseSoMuch(t *testing.T) {
+	type got struct {
+		pages, status int
+		assets        []int // the status of each
+	}
+	for _, c := range []struct {
+		name string
+		got  got
+		want bool
+	}{
+		{"a page with its assets", got{1, 200, []int{200, 200, 200, 200}}, true},
+		{"a page and one asset", got{1, 200, []int{200}}, true},
+		{"two pages and one asset", got{2, 200, []int{200}}, false},
+		{"three pages and two assets", got{3, 200, []int{200, 200}}, true},
+		{"four pages and two assets", got{4, 200, []int{200, 200}}, false},
+		{"thirty pages and one asset", got{30, 200, []int{200}}, false},
+		{"an asset that is not there", got{1, 200, []int{404}}, false},
+		{"assets of which some are not there", got{1, 200, []int{200, 404, 404, 410}}, true},
+		{"one that it had already", got{1, 200, []int{304}}, true},
+		{"a part of one", got{1, 200, []int{206}}, true},
+		{"one that is elsewhere", got{1, 200, []int{302}}, false},
+		{"one for which the line was full", got{1, 200, []int{503}}, false},
+		{"one that it did not wait for", got{1, 200, []int{0}}, false},
+		{"pages that fail", got{2, 500, []int{200}}, false},
+	} {
+		page := Visit{Client: netip.MustParseAddr("192.0.2.1"), Path: "/", Method: "GET"}
+		asset := page
+		asset.Path, asset.Kind = "/a.css", KindAsset
+		w := &Window{Span: time.Second}
+		for range c.got.pages {
+			w.Samples = append(w.Samples, Sample{Visit: page, Outcome: Outcome{Status: c.got.status}})
+		}
+		for _, status := range c.got.assets {
+			w.Samples = append(w.Samples, Sample{Visit: asset, Outcome: Outcome{Status: status}})
+		}
+		if got := w.Visitors("/search").Like(&page); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		// The asset that a flood is after is one of the others.
+		if len(c.got.assets) > 0 && w.Visitors("/a.css").Like(&page) {
+			t.Errorf("%s: the asset that a flood is after excuses", c.name)
+		}
+	}
+}
+
+// Visitors who are known by more than assets use up nobody's excuse: behind one address
+// there may be many of them, and somebody who is new.
+func TestKnownNeedNoExcuse(t *testing.T) {
+	newcomer := Visit{Client: netip.MustParseAddr("192.0.2.1"), Path: "/", Method: "GET"}
+	asset, cleared, good := newcomer, newcomer, newcomer
+	asset.Path, asset.Kind = "/a.css", KindAsset
+	cleared.Clearance, good.Standing = ClearanceProven, StandingGood
+	w := &Window{Span: time.Second}
+	for _, v := range []Visit{newcomer, asset, cleared, cleared, cleared, good, good} {
+		w.Samples = append(w.Samples, Sample{Visit: v, Outcome: Outcome{Status: 200}})
+	}
+	if !w.Visitors("/search").Like(&newcomer) {
+		t.Error("a newcomer with an asset is none, for the neighbours have theirs")
 	}
 }
 

@@ -64,10 +64,13 @@ type Visit struct {
 	QueryShape  uint64 // fingerprint of the query's parameter names; 0 no query
 	Method      string
 	Host        string // lower case, without port
-	Path        string // as sent, without query
+	Path        string // in its normal form (kit/urlpath), without query
 	RawQuery    string
 	UserAgent   string
 	Kind        Kind
+	// Respelt says that the path was sent in another spelling than Path. To most sites it is
+	// the same; to those that take no dot segments away it is not.
+	Respelt bool
 	// Located says that Network and Country are known already, of the address that the
 	// connection vouches for: from an earlier visit on it.
 	Located bool

@@ -13,30 +13,56 @@ const (
 
 // Visitors tells which clients of a window do what browsers do by themselves: fetch
 // what pages are made of, or bring our cookie back.
-type Visitors struct{ clients map[netip.Prefix]struct{} }
+type Visitors struct{ clients map[netip.Prefix]*fetches }
 
-// Visitors looks through the window's samples. What is asked for at the path besides
-// proves nothing: it may be an asset that a flood is after. Where the samples are few
-// of many requests, a client's assets may not be among them, and who behaves well over
-// time is known by standing only.
+// fetches is what a client that fetches assets asked for, among the samples.
+type fetches struct{ assets, others int }
+
+// An asset excuses fewer than two requests for something else: browsers fetch several with
+// a page, unless they have them, and then bring our cookie back.
+const perAsset = 2
+
+// Visitors looks through the window's samples. An asset counts where the site has it, for
+// anybody can ask for what is not there. What is asked for at the path besides proves
+// nothing: it may be an asset that a flood is after. Where the samples are few of many
+// requests, a client's assets may not be among them, and who behaves well over time is
+// known by standing only.
 func (w *Window) Visitors(besides string) Visitors {
-	v := Visitors{map[netip.Prefix]struct{}{}}
+	v := Visitors{map[netip.Prefix]*fetches{}}
+	asset := func(s *Visit) bool { return s.Kind == KindAsset && s.Path != besides && s.Method == "GET" }
 	for i := range w.Samples {
-		s := &w.Samples[i].Visit
-		if s.Kind == KindAsset && s.Path != besides && s.Method == "GET" {
-			v.clients[PrefixOf(s.Client, LevelClient)] = struct{}{}
+		if s := &w.Samples[i]; asset(&s.Visit) && s.Outcome.had() {
+			p := PrefixOf(s.Visit.Client, LevelClient)
+			if v.clients[p] == nil {
+				v.clients[p] = new(fetches)
+			}
+			v.clients[p].assets++
+		}
+	}
+	// What they ask for besides; who needs no excuse uses none up.
+	for i := range w.Samples {
+		if s := &w.Samples[i].Visit; !asset(s) && !s.earned() {
+			if f := v.clients[PrefixOf(s.Client, LevelClient)]; f != nil {
+				f.others++
+			}
 		}
 	}
 	return v
 }
 
+// had says that the site had what was asked for.
+func (o *Outcome) had() bool { return o.Status >= 200 && o.Status < 300 || o.Status == 304 }
+
+// earned says that a visit brings what takes longer to get than a second.
+func (v *Visit) earned() bool { return v.Clearance != ClearanceNone || v.Standing == StandingGood }
+
 // Like says whether a visit is a visitor's, as far as that shows.
 func (v Visitors) Like(s *Visit) bool {
-	if s.Clearance != ClearanceNone || s.Standing == StandingGood {
+	if s.earned() {
 		return true
 	}
-	_, ok := v.clients[PrefixOf(s.Client, LevelClient)]
-	return ok
+	f := v.clients[PrefixOf(s.Client, LevelClient)]
+	return f != nil && f.others < perAsset*f.assets
 }
 
 // Telling is the least share that must be usual at a site before its absence says

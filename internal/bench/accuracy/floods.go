@@ -50,6 +50,19 @@ func each(f func(c *client, r *rand.Rand) ask) func(*client, *rand.Rand) []ask {
 	return func(c *client, r *rand.Rand) []ask { return []ask{f(c, r)} }
 }
 
+// withAsset has a bot ask for an asset that the site has after every second page: it looks
+// like a visitor to whoever asks only whether there was one.
+func withAsset(f func(c *client, r *rand.Rand) ask) func(*client) {
+	return func(c *client) {
+		c.next = each(func(c *client, r *rand.Rand) ask {
+			if c.n%3 == 2 {
+				return ask{path: "/static/site.css", kind: traffic.KindAsset}
+			}
+			return f(c, r)
+		})
+	}
+}
+
 // vector is a way of flooding, at a rate.
 type vector struct {
 	name  string
@@ -65,6 +78,7 @@ func vectors() []vector {
 		return func(s *stage, rate float64) { s.bots(wide(sources(rate)), rate, change) }
 	}
 	low := func(rate float64) int { return int(rate / 2) }
+	third := func(rate float64) int { return int(rate / 3) }
 	forty := func(float64) int { return 40 }
 	some := func(rate float64) int { return int(rate / 10) }
 	asks := func(f func(c *client, r *rand.Rand) ask) func(*client) {
@@ -121,6 +135,13 @@ func vectors() []vector {
 		})), 1. / 30, 0},
 		{"few new queries", page(forty, asks(func(_ *client, r *rand.Rand) ask {
 			return ask{path: "/search", query: fmt.Sprintf("q=%x", r.Uint32()), kind: traffic.KindPage, cost: 5}
+		})), 1. / 20, 0},
+		{"wide, with an asset", page(third, withAsset(func(_ *client, r *rand.Rand) ask { return ask{path: somePage(r), kind: traffic.KindPage} })), 1, 0},
+		{"new queries, with an asset", page(third, withAsset(func(_ *client, r *rand.Rand) ask {
+			return ask{path: "/search", query: fmt.Sprintf("q=%x", r.Uint32()), kind: traffic.KindPage, cost: 5}
+		})), 1. / 20, 0},
+		{"wrong passwords, with an asset", page(third, withAsset(func(*client, *rand.Rand) ask {
+			return ask{method: "POST", path: "/login", kind: traffic.KindPage, cost: 10, status: 401}
 		})), 1. / 20, 0},
 		{"another page every five seconds", func(s *stage, rate float64) {
 			s.bots(wide(low(rate)), rate, asks(func(*client, *rand.Rand) ask {

@@ -126,6 +126,7 @@ func TestLadder(t *testing.T) {
 		{"no token", func(v *traffic.Visit) { v.Path = acmePath }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"a way out of the token", func(v *traffic.Visit) { v.Path = acmePath + "../../donate" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"an encoded way out", func(v *traffic.Visit) { v.Path = acmePath + "%2e%2e" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
+		{"spelt otherwise", func(v *traffic.Visit) { v.Path, v.Respelt = acmePath+"token", true }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"a query there", func(v *traffic.Visit) { v.Path, v.RawQuery = acmePath+"token", "a" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"a POST there", func(v *traffic.Visit) { v.Path, v.Method = acmePath+"token", "POST" }, "192.0.2.2", mitigation.Refuse, mitigation.ReasonBan, mitigation.RankSuspect, 0},
 		{"mitigated", func(v *traffic.Visit) { v.Path = "/wp-login.php" }, "100.64.0.1", mitigation.Refuse, mitigation.ReasonMitigation, mitigation.RankSuspect, 4},

@@ -30,6 +30,7 @@ type order struct {
 	machine bool   // ordered by the machine or a peer
 	rule    bool   // of the configuration's rules
 	shadow  bool   // on a dry run
+	plain   bool   // lets in by the path: not one that is the same to us and may be another to the site
 	shade   *shade // counts what it would meet; nil: it acts, or stands on a list of prefixes
 }
 
@@ -57,6 +58,7 @@ func compile(list []order) *orders {
 	})
 	for i, e := range o.list {
 		bit := uint64(1) << i
+		o.list[i].plain = e.action == mitigation.Admit && slices.ContainsFunc(e.match.Tests(), func(t match.Test) bool { return t.Field() == traffic.FieldPath })
 		o.facets.add(e.match, bit)
 		if e.shade == nil && (e.action == mitigation.Admit || e.action >= mitigation.Refuse && e.match.OfConnection()) {
 			o.greet |= bit
@@ -151,7 +153,7 @@ func (o *orders) first(m *meeting) *order {
 	}
 	for ; left != 0; left &= left - 1 {
 		e := &o.list[bits.TrailingZeros64(left)]
-		if e.until != 0 && m.now >= e.until || !e.match.Hits(m.v) {
+		if e.until != 0 && m.now >= e.until || e.plain && m.v.Respelt || !e.match.Hits(m.v) {
 			continue
 		}
 		if e.shade == nil {

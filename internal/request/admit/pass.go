@@ -35,11 +35,12 @@ const acmeRate, acmeBurst = 20, 600
 // isACME lets certificate validation in, always (RFC 8555, section 8.3). The
 // token has to look like one: letters, digits, - and _ alone, and no query, so
 // that nothing else can be reached through this path. It gets no better place in
-// line than a newcomer. What is more than all of it could be is a flood that goes
+// line than a newcomer. A path that was spelt otherwise (x/../ before it) may be another
+// one to the site. What is more than all of it could be is a flood that goes
 // this way because it is open: it meets the rest of the ladder as anybody else.
 func (a *Admit) isACME(m *meeting) bool {
 	token, ok := strings.CutPrefix(m.v.Path, acmePath)
-	if !ok || token == "" || len(token) > 256 || m.v.RawQuery != "" || (m.v.Method != "GET" && m.v.Method != "HEAD") {
+	if !ok || m.v.Respelt || token == "" || len(token) > 256 || m.v.RawQuery != "" || (m.v.Method != "GET" && m.v.Method != "HEAD") {
 		return false
 	}
 	for i := range len(token) {

@@ -8,7 +8,8 @@
 // or without a PROXY header before that; HTTP/3 by UDP; certificates from files and from
 // listen/acme. Out: a Visit, a Verdict and an Outcome for every request that was
 // well formed (Watcher.Record, exactly once each), and requests to the rooms'
-// http.Handler. And of connections themselves, what became of them: counts (Links), and
+// http.Handler. The Visit's path is in its normal form, for judging; rooms get the target as
+// it was sent. And of connections themselves, what became of them: counts (Links), and
 // whose they are (Watcher.Linked, at most once for each event in a connection's life).
 //
 // # How it is built

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seawall/internal/kit/urlpath"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -88,7 +90,7 @@ func (s *Server) freeExchange(x *exchange) {
 // fill makes the visit from the head in b.
 func (x *exchange) fill(b []byte) {
 	h := &x.head
-	x.text = string(b)
+	judged := x.keep(b)
 	v := &x.visit
 	*v = traffic.Visit{
 		At: x.c.s.clk.Now(), Peer: x.c.peer, Client: x.c.from,
@@ -102,6 +104,31 @@ func (x *exchange) fill(b []byte) {
 		v.Network, v.Country, v.Located = c.place.network, c.place.country, true
 	}
 	v.Path, v.RawQuery = splitTarget(h.target.in(x.text), int(h.pathFrom))
+	if judged != "" {
+		v.Path, v.Respelt = judged, true
+	}
+}
+
+// keep keeps the text of the head, and returns the path's normal form where the path has
+// another. Both are in one piece of memory, which belongs to the request.
+func (x *exchange) keep(b []byte) (judged string) {
+	path := x.head.target.of(b)[x.head.pathFrom:]
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	if urlpath.Normal(path) {
+		x.text = string(b)
+		return ""
+	}
+	s := x.s.scratch()
+	s.out = urlpath.Append(s.out[:0], path)
+	var both strings.Builder
+	both.Grow(len(b) + len(s.out))
+	both.Write(b)
+	both.Write(s.out)
+	x.s.scratches.Put(s)
+	x.text = both.String()[:len(b)]
+	return both.String()[len(b):]
 }
 
 // decide asks the door. A door that panics lets in: seawall failing must not

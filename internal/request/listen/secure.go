@@ -219,11 +219,11 @@ func (x *exchange) move() {
 	if s.securePort != "443" {
 		host = net.JoinHostPort(host, s.securePort)
 	}
-	path := x.visit.Path
+	path, query := splitTarget(x.head.target.in(x.text), int(x.head.pathFrom))
 	if !strings.HasPrefix(path, "/") { // OPTIONS *
 		path = "/"
 	}
-	to := url.URL{Scheme: "https", Host: host, Opaque: "//" + host + path, RawQuery: x.visit.RawQuery}
+	to := url.URL{Scheme: "https", Host: host, Opaque: "//" + host + path, RawQuery: query}
 	h := x.Header()
 	h["Location"] = []string{to.String()}
 	h["Content-Length"] = []string{"0"}

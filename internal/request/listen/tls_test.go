@@ -217,6 +217,7 @@ func TestRedirect(t *testing.T) {
 	_, port, _ := net.SplitHostPort(h.secure())
 	for _, c := range []struct{ request, want string }{
 		{"GET /a%20b//c?x=1&y=%2f HTTP/1.1\r\nHost: example.org\r\n\r\n", "https://example.org:" + port + "/a%20b//c?x=1&y=%2f"},
+		{"GET /a/../%63?%63 HTTP/1.1\r\nHost: example.org\r\n\r\n", "https://example.org:" + port + "/a/../%63?%63"},
 		{"POST / HTTP/1.1\r\nHost: Shop.Example.org:80\r\nContent-Length: 3\r\n\r\nabc", "https://shop.example.org:" + port + "/"},
 		{"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", "https://example.org:" + port + "/"},
 		{"GET //evil.test/x HTTP/1.1\r\nHost: example.org\r\n\r\n", "https://example.org:" + port + "//evil.test/x"},
