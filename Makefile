@@ -3,6 +3,7 @@
 
 export GOTOOLCHAIN := auto
 export CGO_ENABLED ?= 0
+SHELL := bash
 
 NEEDS_GO := Seawall needs Go 1.21 or newer (Debian 12: apt install -t bookworm-backports golang-go; or https://go.dev/dl/)
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -33,15 +34,23 @@ demo: build
 # beside each other. Never from the cache: tests of the whole program build it
 # themselves, which the cache does not see.
 BESIDE := -parallel 4
+
+# What only computes, and minds no neighbour: two packages at a time.
+COMPUTES := ./internal/config ./internal/defense/... ./internal/match ./internal/packet/twin ./internal/replay/... \
+  ./internal/traffic ./internal/bench/accuracy
 test: go
 	go vet ./...
-	go test -p 1 $(BESIDE) -count=1 $(TESTFLAGS) $$(go list ./... | grep -v /test/scenarios)
+	go test -p 2 $(BESIDE) -count=1 $(TESTFLAGS) $(COMPUTES) ./test/accuracy ./test/replay
+	go test -p 1 $(BESIDE) -count=1 $(TESTFLAGS) $$(go list ./... | grep -vxFf <(go list $(COMPUTES) ./test/accuracy ./test/replay ./test/scenarios/...))
 	go test -p 1 -count=1 $(TESTFLAGS) ./test/scenarios/...
 
-# Built on all processors first, of which -p 1 uses one.
+# Built on all processors first, of which -p 1 uses one. Weeks that one goroutine goes
+# through alone, ten times as slowly, are left to `make test`: nothing races there.
+ALONE := ^(TestLearntSpans|TestSpansAreEven)$$
 race: go
 	CGO_ENABLED=1 go build -race ./internal/... ./cmd/...
-	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race ./internal/... ./cmd/...
+	CGO_ENABLED=1 go test -p 2 $(BESIDE) -count=1 -race -skip '$(ALONE)' $(COMPUTES)
+	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race $$(go list ./internal/... ./cmd/... | grep -vxFf <(go list $(COMPUTES)))
 
 lint: go
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; echo "gofmt -w the files above"; exit 1; }
