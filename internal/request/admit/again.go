@@ -21,6 +21,7 @@ func (a *Admit) Reconsider(v *traffic.Visit, was mitigation.Verdict) mitigation.
 	case a.isOff(&m), a.isAllowed(&m):
 		return was
 	case a.isBanned(&m), a.isMitigated(&m):
+		m.identify(&a.seed) // whose counters it goes to
 		a.counts.decided(&m)
 		return m.verdict
 	case m.verdict.Action != mitigation.Slow:

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -35,6 +36,7 @@ const gathering = time.Millisecond
 // orders than when they came. Else a flood's first moment, which came before anybody
 // knew what it has in common, would be served to its end.
 func (p *Proxy) Reconsider() {
+	p.orders.Add(1)
 	if p.askAgain != nil && p.asking.CompareAndSwap(false, true) {
 		time.AfterFunc(gathering, func() {
 			p.asking.Store(false)
@@ -95,14 +97,30 @@ func (g *Gate) move(w *waiter, rank mitigation.Rank, now clock.Instant) {
 	w.timer.Reset(patience[rank])
 }
 
-// reconsider asks the door.
+// reconsider asks the door. One that panics has changed nothing.
 func (x *exchange) reconsider() (stays bool, rank mitigation.Rank) {
 	if x.visit == nil || x.p.askAgain == nil {
 		return true, x.verdict.Rank
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			x.p.quiet.warn("the door failed when it was asked again", fmt.Errorf("panic: %v", p))
+			stays, rank = true, x.verdict.Rank
+		}
+	}()
 	d := x.p.askAgain(x.visit, x.verdict)
 	x.verdict = d
 	return d.LetsIn(), d.Rank
+}
+
+// isTurned says whether orders that came while the request was on its way to the line, as
+// one is whose form is still being read, turn it away.
+func (x *exchange) isTurned() bool {
+	if x.orders == x.p.orders.Load() || x.verdict.Rank <= mitigation.RankProven {
+		return false
+	}
+	stays, _ := x.reconsider()
+	return !stays
 }
 
 // turnAway answers somebody whom the door turned away while they waited, and has the

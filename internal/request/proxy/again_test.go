@@ -156,3 +156,93 @@ func TestTurnedAwayInLine(t *testing.T) {
 		})
 	}
 }
+
+type askedFunc func() (bool, mitigation.Rank)
+
+func (f askedFunc) reconsider() (bool, mitigation.Rank) { return f() }
+
+// Who is turned away while a place comes free for them, or while somebody better takes
+// theirs in line, is turned away.
+func TestTurnedAwayAtTheSameMoment(t *testing.T) {
+	for _, evicted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewGate(1, 1, 1, clock.New())
+			var first, s Slot
+			if _, err := g.Acquire(t.Context(), mitigation.RankNewcomer, netip.Addr{}, &first); err != nil {
+				t.Fatal(err)
+			}
+			in := make(chan error, 1)
+			go func() {
+				_, err := g.acquire(context.Background(), mitigation.RankNewcomer, netip.Addr{}, &s, askedFunc(func() (bool, mitigation.Rank) {
+					if evicted {
+						ctx, cancel := context.WithCancel(context.Background())
+						cancel()
+						var better Slot
+						_, _ = g.Acquire(ctx, mitigation.RankKnown, netip.Addr{}, &better)
+					} else {
+						first.Release()
+					}
+					return false, mitigation.RankSuspect
+				}))
+				in <- err
+			}()
+			synctest.Wait()
+			g.Reconsider()
+			if err := <-in; !errors.Is(err, errTurned) {
+				t.Errorf("evicted %v: %v", evicted, err)
+			}
+			s.Release()
+			first.Release()
+			if got := g.Gauges(); got.InFlight+got.Waiting != 0 {
+				t.Errorf("evicted %v: left over: %+v", evicted, got)
+			}
+		})
+	}
+}
+
+// Who was let in before an order, and whose form comes after it, meets the order as those
+// in line do. A door that fails when it is asked again changes nothing.
+func TestOrderWhileAFormIsRead(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		hold := make(chan struct{})
+		var reached atomic.Int32
+		origin := site(t, func(w http.ResponseWriter, r *http.Request) {
+			if reached.Add(1) == 1 {
+				<-hold
+			}
+		})
+		cfg := testConfig(origin.URL)
+		cfg.MaxInFlight = 1
+		h := newHouse(t, cfg)
+		h.AskAgain(func(*traffic.Visit, mitigation.Verdict) mitigation.Verdict {
+			if fails {
+				panic("a broken door")
+			}
+			return mitigation.Verdict{Action: mitigation.Refuse, Reason: mitigation.ReasonMitigation, ID: 9}
+		})
+		go func() { _, _ = http.Get("http://" + h.addr + "/") }()
+		eventually(t, "somebody at the origin", func() bool { return reached.Load() == 1 })
+		c, br := dialHouse(t, h.addr)
+		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na=")
+		time.Sleep(100 * time.Millisecond) // it was let in
+		h.Reconsider()
+		fmt.Fprintf(c, "bc")
+		if fails {
+			eventually(t, "it is in line", func() bool { return h.Origin().Waiting == 1 })
+			close(hold)
+		}
+		res, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]int{false: http.StatusServiceUnavailable, true: http.StatusOK}[fails]; res.StatusCode != want {
+			t.Errorf("the door fails %v: %s", fails, res.Status)
+		}
+		if !fails {
+			if o := h.last(t, 1); o.Shed || o.Waited > 0 {
+				t.Errorf("%+v", o)
+			}
+			close(hold)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type exchange struct {
 
 	visit   *traffic.Visit // nil: unknown
 	verdict mitigation.Verdict
+	orders  uint32 // as Proxy.orders was at the beginning
 	outcome *traffic.Outcome
 	adopter adopter // nil: there is none
 

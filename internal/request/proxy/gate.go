@@ -105,7 +105,7 @@ func (g *Gate) acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		g.mu.Unlock()
 		return 0, nil
 	}
-	g.stop(g.held(now))
+	g.stop(g.held(rank, now))
 	w := g.enqueue(rank, bucket, b, now)
 	switch {
 	case w == nil:
@@ -130,18 +130,24 @@ func (g *Gate) acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 	switch w.fate {
 	case goes:
 		// A slot that came together with the end of our patience is used; one
-		// that came together with the client's leaving is passed on.
-		if ctx.Err() == nil {
+		// that came together with the client's leaving, or being turned away, is
+		// passed on.
+		switch {
+		case err != errTurned && ctx.Err() == nil:
 			err = nil
 			*s = g.slot(w.rank, b, after)
-		} else {
-			err = ctx.Err()
+		default:
+			if err != errTurned {
+				err = ctx.Err()
+			}
 			g.fair.refund(b, after)
 			g.give(w.rank)
 			g.dispatch(after)
 		}
 	case leaves:
-		err = errFull
+		if err != errTurned {
+			err = errFull
+		}
 	case waits:
 		g.lines[w.rank].remove(w)
 		g.waiting--
@@ -234,7 +240,7 @@ func (g *Gate) room(rank mitigation.Rank, now clock.Instant) bool {
 	if g.inFlight >= g.limit.now {
 		return false
 	}
-	return g.low < g.yield.most(g.limit.now) || !g.reserves(now)
+	return g.low < g.places(rank) || !g.reserves(now)
 }
 
 // ahead says whether anybody of this rank or a better one waits.
@@ -393,12 +399,15 @@ func (s *Slot) Observe(class uint8, sent clock.Instant, took time.Duration) {
 	now := g.clk.Now()
 	g.mu.Lock()
 	before, gave := g.limit.now, g.yield.now
-	yields, only := g.held(now)
+	held := g.held(g.next(), now)
 	g.limit.waits = g.waiting > 0
 	usual := g.limit.observe(now, class, sent, took, s.with)
+	if g.limit.now < before { // fewer go there now, and those who come back first were quick
+		g.yield.restart(now)
+	}
 	g.yield.observe(now, sent, float64(took), usual, g.limit.now)
 	if g.waiting > 0 || g.inFlight >= g.limit.now {
-		g.stop(yields, only)
+		g.stop(held)
 	}
 	if (g.limit.now > before || g.yield.now > gave) && g.waiting > 0 {
 		g.dispatch(now)

@@ -172,6 +172,10 @@ func TestGateReserve(t *testing.T) {
 			free(more)
 		}
 		free(slots)
+		if n, slots = count(mitigation.RankSuspect); n != 3 {
+			t.Errorf("with a proven visitor about, suspects hold %d of 8 slots, want 3", n)
+		}
+		free(slots)
 		time.Sleep(reserveFor + time.Second)
 		if n, slots = count(mitigation.RankNewcomer); n != 8 {
 			t.Errorf("long after the last proven visitor newcomers hold %d of 8 slots", n)
@@ -289,11 +293,14 @@ func TestFloodBehindTheGate(t *testing.T) {
 		cost    time.Duration
 		quiet   time.Duration
 		bound   time.Duration // of known visitors' p99
+		least   float64       // of what the origin could serve
+		rank    mitigation.Rank
 	}{
-		{"after a quiet phase", 5, 10 * time.Millisecond, 10 * time.Second, 25 * time.Millisecond},
+		{"after a quiet phase", 5, 10 * time.Millisecond, 10 * time.Second, 25 * time.Millisecond, .8, mitigation.RankNewcomer},
 		// What pages usually take is to be learnt in the midst of the flood.
-		{"from the start", 5, 10 * time.Millisecond, 0, 30 * time.Millisecond},
-		{"a slow origin", 20, 80 * time.Millisecond, 10 * time.Second, 160 * time.Millisecond},
+		{"from the start", 5, 10 * time.Millisecond, 0, 30 * time.Millisecond, .8, mitigation.RankNewcomer},
+		{"a slow origin", 20, 80 * time.Millisecond, 10 * time.Second, 160 * time.Millisecond, .8, mitigation.RankNewcomer},
+		{"once it is slowed", 5, 10 * time.Millisecond, 10 * time.Second, 18 * time.Millisecond, .4, mitigation.RankSuspect},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -325,7 +332,7 @@ func TestFloodBehindTheGate(t *testing.T) {
 					poisson(rand.New(rand.NewPCG(3, 4)), 80, 20*time.Second, ask(mitigation.RankKnown, &knownSoFar))
 				})
 				phase.Go(func() {
-					poisson(rand.New(rand.NewPCG(5, 6)), 2000, 20*time.Second, ask(mitigation.RankNewcomer, &floodSoFar))
+					poisson(rand.New(rand.NewPCG(5, 6)), 2000, 20*time.Second, ask(c.rank, &floodSoFar))
 				})
 				phase.Wait()
 				n := served.Load()
@@ -338,7 +345,7 @@ func TestFloodBehindTheGate(t *testing.T) {
 				if p99 := known.quantile(.99); known.shed > 0 || p99 > c.bound {
 					t.Errorf("known visitors: %d shed, p99 %v; want none and at most %v", known.shed, p99, c.bound)
 				}
-				if all := float64(c.workers) / c.cost.Seconds(); float64(n)/20 < .8*all {
+				if all := float64(c.workers) / c.cost.Seconds(); float64(n)/20 < c.least*all {
 					t.Errorf("the origin served %d a second of the %.0f it could", n/20, all)
 				}
 			})

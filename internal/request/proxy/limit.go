@@ -97,7 +97,9 @@ type limiter struct {
 
 	usual [256]float64 // by class: nanoseconds to the first byte, alone
 	seen  [256]uint8   // samples of the class, up to firsts
-	sure  [256]uint8   // samples of it while nobody queued, up to surely
+	sure  [256]uint8   // samples of it while nobody queued, up to surely; where several were
+	// in flight, one of an interval: the first to come back are the quick ones
+	grew [256]clock.Instant // when sure did
 
 	began   clock.Instant // of this interval
 	shrunk  clock.Instant // the limit, last; requests sent before it show the past
@@ -131,7 +133,7 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 		return 0
 	}
 	x := float64(took)
-	u := l.learn(class, x, with)
+	u := l.learn(now, class, x, with)
 	if sent >= l.shrunk {
 		i := l.n % maxSamples
 		l.ratios[i], l.paces[i] = x/u, paceOf(x, u)
@@ -156,11 +158,12 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 }
 
 // learn returns what the class usually costs, this sample considered.
-func (l *limiter) learn(class uint8, x float64, with int) float64 {
+func (l *limiter) learn(now clock.Instant, class uint8, x float64, with int) float64 {
 	u, sure := &l.usual[class], &l.sure[class]
 	quiet := with <= alone || !l.used && !l.waits
-	if quiet && *sure < surely {
+	if quiet && *sure < surely && (with <= alone || now.Sub(l.grew[class]) >= interval) {
 		*sure++
+		l.grew[class] = now
 	}
 	if l.seen[class] < firsts {
 		// In the midst of a crowd the sample holds the crowd's queue too.
@@ -178,7 +181,7 @@ func (l *limiter) learn(class uint8, x float64, with int) float64 {
 	case quiet:
 		rate = learnSlow
 	}
-	if quiet {
+	if quiet && *sure < surely {
 		rate = max(rate, 1/float64(*sure+doubt))
 	}
 	*u += (min(x, outlier**u) - *u) * rate

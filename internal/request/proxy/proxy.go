@@ -45,6 +45,7 @@ type Proxy struct {
 
 	askAgain ReconsiderFunc // nil: nobody is asked
 	asking   atomic.Bool    // those in line will be, in a moment
+	orders   atomic.Uint32  // counts the times
 
 	small, large sync.Pool // *[]byte of smallBuffer and largeBuffer
 	exchanges    sync.Pool // *exchange
@@ -142,7 +143,7 @@ func (p *Proxy) Streams() int { return p.gate.Gauges().Streams }
 // break off: half an answer must not look like a whole one.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
-		p: p, w: w, r: r, ctx: r.Context(), method: r.Method, host: r.Host, path: r.URL.Path,
+		p: p, orders: p.orders.Load(), w: w, r: r, ctx: r.Context(), method: r.Method, host: r.Host, path: r.URL.Path,
 		fields: r.Header, major: r.ProtoMajor, minor: r.ProtoMinor, trailers: anyToken(r.Header["Te"], "trailers"),
 	}
 	x.held, _ = x.ctx.(holder)
@@ -169,6 +170,10 @@ func (p *Proxy) serve(x *exchange) {
 	defer x.end()
 	if x.ctx.Err() != nil { // or it would take a place, and spoil a connection
 		panic(http.ErrAbortHandler)
+	}
+	if x.isTurned() {
+		x.turnAway()
+		return
 	}
 	waited, err := p.gate.acquire(x.ctx, x.verdict.Rank, x.client(), &x.slot, x)
 	x.outcome.Waited = waited

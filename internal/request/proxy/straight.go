@@ -101,7 +101,7 @@ func (p *Proxy) exchange() *exchange {
 	if !ok {
 		x = new(exchange)
 	}
-	x.p = p
+	x.p, x.orders = p, p.orders.Load()
 	return x
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
 )
 
 // Constants of yield.
@@ -19,7 +20,10 @@ const (
 
 	// A mean counts as crowded when it is so many standard errors above easy. The last
 	// few answers, which are looked at again and again, must be flooded times as slow.
-	doubtful, flooded = 2, 2.0
+	doubtful, flooded = 3, 2.0
+
+	// suspects have one in so many of the places that newcomers have.
+	suspects = 2
 
 	yieldInterval = interval / 2
 	yieldSamples  = 2 * minSamples
@@ -30,21 +34,25 @@ const (
 // which makes the most of the origin; with strangers alone waiting for their answers
 // that is right, but those whom we know would queue behind them inside the origin,
 // where nobody can let them pass. So strangers get as many places as leave the answers
-// nearly as quick as they are on a quiet day.
+// nearly as quick as they are on a quiet day, and suspects half of those: what resembles
+// a flood must not be what visitors notice of it.
 //
 // It goes by the mean over many answers, not by the middle one, and by how certain that
 // is: pages of one class whose costs differ have their usual mean, however they differ.
 // It has no lock of its own; the Gate's guards it.
 type yield struct {
-	now   int
-	used  bool // somebody was stopped by it during this interval
-	began clock.Instant
-	since clock.Instant // requests sent before it show the past
-	moved clock.Instant // when now did, last
-	base  float64       // what answers take where strangers have next to nothing, in usual times; at least 1
-	all   spread        // of this interval's answers, in times of the base
-	n     int
-	late  [minSamples]float64 // the last ones of them
+	now    int
+	used   bool // somebody was stopped by it during this interval
+	full   bool // all its places were taken meanwhile
+	began  clock.Instant
+	since  clock.Instant // requests sent before it show the past
+	moved  clock.Instant // when now did, last
+	before int           // what now was before it shrank, the last times in a row
+	bare   bool          // it is at the lowest, and none of those from before are at the origin
+	base   float64       // what answers take where strangers have next to nothing, in usual times; at least 1
+	all    spread        // of this interval's answers, in times of the base
+	n      int
+	late   [minSamples]float64 // the last ones of them
 }
 
 // spread sums up numbers for their mean and its standard error.
@@ -83,7 +91,7 @@ func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
 		if since >= yieldInterval {
 			y.next(now)
 		}
-	case since >= yieldInterval && y.n >= yieldSamples:
+	case since >= yieldInterval && y.n >= yieldSamples, since >= 4*yieldInterval && y.n >= minSamples:
 		y.decide(now, limit)
 	case y.n >= minSamples && y.n%(minSamples/2) == 0:
 		y.flinch(now, limit)
@@ -92,16 +100,36 @@ func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
 
 // decide changes the number of places by what the interval showed.
 func (y *yield) decide(now clock.Instant, limit int) {
-	mean := y.all.mean()
-	y.rebase(mean, y.most(limit) <= yieldMin)
-	switch {
-	case mean > crowded && y.all.surely(doubtful) > easy:
-		y.shrink(now, mean, limit)
-	case mean <= easy, now.Sub(y.moved) > restless:
-		at := y.most(limit)
-		y.now, y.moved = at+max(1, at/8), now
+	defer y.next(now)
+	mean, at := y.all.mean(), y.most(limit)
+	over, surely := crowded, easy
+	if !y.full { // suspects alone, who are to be felt by nobody
+		over, surely = easy, 1
 	}
-	y.next(now)
+	switch slow := mean > over && y.all.surely(doubtful) > surely; {
+	case slow && at > yieldMin:
+		y.shrink(now, mean, limit)
+	case slow && !y.bare:
+		// What was sent from now on had none of the earlier ones before it.
+		y.bare, y.since = true, now
+	case slow:
+		// With next to nothing at the origin strangers are not what makes it slow: it has
+		// become so, or what its pages usually take was guessed wrong.
+		y.base *= mean
+		y.now, y.moved = max(at, y.before), now
+	case mean < quicker: // it is not as slow as that any more
+		y.base = max(1, y.base*(1+(mean-1)/4))
+	case !y.full: // whether there is room for more has not been tried
+	case mean <= easy, now.Sub(y.moved) > restless:
+		step := at / 8
+		if at < y.before/2 { // it is known to have borne more
+			step = at / 2
+		}
+		y.now, y.moved = at+max(1, step), now
+		if y.now >= y.before {
+			y.before = 0
+		}
+	}
 }
 
 // flinch gives fewer places before the interval's end if the last few answers were slow:
@@ -111,49 +139,75 @@ func (y *yield) flinch(now clock.Instant, limit int) {
 	for _, r := range y.late {
 		s.add(r)
 	}
-	if s.mean() > flooded {
+	if s.mean() > flooded && s.surely(doubtful) > easy {
 		y.shrink(now, s.mean(), limit)
 		y.next(now)
 	}
 }
 
 func (y *yield) shrink(now clock.Instant, times float64, limit int) {
-	y.now = max(yieldMin, int(float64(y.most(limit))/times))
-	y.since, y.moved = now, now
+	at := y.most(limit)
+	y.before = max(y.before, at)
+	y.now = max(yieldMin, int(float64(at)/times))
+	y.since, y.moved, y.bare = now, now, false
 }
 
-// rebase takes in the mean of an interval, in times of the base. With next to nothing at
-// the origin strangers are not what makes it slow: it has become so, or what its pages
-// usually take was guessed wrong. The same where it is quick with many of them.
-func (y *yield) rebase(mean float64, lowest bool) {
-	switch {
-	case lowest && mean > 1:
-		y.base *= mean
-	case lowest || mean < quicker:
-		y.base = max(1, y.base*(1+(mean-1)/4))
-	}
+// restart leaves out of count what was sent before.
+func (y *yield) restart(now clock.Instant) {
+	y.since = now
+	y.next(now)
 }
 
 // next begins the next interval.
-func (y *yield) next(now clock.Instant) { y.began, y.all, y.n, y.used = now, spread{}, 0, false }
+func (y *yield) next(now clock.Instant) {
+	y.began, y.all, y.n, y.used, y.full = now, spread{}, 0, false, false
+}
 
 // reserves says whether slots are kept free for those whom we know.
 func (g *Gate) reserves(now clock.Instant) bool {
 	return g.seenGood != 0 && now.Sub(g.seenGood) <= reserveFor
 }
 
-// held says what it is that holds strangers back, if anything does: that those whom we
-// know must not wait, and whether the limit alone would let more of them go on.
-func (g *Gate) held(now clock.Instant) (yields, only bool) {
+// places is how many newcomers and suspects may be at the origin, together, for one more
+// of a rank to go there while those whom we know come.
+func (g *Gate) places(rank mitigation.Rank) int {
 	most := g.yield.most(g.limit.now)
-	yields = g.low >= most && g.reserves(now)
-	return yields, yields && most == g.yield.now && g.inFlight < g.limit.now
+	if rank == mitigation.RankSuspect {
+		return max(1, most/suspects)
+	}
+	return most
+}
+
+// next is the best rank of strangers in line.
+func (g *Gate) next() mitigation.Rank {
+	if g.lines[mitigation.RankNewcomer].n > 0 {
+		return mitigation.RankNewcomer
+	}
+	return mitigation.RankSuspect
+}
+
+// held is what holds a stranger back.
+type held struct {
+	yields bool // that those whom we know must not wait
+	all    bool // and strangers have all places that they may have
+	only   bool // the limit alone would let the stranger go on
+}
+
+func (g *Gate) held(rank mitigation.Rank, now clock.Instant) held {
+	limit := g.limit.now
+	yields := g.low >= g.places(rank) && g.reserves(now)
+	return held{
+		yields: yields,
+		all:    yields && g.low >= g.yield.most(limit),
+		only:   yields && g.inFlight < limit && g.low < limit-max(1, limit/4),
+	}
 }
 
 // stop notes it.
-func (g *Gate) stop(yields, only bool) {
-	g.yield.used = g.yield.used || yields
-	if !only {
+func (g *Gate) stop(h held) {
+	g.yield.used = g.yield.used || h.yields
+	g.yield.full = g.yield.full || h.all
+	if !h.only {
 		g.limit.use()
 	}
 }

@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
+)
+
+// crowdedSite is a gate before an origin of so many workers, and clients of it.
+type crowdedSite struct {
+	g      *Gate
+	origin workers
+	cost   func() time.Duration
+	n      atomic.Int64
+}
+
+func newCrowdedSite(size int, cost func() time.Duration) *crowdedSite {
+	return &crowdedSite{g: NewGate(0, 4096, 1024, clock.New()), origin: make(workers, size), cost: cost}
+}
+
+// ask is one request of somebody new, from the line to the answer.
+func (c *crowdedSite) ask(rank mitigation.Rank, f *visitorsFelt) func() {
+	return func() {
+		cost, begin := c.cost(), time.Now()
+		k := c.n.Add(1)
+		var s Slot
+		_, err := c.g.Acquire(context.Background(), rank, netip.AddrFrom4([4]byte{10, byte(k >> 16), byte(k >> 8), byte(k)}), &s)
+		if err == nil {
+			sent := c.g.clk.Now()
+			c.origin.serve(cost)
+			s.Observe(0, sent, c.g.clk.Now().Sub(sent))
+			s.Release()
+		}
+		f.add(time.Since(begin), err)
+	}
+}
+
+// both has known visitors and newcomers come side by side.
+func (c *crowdedSite) both(known, strangers float64, d time.Duration, k, s *visitorsFelt) {
+	var phase sync.WaitGroup
+	phase.Go(func() { poisson(rand.New(rand.NewPCG(3, 4)), known, d, c.ask(mitigation.RankKnown, k)) })
+	phase.Go(func() {
+		poisson(rand.New(rand.NewPCG(5, 6)), strangers, d, c.ask(mitigation.RankNewcomer, s))
+	})
+	phase.Wait()
+	time.Sleep(15 * time.Second)
+}
+
+// A small flood that stays below the limit does not teach what it makes of the site as
+// usual: the large one after it makes known visitors wait no longer for it.
+func TestSmallFloodTeachesNothing(t *testing.T) {
+	for _, ramp := range []time.Duration{300 * time.Millisecond, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCrowdedSite(5, func() time.Duration { return 10 * time.Millisecond })
+			var known, flood visitorsFelt
+			poisson(rand.New(rand.NewPCG(1, 2)), 80, 10*time.Second, c.ask(mitigation.RankKnown, &known))
+			var phase sync.WaitGroup
+			phase.Go(func() { poisson(rand.New(rand.NewPCG(1, 2)), 80, ramp, c.ask(mitigation.RankKnown, &known)) })
+			for range 10 { // each asks again as soon as it is answered
+				phase.Go(func() {
+					one := c.ask(mitigation.RankNewcomer, &flood)
+					for b := time.Now(); time.Since(b) < ramp; {
+						one()
+					}
+				})
+			}
+			phase.Wait()
+			known.reset()
+			c.both(80, 2000, 20*time.Second, &known, &flood)
+			k := known.felt()
+			t.Logf("after %v of it: usually %.1f ms; known p50 %v p99 %v", ramp, c.g.limit.usual[0]/1e6, k.quantile(.5), k.quantile(.99))
+			if p99 := k.quantile(.99); p99 > 28*time.Millisecond || k.shed > 0 {
+				t.Errorf("after %v of it known visitors' p99 is %v, %d shed", ramp, p99, k.shed)
+			}
+		})
+	}
+}
+
+// Pages of one class, of which one in ten takes thirty times as long, are no sign that
+// strangers crowd an origin that has workers enough for all.
+func TestRareSlowPagesHoldNobodyBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowdedSite(200, func() time.Duration {
+			if rand.IntN(10) == 0 {
+				return 300 * time.Millisecond
+			}
+			return 10 * time.Millisecond
+		})
+		var known, crowd visitorsFelt
+		poisson(rand.New(rand.NewPCG(1, 2)), 30, 20*time.Second, c.ask(mitigation.RankKnown, &known))
+		c.both(20, 800, 30*time.Second, &known, &crowd)
+		k := crowd.felt()
+		t.Logf("%d newcomers, %d shed", k.sent, k.shed)
+		if k.shed > k.sent/10 {
+			t.Errorf("%d of %d newcomers shed", k.shed, k.sent)
+		}
+	})
+}
+
+// What a class usually takes is learnt slowly once it is known.
+func TestLearnsSlowly(t *testing.T) {
+	l := new(limiter)
+	l.init(0, 1)
+	for range 200 {
+		l.learn(1, 1, 10e6, 1)
+	}
+	before := l.usual[1]
+	l.learn(1, 1, 30e6, 15) // with 15 in flight
+	if rate := (l.usual[1] - before) / (30e6 - before); rate > 2*learnSlow {
+		t.Errorf("learnt at 1/%.0f", 1/rate)
+	}
+}
