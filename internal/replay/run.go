@@ -256,7 +256,7 @@ func (r *runner) request(e *accesslog.Entry) {
 	path := urlpath.Clean(e.Path)
 	v := traffic.Visit{
 		At: now, Peer: e.Client, Client: e.Client, Method: e.Method, Host: e.Host, Path: path, RawQuery: e.Query, UserAgent: e.Agent,
-		HTTP: version(e.Protocol), Respelt: path != e.Path,
+		HTTP: version(e.Protocol), Respelt: path != e.Path && urlpath.Resegmented(e.Path),
 	}
 	r.head = headers{agent: e.Agent, referer: e.Referer}
 	r.w.Door.Identify(&v, &r.head)

@@ -68,8 +68,8 @@ type Visit struct {
 	RawQuery    string
 	UserAgent   string
 	Kind        Kind
-	// Respelt says that the path was sent in another spelling than Path. To most sites it is
-	// the same; to those that take no dot segments away it is not.
+	// Respelt says that the path was sent with segments that Path has not, empty ones or
+	// dots. To most sites it is the same; to those that leave them it is not.
 	Respelt bool
 	// Located says that Network and Country are known already, of the address that the
 	// connection vouches for: from an earlier visit on it.

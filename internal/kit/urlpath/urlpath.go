@@ -98,6 +98,32 @@ func leave(dst []byte, from int) []byte {
 	return dst
 }
 
+// Resegmented says whether the normal form of p has other segments than p has: an empty
+// one inside or a dot segment went. All else that Append does is the same to every site
+// that decodes escapes. It allocates nothing.
+func Resegmented[T text](p T) bool {
+	if len(p) == 0 || p[0] != '/' {
+		return false
+	}
+	n, other := 0, false // characters of the segment so far; not only dots are among them
+	for i := 1; i < len(p); i++ {
+		c, ok := escape(p, i)
+		switch {
+		case p[i] == '/' && !other && n <= 2: // "//", "/./" or "/../"
+			return true
+		case p[i] == '/':
+			n, other = 0, false
+			continue
+		case ok:
+			i += 2
+		default:
+			c = p[i]
+		}
+		n, other = n+1, other || c != '.'
+	}
+	return n > 0 && n <= 2 && !other
+}
+
 // dots says whether the segment that begins at i is a dot segment.
 func dots[T text](p T, i int) bool {
 	n := 0

@@ -44,6 +44,19 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// Escapes written otherwise are the same path to every site; segments that went are not.
+func TestResegmented(t *testing.T) {
+	for p, want := range map[string]bool{
+		"/": false, "/a": false, "/a/": false, "/a/b": false, "/...": false, "/.../a": false, "/.a/..b": false, "*": false, "": false, "//"[1:]: false,
+		"/%7Euser": false, "/%d0%bf/x": false, "/%70oster": false, "/a%2f%2f": false, "/%2e%2e%2e": false, "/a.": false, "poster//": false,
+		"//": true, "//a": true, "/a//": true, "/.": true, "/..": true, "/./a": true, "/a/../b": true, "/a/..": true, "/%2e/a": true, "/a/.%2E": true,
+	} {
+		if got := Resegmented(p); got != want || Resegmented([]byte(p)) != want {
+			t.Errorf("%q: %v, want %v", p, got, want)
+		}
+	}
+}
+
 func FuzzClean(f *testing.F) {
 	for _, s := range []string{"/", "/a/./b/../b/%63/%7bfoo%7d", "//x/../%2e%2e//p%6fster", "/%%37%30", "/%2%35%37%30", "/..%2f..%5c%c0%ae", "*", "/a/%2e%2E"} {
 		f.Add(s)
@@ -55,6 +68,9 @@ func FuzzClean(f *testing.F) {
 		}
 		if Normal(p) != (p == got) || len(got) > len(p) {
 			t.Fatalf("%q: normal %v, and is %q", p, Normal(p), got)
+		}
+		if other := Resegmented(p); other && Normal(p) || !other && strings.Count(p, "/") != strings.Count(got, "/") {
+			t.Fatalf("%q is %q: other segments %v", p, got, other)
 		}
 		if both := string(Append([]byte("/x"), []byte(p))); both != "/x"+got {
 			t.Fatalf("%q appended is %q", p, both)

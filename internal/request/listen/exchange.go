@@ -24,6 +24,7 @@ type exchange struct {
 	head    head
 	text    string // of the whole head; the visit's strings are parts of it
 	visit   traffic.Visit
+	respelt bool // the path was sent in another spelling than the visit's
 	verdict mitigation.Verdict
 	outcome traffic.Outcome
 	again   repeat
@@ -104,8 +105,9 @@ func (x *exchange) fill(b []byte) {
 		v.Network, v.Country, v.Located = c.place.network, c.place.country, true
 	}
 	v.Path, v.RawQuery = splitTarget(h.target.in(x.text), int(h.pathFrom))
-	if judged != "" {
-		v.Path, v.Respelt = judged, true
+	if x.respelt = judged != ""; x.respelt {
+		v.Respelt = urlpath.Resegmented(v.Path)
+		v.Path = judged
 	}
 }
 

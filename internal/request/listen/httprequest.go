@@ -95,7 +95,7 @@ func trailersOf(names []string) (t http.Header) {
 // without it.
 func (x *exchange) fillURL(u *url.URL) error {
 	target := x.head.target.in(x.text)
-	if x.head.pathFrom == 0 && !x.visit.Respelt && plainPath(x.visit.Path) && target != "*" {
+	if x.head.pathFrom == 0 && !x.respelt && plainPath(x.visit.Path) && target != "*" {
 		u.Path, u.RawQuery = x.visit.Path, x.visit.RawQuery
 		u.ForceQuery = u.RawQuery == "" && target[len(target)-1] == '?'
 		return nil

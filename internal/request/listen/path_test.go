@@ -16,21 +16,25 @@ func TestPathIsJudgedNormal(t *testing.T) {
 	h := start(t, testConfig(), testDoor{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.RequestURI+" "+r.URL.Path)
 	})
-	for i, c := range []struct{ target, path, query, uri, clear string }{
-		{"/news?a=//", "/news", "a=//", "/news?a=//", "/news"},
-		{"/x/..//%6eews?a=/../%70?", "/news", "a=/../%70?", "/x/..//%6eews?a=/../%70?", "/x/..//news"},
-		{"//news", "/news", "", "//news", "//news"},
-		{"/a%2fb", "/a%2Fb", "", "/a%2fb", "/a/b"},
-		{"http://a//news", "/news", "", "http://a//news", "//news"},
-		{"http://a", "/", "", "http://a", ""},
-		{"/..", "/", "", "/..", "/.."},
+	for i, c := range []struct {
+		target, path, query, uri, clear string
+		respelt                         bool
+	}{
+		{"/news?a=//", "/news", "a=//", "/news?a=//", "/news", false},
+		{"/x/..//%6eews?a=/../%70?", "/news", "a=/../%70?", "/x/..//%6eews?a=/../%70?", "/x/..//news", true},
+		{"//news", "/news", "", "//news", "//news", true},
+		{"/a%2fb", "/a%2Fb", "", "/a%2fb", "/a/b", false},
+		{"/%7euser/%d0%bf", "/~user/%D0%BF", "", "/%7euser/%d0%bf", "/~user/п", false},
+		{"http://a//news", "/news", "", "http://a//news", "//news", true},
+		{"http://a", "/", "", "http://a", "", false},
+		{"/..", "/", "", "/..", "/..", true},
 	} {
 		_, body := fetch(t, h.dial(t), fmt.Sprintf("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", c.target))
 		if want := c.uri + " " + c.clear; body != want {
 			t.Errorf("%s: a room got %q, want %q", c.target, body, want)
 		}
 		v := h.watch.wait(t, i+1)[i].visit
-		if v.Path != c.path || v.RawQuery != c.query || v.Respelt != (c.path != c.clear && c.clear != "") {
+		if v.Path != c.path || v.RawQuery != c.query || v.Respelt != c.respelt {
 			t.Errorf("%s: judged as %q, %q, respelt %v", c.target, v.Path, v.RawQuery, v.Respelt)
 		}
 	}
