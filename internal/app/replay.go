@@ -153,6 +153,8 @@ func (d replayDoor) Identify(v *traffic.Visit, h traffic.Headers) { d.who.Identi
 
 func (d replayDoor) Decide(v *traffic.Visit) mitigation.Verdict { return d.door.Decide(v) }
 
+func (d replayDoor) Expect(visits []traffic.Visit) { d.door.Expect(visits) }
+
 // notebook notes what is applied. The loop's goroutine is the replay's own.
 type notebook struct {
 	to   appliers

@@ -19,10 +19,13 @@ const (
 	counting    = 256
 )
 
-// client is what is kept of one: when it came first, and whether it was refused.
+// client is what is kept of one: where its address is registered, when it came first, and
+// whether it was refused.
 type client struct {
-	prefix  netip.Prefix
-	since   clock.Instant
+	from    netip.Addr // whose country and network these are; it may have others of its prefix
+	country traffic.Country
+	network uint32
+	since   clock.Instant // 0: it has not been counted yet
 	refused bool
 	regular bool // it had come for long before it was refused, if it was
 }
@@ -30,7 +33,7 @@ type client struct {
 // hits counts whom it hit. Its memory is bounded: of more clients than it has places
 // for, the rest are not told apart.
 type hits struct {
-	clients map[netip.Prefix]*client
+	clients map[uint64]*client // by traffic.ClientKey
 	slab    []client
 
 	countries map[string]uint64 // there are few
@@ -44,15 +47,17 @@ type hits struct {
 func newHits() *hits {
 	seed := sketch.FixedSeed(1)
 	return &hits{
-		clients: map[netip.Prefix]*client{}, countries: map[string]uint64{}, reasons: map[string]uint64{},
+		clients: map[uint64]*client{}, countries: map[string]uint64{}, reasons: map[string]uint64{},
 		agents: sketch.NewStrings(counting, 160, seed), paths: sketch.NewStrings(counting, 160, seed),
 	}
 }
 
-// visit counts one request.
-func (h *hits) visit(v *traffic.Visit, d mitigation.Verdict) {
+// visit counts one request of a client; nil: there were too many to tell it apart.
+func (h *hits) visit(c *client, v *traffic.Visit, d mitigation.Verdict) {
 	h.requests.All++
-	c := h.client(v)
+	if c != nil {
+		h.come(c, v.At)
+	}
 	if d.LetsIn() {
 		if d.Action == mitigation.Slow {
 			h.requests.Slowed++
@@ -72,14 +77,22 @@ func (h *hits) visit(v *traffic.Visit, d mitigation.Verdict) {
 	h.paths.Add(v.Path, 1)
 }
 
+// come notes that a client came.
+func (h *hits) come(c *client, at clock.Instant) {
+	switch {
+	case c.since == 0:
+		c.since = at
+		h.out.Clients++
+	case !c.regular && !c.refused && at.Sub(c.since) >= regular:
+		c.regular = true
+		h.out.Regulars++
+	}
+}
+
 // client finds a client, or takes it up; nil where there are too many.
-func (h *hits) client(v *traffic.Visit) *client {
-	p := traffic.PrefixOf(v.Client, traffic.LevelClient)
-	if c := h.clients[p]; c != nil {
-		if !c.regular && !c.refused && v.At.Sub(c.since) >= regular {
-			c.regular = true
-			h.out.Regulars++
-		}
+func (h *hits) client(from netip.Addr) *client {
+	key, _ := traffic.ClientKey(from)
+	if c := h.clients[key]; c != nil {
 		return c
 	}
 	if len(h.clients) >= clientSlots {
@@ -90,9 +103,7 @@ func (h *hits) client(v *traffic.Visit) *client {
 	}
 	c := &h.slab[0]
 	h.slab = h.slab[1:]
-	c.prefix, c.since = p, v.At
-	h.clients[p] = c
-	h.out.Clients++
+	h.clients[key] = c
 	return c
 }
 

@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"seawall/internal/attack"
@@ -17,7 +16,6 @@ import (
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/figures"
 	"seawall/internal/mitigation"
-	"seawall/internal/traffic"
 )
 
 const (
@@ -48,6 +46,7 @@ type runner struct {
 
 	read, size, told int64
 	head             headers
+	group            group
 }
 
 // Run replays files.
@@ -202,13 +201,16 @@ func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.En
 	}
 	for i := range batch {
 		e := &batch[i]
+		if i%ahead == 0 {
+			r.makeOut(batch[i:min(i+ahead, len(batch))])
+		}
 		t := at.Add(time.Second * time.Duration(i) / time.Duration(len(batch)))
 		if fine {
 			t = at.Add(e.Time.Sub(sec))
 		}
 		r.until(ctx, t)
 		r.w.Clock.Set(t)
-		r.request(e)
+		r.request(e, &r.group.visits[i%ahead], r.group.of[i%ahead])
 	}
 	r.report.To = sec
 }
@@ -247,76 +249,6 @@ func (r *runner) step() {
 		delete((*r.w.Steps)[i].Numbers, "took_ms")
 	}
 	r.collect()
-}
-
-// request replays one.
-func (r *runner) request(e *accesslog.Entry) {
-	now := r.w.Clock.Now()
-	v := traffic.Visit{
-		At: now, Peer: e.Client, Client: e.Client, Method: e.Method, Host: e.Host, Path: e.Path, RawQuery: e.Query, UserAgent: e.Agent,
-		HTTP: version(e.Protocol),
-	}
-	r.head = headers{agent: e.Agent, referer: e.Referer}
-	r.w.Door.Identify(&v, &r.head)
-	d := r.w.Door.Decide(&v)
-	out := traffic.Outcome{Status: 403, Took: time.Microsecond}
-	if d.LetsIn() {
-		out = traffic.Outcome{
-			Status: e.Status, BytesOut: e.Bytes, Took: e.Took, Reached: true, OriginTime: max(e.Origin, 0),
-			Failed: e.Status == 502 || e.Status == 504,
-		}
-		if out.OriginTime == 0 {
-			out.OriginTime = e.Took
-		}
-	}
-	r.w.Loop.Record(&v, d, out)
-	r.hits.visit(&v, d)
-	if d.ID != 0 {
-		if m := r.done[d.ID]; m != nil {
-			m.Requests++
-		}
-	}
-}
-
-func version(protocol string) traffic.HTTPVersion {
-	switch protocol {
-	case "HTTP/1.0":
-		return traffic.HTTP10
-	case "HTTP/1.1":
-		return traffic.HTTP11
-	case "HTTP/2.0", "HTTP/2":
-		return traffic.HTTP2
-	case "HTTP/3.0", "HTTP/3":
-		return traffic.HTTP3
-	}
-	return traffic.HTTPUnknown
-}
-
-// headers are what a log tells of a request's fields.
-type headers struct{ agent, referer string }
-
-// Get makes headers traffic.Headers.
-func (h *headers) Get(name string) string {
-	switch name {
-	case "User-Agent":
-		return h.agent
-	case "Referer":
-		return h.referer
-	case "Accept":
-		if strings.HasPrefix(h.agent, "Mozilla/5.0 (") && !strings.HasPrefix(h.agent, "Mozilla/5.0 (compatible") {
-			return "text/html"
-		}
-		return "*/*"
-	}
-	return ""
-}
-
-// Values makes headers traffic.Headers.
-func (h *headers) Values(name string) []string {
-	if v := h.Get(name); v != "" {
-		return []string{v}
-	}
-	return nil
 }
 
 // finish writes down what there is at the end.

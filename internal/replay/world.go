@@ -15,6 +15,9 @@ import (
 type Door interface {
 	Identify(v *traffic.Visit, h traffic.Headers)
 	Decide(v *traffic.Visit) mitigation.Verdict
+	// Expect is told which visits Decide will be asked about next. It changes nothing;
+	// what they need is fetched from memory side by side.
+	Expect(visits []traffic.Visit)
 }
 
 // World is what is replayed in, on a clock that stands still.

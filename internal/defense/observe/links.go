@@ -59,7 +59,7 @@ func (l *links) open(cfg Config, seed sketch.Seed) {
 // Linked counts what a connection did, and whose it is. It is safe for concurrent
 // use, never waits and keeps nothing of ja4.
 func (o *Observer) Linked(from netip.Addr, ja4 string, e traffic.LinkEvent) {
-	client, known := clientKey(from)
+	client, known := traffic.ClientKey(from)
 	if !known || e >= traffic.LinkEvents {
 		return
 	}
