@@ -1,0 +1,96 @@
+package baseline
+
+import (
+	"slices"
+	"strings"
+
+	"seawall/internal/traffic"
+)
+
+// shareKeys bounds the keys of a field whose shares are told.
+const shareKeys = 256
+
+// tally counts the keys of each field of some samples. It is kept up to date sample by
+// sample: of a full set, a few in a hundred change between two times that the shares are
+// worked out. It holds no more keys than there are samples, and no sample's memory.
+type tally struct {
+	counts [traffic.Fields]map[string]int
+	n      [traffic.Fields]int // the sum of each
+}
+
+// add counts a visit. raw says that it still has its client's address.
+func (t *tally) add(v *traffic.Visit, raw bool) {
+	for f := range traffic.Fields {
+		if f == traffic.FieldClient && !raw {
+			continue
+		}
+		if t.counts[f] == nil {
+			t.counts[f] = map[string]int{}
+		}
+		t.n[f]++
+		key := v.Key(f)
+		if _, here := t.counts[f][key]; !here {
+			key = strings.Clone(key)
+		}
+		t.counts[f][key]++
+	}
+}
+
+// drop takes back what add counted.
+func (t *tally) drop(v *traffic.Visit, raw bool) {
+	for f := range traffic.Fields {
+		if f != traffic.FieldClient || raw {
+			t.less(v, f)
+		}
+	}
+}
+
+// less takes back one field of a visit.
+func (t *tally) less(v *traffic.Visit, f traffic.Field) {
+	t.n[f]--
+	key := v.Key(f)
+	if t.counts[f][key]--; t.counts[f][key] <= 0 {
+		delete(t.counts[f], key)
+	}
+}
+
+// shares works out the share of the most frequent keys of every field.
+func (t *tally) shares() (out [traffic.Fields]map[string]float64) {
+	for f := range out {
+		out[f] = largest(t.counts[f], t.n[f])
+	}
+	return out
+}
+
+// largest returns the shares of the shareKeys most frequent keys; of those that are as
+// frequent as the last of them, the first by name.
+func largest(counts map[string]int, n int) map[string]float64 {
+	out := make(map[string]float64, min(len(counts), shareKeys))
+	put := func(key string, c int) { out[key] = float64(c) / float64(n) }
+	if len(counts) <= shareKeys {
+		for key, c := range counts {
+			put(key, c)
+		}
+		return out
+	}
+	all := make([]int, 0, len(counts))
+	for _, c := range counts {
+		all = append(all, c)
+	}
+	slices.Sort(all)
+	least := all[len(all)-shareKeys]
+	var last []string // as frequent as that, and not all of them have room
+	for key, c := range counts {
+		switch {
+		case c > least:
+			put(key, c)
+		case c == least:
+			last = append(last, key)
+		}
+	}
+	slices.Sort(last)
+	for _, key := range last[:shareKeys-len(out)] {
+		put(key, least)
+	}
+	return out
+}
