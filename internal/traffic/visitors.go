@@ -1,9 +1,6 @@
 package traffic
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // What is slow of an origin: so much more than usual, or where nothing is known.
 const (
@@ -13,18 +10,19 @@ const (
 
 // Visitors tells which clients of a window do what browsers do by themselves: fetch
 // what pages are made of, or bring our cookie back.
-type Visitors struct{ clients map[netip.Prefix]struct{} }
+type Visitors struct{ clients map[uint64]struct{} } // by ClientKey
 
 // Visitors looks through the window's samples. What is asked for at the path besides
 // proves nothing: it may be an asset that a flood is after. Where the samples are few
 // of many requests, a client's assets may not be among them, and who behaves well over
 // time is known by standing only.
 func (w *Window) Visitors(besides string) Visitors {
-	v := Visitors{map[netip.Prefix]struct{}{}}
+	v := Visitors{make(map[uint64]struct{}, len(w.Samples)/2)}
 	for i := range w.Samples {
 		s := &w.Samples[i].Visit
 		if s.Kind == KindAsset && s.Path != besides && s.Method == "GET" {
-			v.clients[PrefixOf(s.Client, LevelClient)] = struct{}{}
+			key, _ := ClientKey(s.Client)
+			v.clients[key] = struct{}{}
 		}
 	}
 	return v
@@ -35,7 +33,8 @@ func (v Visitors) Like(s *Visit) bool {
 	if s.Clearance != ClearanceNone || s.Standing == StandingGood {
 		return true
 	}
-	_, ok := v.clients[PrefixOf(s.Client, LevelClient)]
+	key, _ := ClientKey(s.Client)
+	_, ok := v.clients[key]
 	return ok
 }
 

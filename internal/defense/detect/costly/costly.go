@@ -47,6 +47,7 @@ func (d *Detector) Name() string { return "costly" }
 
 // cost is what a path took in a window.
 type cost struct {
+	path       string
 	n, reached int
 	time       time.Duration
 }
@@ -62,12 +63,12 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil || n.Learned < youth || n.OriginP50 <= 0 {
 		n = &traffic.Normal{} // nothing begins; what runs may end
 	}
-	by, all := costs(w)
+	by, all := costsOf(w)
 	path := d.path
 	if !d.spell.On() {
-		path = costliest(by)
+		path = by.costliest()
 	}
-	p := by[path]
+	p := by.of(path)
 	each := p.each()
 	if d.spell.On() && p.reached < leastN {
 		each = d.took
@@ -169,29 +170,51 @@ func tenth(samples []traffic.Sample, path string) time.Duration {
 	return took[len(took)/10]
 }
 
-// costs sums up the origin's time by path.
-func costs(w *traffic.Window) (by map[string]cost, all time.Duration) {
-	by = make(map[string]cost)
+// costs are what paths took in a window.
+type costs struct {
+	at   map[string]int // of list
+	list []cost
+}
+
+// of is what a path took.
+func (c *costs) of(path string) cost {
+	if i, ok := c.at[path]; ok {
+		return c.list[i]
+	}
+	return cost{}
+}
+
+// costsOf sums up the origin's time by path, and of all.
+func costsOf(w *traffic.Window) (by costs, all time.Duration) {
+	by.at = make(map[string]int, min(len(w.Samples), manyPaths))
 	for i := range w.Samples {
 		s := &w.Samples[i]
-		c := by[s.Visit.Path]
+		at, ok := by.at[s.Visit.Path]
+		if !ok {
+			at = len(by.list)
+			by.at[s.Visit.Path] = at
+			by.list = append(by.list, cost{path: s.Visit.Path})
+		}
+		c := &by.list[at]
 		c.n++
 		if s.Outcome.Reached && !s.Refused {
 			c.reached++
 			c.time += s.Outcome.OriginTime
 			all += s.Outcome.OriginTime
 		}
-		by[s.Visit.Path] = c
 	}
 	return by, all
 }
 
-func costliest(by map[string]cost) string {
+// manyPaths is for how many paths there is room before it has to be made.
+const manyPaths = 256
+
+func (c *costs) costliest() string {
 	var best string
 	var top time.Duration
-	for path, c := range by {
-		if c.time > top || c.time == top && path < best {
-			best, top = path, c.time
+	for i := range c.list {
+		if p := &c.list[i]; p.time > top || p.time == top && p.path < best {
+			best, top = p.path, p.time
 		}
 	}
 	return best
