@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"slices"
@@ -115,24 +114,25 @@ func (r *runner) open(ctx context.Context, files []string, logs *sources) (about
 var errNothing = errors.New("none of the lines could be read as a request, and none of the files as a capture of packets")
 
 func (r *runner) run(ctx context.Context, all *sources) error {
-	e, err := all.next(ctx)
-	if err != nil && (err != io.EOF || len(r.tapes.list) == 0) {
-		if err == io.EOF {
-			err = errNothing
-		}
-		return err
+	s := all.first()
+	if s == nil && len(r.tapes.list) == 0 {
+		return errNothing
 	}
-	if err := r.begin(e.Time, err == nil); err != nil {
+	var begins time.Time
+	if s != nil {
+		begins = s.entry.Time
+	}
+	if err := r.begin(begins, s != nil); err != nil {
 		return err
 	}
 	defer func() { _ = r.w.Close() }()
-	l := newLine(e.Time, func(sec time.Time, batch []accesslog.Entry) { r.second(ctx, sec, batch) })
-	for ; err == nil && r.failed == nil; e, err = all.next(ctx) {
-		r.report.Late += l.take(&e)
-		r.tell(e.Time)
-	}
-	if err != io.EOF && err != nil {
-		return err
+	l := newLine(begins, func(sec time.Time, batch []accesslog.Entry) { r.second(ctx, sec, batch) })
+	for ; s != nil && r.failed == nil; s = all.first() {
+		r.report.Late += l.take(&s.entry)
+		r.tell(s.entry.Time)
+		if err := all.advance(ctx, s); err != nil {
+			return err
+		}
 	}
 	l.rest()
 	if late := r.report.Late; late > 100 && late > r.hits.requests.All/20 {

@@ -50,14 +50,14 @@ func entries(t *testing.T, files ...string) (all []accesslog.Entry, about []*Fil
 	}
 	defer l.end()
 	for {
-		e, err := l.next(t.Context())
-		if err != nil && err != io.EOF {
-			t.Fatal(err)
-		}
-		if err == io.EOF {
+		s := l.first()
+		if s == nil {
 			return all, about
 		}
-		all = append(all, e)
+		all = append(all, s.entry)
+		if err := l.advance(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

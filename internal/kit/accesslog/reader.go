@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"bytes"
 	"hash/fnv"
 	"net/netip"
 	"strings"
@@ -12,15 +11,15 @@ type Reader struct {
 	format *Format
 	times  times
 
-	lastText string // the last client's address
+	lastText []byte // the last client's address that is not IPv4; its memory is reused
 	lastAddr netip.Addr
 	byName   bool   // the line's client is no address
 	buf      []byte // what JSON's strings are without their escapes
 }
 
-// The years in which there are access logs. Times beyond them are somebody's mistake, and
-// would not fit a Duration.
-const earliest, latest = 1990, 2199
+// The years in which there are access logs, 1990 to 2199, in seconds since 1970. Times
+// beyond them are somebody's mistake, and would not fit a Duration.
+const earliest, over = 631_152_000, 7_258_118_400
 
 // NewReader reads lines of a form.
 func NewReader(f *Format) *Reader { return &Reader{format: f} }
@@ -28,7 +27,9 @@ func NewReader(f *Format) *Reader { return &Reader{format: f} }
 // Parse takes a line apart. e is valid as long as line does not change.
 func (r *Reader) Parse(line []byte, e *Entry) error {
 	*e = Entry{}
-	line = bytes.TrimRight(line, "\r\n")
+	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
+		line = line[:n-1]
+	}
 	var err error
 	switch {
 	case r.format.tabs != nil:
@@ -38,12 +39,12 @@ func (r *Reader) Parse(line []byte, e *Entry) error {
 	default:
 		err = r.json(line, e)
 	}
-	switch {
+	switch at := e.Time.Unix(); {
 	case err != nil:
 		return err
 	case e.Time.IsZero():
 		return errNoTime
-	case e.Time.Year() < earliest || e.Time.Year() > latest:
+	case at < earliest || at >= over:
 		return errEra
 	case e.Path == "" && e.Method == "":
 		return errRequest

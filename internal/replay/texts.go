@@ -1,0 +1,56 @@
+package replay
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"seawall/internal/kit/accesslog"
+)
+
+const (
+	// textSets is how many pairs of texts are kept to be found again: room for more than
+	// most sites have pages and visitors have browsers, and no more of it is touched
+	// than there are.
+	textSets = 1 << 12
+	// longText is one that is too long to be kept, bytes: few lines repeat one.
+	longText = 256
+)
+
+// texts copies what is known of a line out of it, into memory that stays. Lines say the same
+// again and again: what was copied a moment ago is not copied anew, so that a minute of
+// lines takes the memory of what is different in them, and the processor's cache has most of
+// it. It holds at most 2 MiB.
+type texts struct {
+	seed maphash.Seed
+	kept [][2]string // by hash: the last two of each, the later first
+}
+
+func newTexts() texts { return texts{seed: maphash.MakeSeed(), kept: make([][2]string, textSets)} }
+
+// keep makes an entry's strings stay.
+func (t *texts) keep(e *accesslog.Entry) {
+	for _, s := range [...]*string{&e.Method, &e.Host, &e.Path, &e.Protocol, &e.Agent, &e.Referer} {
+		if *s != "" {
+			*s = t.copy(*s)
+		}
+	}
+	if e.Query != "" {
+		e.Query = strings.Clone(e.Query) // hardly any comes twice
+	}
+}
+
+// copy finds a text that was copied already, or copies it.
+func (t *texts) copy(s string) string {
+	if len(s) > longText {
+		return strings.Clone(s)
+	}
+	k := &t.kept[maphash.String(t.seed, s)%textSets]
+	switch s {
+	case k[0]:
+	case k[1]:
+		k[0], k[1] = k[1], k[0]
+	default:
+		k[0], k[1] = strings.Clone(s), k[0]
+	}
+	return k[0]
+}
