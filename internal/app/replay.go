@@ -54,6 +54,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, 
 	doorCfg, loopCfg := cfg.Request.Admit, cfg.Defense
 	doorCfg.Watch = cfg.Watch()
 	doorCfg.Seed, loopCfg.Observe.Seed = replaySeed, replaySeed
+	loopCfg.Observe.Stays = true // no connection reads anything into the place of a string
 	if s.door, err = admit.New(doorCfg, clk, func(netip.Prefix) uint64 { return 0 }); err != nil {
 		return nil, err
 	}

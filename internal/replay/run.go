@@ -11,7 +11,6 @@ import (
 
 	"seawall/internal/attack"
 	"seawall/internal/defense"
-	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/figures"
 	"seawall/internal/mitigation"
@@ -126,7 +125,7 @@ func (r *runner) run(ctx context.Context, all *sources) error {
 		return err
 	}
 	defer func() { _ = r.w.Close() }()
-	l := newLine(begins, func(sec time.Time, batch []accesslog.Entry) { r.second(ctx, sec, batch) })
+	l := newLine(begins, func(sec time.Time, batch []held) { r.second(ctx, sec, batch) })
 	for ; s != nil && r.failed == nil; s = all.first() {
 		r.report.Late += l.take(&s.entry)
 		r.tell(s.entry.Time)
@@ -189,7 +188,7 @@ func (r *runner) tell(at time.Time) {
 }
 
 // second replays the requests of a second.
-func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.Entry) {
+func (r *runner) second(ctx context.Context, sec time.Time, batch []held) {
 	at := max(r.w.Clock.At(sec), r.w.Clock.Now())
 	r.play(ctx, at)
 	r.pass(ctx, at)
@@ -197,7 +196,7 @@ func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.En
 	// distances.
 	fine := false
 	for i := range batch {
-		fine = fine || batch[i].Time.Nanosecond() != 0
+		fine = fine || batch[i].nanos != 0
 	}
 	for i := range batch {
 		e := &batch[i]
@@ -206,7 +205,7 @@ func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.En
 		}
 		t := at.Add(time.Second * time.Duration(i) / time.Duration(len(batch)))
 		if fine {
-			t = at.Add(e.Time.Sub(sec))
+			t = at.Add(time.Duration(e.nanos))
 		}
 		r.until(ctx, t)
 		r.w.Clock.Set(t)

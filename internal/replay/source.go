@@ -24,8 +24,7 @@ type source struct {
 	about  *File
 	lines  *bufio.Reader
 	reader *accesslog.Reader
-	texts  texts
-	entry  accesslog.Entry // the next line; its strings stay as they are
+	entry  accesslog.Entry // the next line; its strings stay until the one after it is read
 	number uint64          // of the last line read, from 1
 	ahead  []numbered      // lines that were read to guess their form
 	tape   *tape           // it is no log but a capture; nil: it is one
@@ -48,7 +47,7 @@ func open(ctx context.Context, path string, f *accesslog.Format, read func(n int
 	if err != nil {
 		return nil, err
 	}
-	s := &source{input: in, about: &File{Name: path}, texts: newTexts()}
+	s := &source{input: in, about: &File{Name: path}}
 	defer func() {
 		if err != nil {
 			s.end()
@@ -157,7 +156,6 @@ func (s *source) next(ctx context.Context) error {
 			continue
 		}
 		s.about.Lines++
-		s.texts.keep(&s.entry)
 		return nil
 	}
 }

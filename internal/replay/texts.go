@@ -3,8 +3,6 @@ package replay
 import (
 	"hash/maphash"
 	"strings"
-
-	"seawall/internal/kit/accesslog"
 )
 
 const (
@@ -27,21 +25,12 @@ type texts struct {
 
 func newTexts() texts { return texts{seed: maphash.MakeSeed(), kept: make([][2]string, textSets)} }
 
-// keep makes an entry's strings stay.
-func (t *texts) keep(e *accesslog.Entry) {
-	for _, s := range [...]*string{&e.Method, &e.Host, &e.Path, &e.Protocol, &e.Agent, &e.Referer} {
-		if *s != "" {
-			*s = t.copy(*s)
-		}
-	}
-	if e.Query != "" {
-		e.Query = strings.Clone(e.Query) // hardly any comes twice
-	}
-}
-
-// copy finds a text that was copied already, or copies it.
-func (t *texts) copy(s string) string {
-	if len(s) > longText {
+// keep returns a text that stays: one that was copied already, or a copy.
+func (t *texts) keep(s string) string {
+	switch {
+	case s == "":
+		return ""
+	case len(s) > longText:
 		return strings.Clone(s)
 	}
 	k := &t.kept[maphash.String(t.seed, s)%textSets]

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"seawall/internal/kit/accesslog"
 	"seawall/internal/traffic"
 )
 
@@ -17,42 +16,48 @@ type group struct {
 	of     [ahead]*client // nil: there are too many to tell it apart
 }
 
-// makeOut finds out who asks for what, as far as that does not hang on when.
-func (r *runner) makeOut(entries []accesslog.Entry) {
+// makeOut finds out who asks for what, as far as that does not hang on when. Each step is
+// taken for all of the group, so that the processor waits for their places in memory side by
+// side.
+func (r *runner) makeOut(entries []held) {
 	g := &r.group
 	for i := range entries {
-		g.of[i] = r.hits.client(entries[i].Client)
+		g.of[i] = r.hits.client(entries[i].client)
 	}
 	for i := range entries {
-		e, v, c := &entries[i], &g.visits[i], g.of[i]
+		e, v := &entries[i], &g.visits[i]
 		*v = traffic.Visit{
-			Peer: e.Client, Client: e.Client, Method: e.Method, Host: e.Host, Path: e.Path, RawQuery: e.Query, UserAgent: e.Agent,
-			HTTP: version(e.Protocol),
+			Peer: e.client, Client: e.client, Method: e.method, Host: e.host, Path: e.path, RawQuery: e.query, UserAgent: e.agent,
+			HTTP: e.http,
 		}
-		if c != nil && c.from == e.Client {
+		if c := g.of[i]; c != nil && c.from == v.Client {
 			v.Country, v.Network, v.Located = c.country, c.network, true
 		}
-		r.head = headers{agent: e.Agent, referer: e.Referer}
+	}
+	for i := range entries {
+		v := &g.visits[i]
+		known := v.Located
+		r.head.agent = v.UserAgent
 		r.w.Door.Identify(v, &r.head)
-		if c != nil && v.Located {
-			c.from, c.country, c.network = e.Client, v.Country, v.Network
+		if c := g.of[i]; c != nil && v.Located && !known {
+			c.from, c.country, c.network = v.Client, v.Country, v.Network
 		}
 	}
 	r.w.Door.Expect(g.visits[:len(entries)])
 }
 
 // request replays one.
-func (r *runner) request(e *accesslog.Entry, v *traffic.Visit, c *client) {
+func (r *runner) request(e *held, v *traffic.Visit, c *client) {
 	v.At = r.w.Clock.Now()
 	d := r.w.Door.Decide(v)
 	out := traffic.Outcome{Status: 403, Took: time.Microsecond}
 	if d.LetsIn() {
 		out = traffic.Outcome{
-			Status: e.Status, BytesOut: e.Bytes, Took: e.Took, Reached: true, OriginTime: max(e.Origin, 0),
-			Failed: e.Status == 502 || e.Status == 504,
+			Status: e.status, BytesOut: e.bytes, Took: e.took, Reached: true, OriginTime: max(e.origin, 0),
+			Failed: e.status == 502 || e.status == 504,
 		}
 		if out.OriginTime == 0 {
-			out.OriginTime = e.Took
+			out.OriginTime = e.took
 		}
 	}
 	r.w.Loop.Record(v, d, out)
@@ -78,16 +83,14 @@ func version(protocol string) traffic.HTTPVersion {
 	return traffic.HTTPUnknown
 }
 
-// headers are what a log tells of a request's fields.
-type headers struct{ agent, referer string }
+// headers are what a log tells of a request's fields, as far as anybody asks for it.
+type headers struct{ agent string }
 
 // Get makes headers traffic.Headers.
 func (h *headers) Get(name string) string {
 	switch name {
 	case "User-Agent":
 		return h.agent
-	case "Referer":
-		return h.referer
 	case "Accept":
 		if strings.HasPrefix(h.agent, "Mozilla/5.0 (") && !strings.HasPrefix(h.agent, "Mozilla/5.0 (compatible") {
 			return "text/html"

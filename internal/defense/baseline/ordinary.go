@@ -120,7 +120,7 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 	}
 	o.renewed = now
 	for ; o.counted < len(o.items); o.counted++ {
-		o.tally.add(&o.items[o.counted].Visit, true)
+		o.tally.add(&o.items[o.counted].Visit)
 	}
 	old := slices.IndexFunc(o.born, func(b clock.Instant) bool { return b > 0 && now.Sub(b) > rawFor })
 	if len(o.pending) > 0 || old >= 0 {
@@ -128,15 +128,14 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 		o.items, o.born = slices.Clone(o.items), slices.Clone(o.born)
 		for i, s := range o.pending {
 			j := o.coin.IntN(len(o.items))
-			o.tally.drop(&o.items[j].Visit, o.born[j] > 0)
-			o.tally.add(&s.Visit, true)
+			o.tally.swap(&o.items[j].Visit, &s.Visit, o.born[j] > 0)
 			o.items[j], o.born[j] = s, o.pendAt[i]
 		}
 		clear(o.pending)
 		o.pending, o.pendAt = o.pending[:0], o.pendAt[:0]
 		for i, b := range o.born {
 			if b > 0 && now.Sub(b) > rawFor {
-				o.tally.less(&o.items[i].Visit, traffic.FieldClient)
+				o.tally.less(traffic.FieldClient, o.items[i].Visit.Key(traffic.FieldClient))
 				forget(&o.items[i].Visit)
 				o.born[i] = -b
 			}

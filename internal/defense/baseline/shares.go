@@ -18,37 +18,42 @@ type tally struct {
 	n      [traffic.Fields]int // the sum of each
 }
 
-// add counts a visit. raw says that it still has its client's address.
-func (t *tally) add(v *traffic.Visit, raw bool) {
+// add counts a visit that still has its client's address.
+func (t *tally) add(v *traffic.Visit) {
 	for f := range traffic.Fields {
+		t.more(f, v.Key(f))
+	}
+}
+
+// swap counts a visit in the place of another one that was counted. raw says that the
+// other one still has its client's address, as the new one has.
+func (t *tally) swap(was, is *traffic.Visit, raw bool) {
+	for f := range traffic.Fields {
+		old, key := was.Key(f), is.Key(f)
 		if f == traffic.FieldClient && !raw {
-			continue
-		}
-		if t.counts[f] == nil {
-			t.counts[f] = map[string]int{}
-		}
-		t.n[f]++
-		key := v.Key(f)
-		if _, here := t.counts[f][key]; !here {
-			key = strings.Clone(key)
-		}
-		t.counts[f][key]++
-	}
-}
-
-// drop takes back what add counted.
-func (t *tally) drop(v *traffic.Visit, raw bool) {
-	for f := range traffic.Fields {
-		if f != traffic.FieldClient || raw {
-			t.less(v, f)
+			t.more(f, key)
+		} else if old != key { // most fields have few values
+			t.less(f, old)
+			t.more(f, key)
 		}
 	}
 }
 
-// less takes back one field of a visit.
-func (t *tally) less(v *traffic.Visit, f traffic.Field) {
+// more counts a key.
+func (t *tally) more(f traffic.Field, key string) {
+	if t.counts[f] == nil {
+		t.counts[f] = map[string]int{}
+	}
+	t.n[f]++
+	if _, here := t.counts[f][key]; !here {
+		key = strings.Clone(key)
+	}
+	t.counts[f][key]++
+}
+
+// less takes back a key that was counted.
+func (t *tally) less(f traffic.Field, key string) {
 	t.n[f]--
-	key := v.Key(f)
 	if t.counts[f][key]--; t.counts[f][key] <= 0 {
 		delete(t.counts[f], key)
 	}

@@ -1,6 +1,10 @@
 package observe
 
-import "seawall/internal/traffic"
+import (
+	"strings"
+
+	"seawall/internal/traffic"
+)
 
 // How many bytes of a request's strings are kept: as many as traffic.Visit.Keep
 // keeps (a test compares).
@@ -19,6 +23,7 @@ const (
 type slot struct {
 	sample traffic.Sample // its strings are empty; they are in text
 	length [6]uint8       // of method, host, path, query, user agent, JA4 in text
+	shared bool           // or the strings are the sample's
 	text   [keepAll]byte
 }
 
@@ -43,10 +48,35 @@ func (s *slot) keep(v *traffic.Visit, o *traffic.Outcome, refused bool) {
 	put(5, v.JA4, keepJA4)
 }
 
+// share is keep for strings that stay as they are: they are not copied, unless they are
+// too long to be kept whole.
+func (s *slot) share(v *traffic.Visit, o *traffic.Outcome, refused bool) {
+	s.sample.Visit = *v
+	s.sample.Outcome = *o
+	s.sample.Refused = refused
+	s.shared = true
+	kept := &s.sample.Visit
+	cut(&kept.Method, keepMethod)
+	cut(&kept.Host, keepHost)
+	cut(&kept.Path, keepPath)
+	cut(&kept.RawQuery, keepQuery)
+	cut(&kept.UserAgent, keepAgent)
+	cut(&kept.JA4, keepJA4)
+}
+
+func cut(text *string, most int) {
+	if len(*text) > most {
+		*text = strings.Clone((*text)[:most])
+	}
+}
+
 // release writes the slot's request to a sample of its own. Its strings share
 // one allocation, of their length and no more.
 func (s *slot) release(to *traffic.Sample) {
 	*to = s.sample
+	if s.shared {
+		return
+	}
 	all := 0
 	for _, n := range s.length {
 		all += int(n)

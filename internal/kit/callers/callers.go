@@ -26,7 +26,7 @@ func New[V any](size int) *Table[V] {
 // new. It is valid until the next call.
 func (t *Table[V]) Count(who netip.Prefix, n uint64) *V {
 	h := hash(who)
-	s, tag := &t.sets[h%uint64(len(t.sets))], uint32(h>>32)
+	s, tag := t.at(h), uint32(h>>32)
 	for i := range s.tags {
 		if s.tags[i] == tag && s.n[i] > 0 && s.who[i] == who {
 			s.n[i] += n
@@ -42,6 +42,15 @@ func (t *Table[V]) Count(who netip.Prefix, n uint64) *V {
 	var v V
 	s.tags[least], s.n[least], s.who[least], s.v[least] = tag, n, who, v
 	return &s.v[least]
+}
+
+// at is h modulo the number of sets: where that is a power of two, without a division.
+func (t *Table[V]) at(h uint64) *set[V] {
+	n := uint64(len(t.sets))
+	if n&(n-1) == 0 {
+		return &t.sets[h&(n-1)]
+	}
+	return &t.sets[h%n]
 }
 
 // Each calls f with every entry, in an order that depends on nothing but what was
