@@ -102,6 +102,10 @@ func (l *line) put(sec int64, h held) (out uint64) {
 		l.oldest()
 	}
 	b := &l.seconds[sec%together]
+	if cap(*b) == 0 {
+		// About as many come as in the second before.
+		*b = make([]held, 0, len(l.seconds[(sec+together-1)%together])*5/4)
+	}
 	*b = append(*b, h)
 	l.some++
 	for l.bytes += int(h.size); l.bytes > mostHeld; {

@@ -3,6 +3,7 @@ package observe
 import (
 	"strings"
 
+	"seawall/internal/kit/sketch"
 	"seawall/internal/traffic"
 )
 
@@ -23,15 +24,37 @@ const (
 type slot struct {
 	sample traffic.Sample // its strings are empty; they are in text
 	length [6]uint8       // of method, host, path, query, user agent, JA4 in text
-	shared bool           // or the strings are the sample's
-	text   [keepAll]byte
+	text   *[keepAll]byte // nil: the strings stay as they are, and are the sample's own
 }
 
+// newSlots makes room for samples, all of it at once. stays: their strings need none.
+func newSlots(samples int, draw uint64, stays bool) *sketch.Reservoir[slot] {
+	r := sketch.NewReservoir[slot](samples, draw)
+	if !stays {
+		texts := make([][keepAll]byte, samples)
+		for i := range texts {
+			r.Offer().text = &texts[i]
+		}
+		r.Reset()
+	}
+	return r
+}
+
+// keep puts a request into the slot.
 func (s *slot) keep(v *traffic.Visit, o *traffic.Outcome, refused bool) {
 	s.sample.Visit = *v
 	s.sample.Outcome = *o
 	s.sample.Refused = refused
 	kept := &s.sample.Visit
+	if s.text == nil {
+		cut(&kept.Method, keepMethod)
+		cut(&kept.Host, keepHost)
+		cut(&kept.Path, keepPath)
+		cut(&kept.RawQuery, keepQuery)
+		cut(&kept.UserAgent, keepAgent)
+		cut(&kept.JA4, keepJA4)
+		return
+	}
 	// The request's own memory must not stay reachable.
 	kept.Method, kept.Host, kept.Path, kept.RawQuery, kept.UserAgent, kept.JA4 = "", "", "", "", "", ""
 	at := 0
@@ -48,22 +71,7 @@ func (s *slot) keep(v *traffic.Visit, o *traffic.Outcome, refused bool) {
 	put(5, v.JA4, keepJA4)
 }
 
-// share is keep for strings that stay as they are: they are not copied, unless they are
-// too long to be kept whole.
-func (s *slot) share(v *traffic.Visit, o *traffic.Outcome, refused bool) {
-	s.sample.Visit = *v
-	s.sample.Outcome = *o
-	s.sample.Refused = refused
-	s.shared = true
-	kept := &s.sample.Visit
-	cut(&kept.Method, keepMethod)
-	cut(&kept.Host, keepHost)
-	cut(&kept.Path, keepPath)
-	cut(&kept.RawQuery, keepQuery)
-	cut(&kept.UserAgent, keepAgent)
-	cut(&kept.JA4, keepJA4)
-}
-
+// cut shortens a string that stays. What is cut off does not stay for it.
 func cut(text *string, most int) {
 	if len(*text) > most {
 		*text = strings.Clone((*text)[:most])
@@ -74,7 +82,7 @@ func cut(text *string, most int) {
 // one allocation, of their length and no more.
 func (s *slot) release(to *traffic.Sample) {
 	*to = s.sample
-	if s.shared {
+	if s.text == nil {
 		return
 	}
 	all := 0

@@ -40,9 +40,8 @@ type tally struct {
 	agent   *sketch.Strings
 	ja4     *sketch.Strings
 
-	kept  *sketch.Reservoir[slot] // nil in the sum
-	stays bool                    // Config.Stays
-	coin  uint64                  // state of a xorshift generator, never 0
+	kept *sketch.Reservoir[slot] // nil in the sum
+	coin uint64                  // state of a xorshift generator, never 0
 }
 
 func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
@@ -63,11 +62,10 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 		path:    sketch.NewStrings(c.Keys, keepPath, seed),
 		agent:   sketch.NewStrings(c.Keys, keepAgent, seed),
 		ja4:     sketch.NewStrings(c.Keys, keepJA4, seed),
-		stays:   c.Stays,
 		coin:    draw | 1,
 	}
 	if samples > 0 {
-		t.kept = sketch.NewReservoir[slot](samples, draw)
+		t.kept = newSlots(samples, draw, c.Stays)
 	}
 	return t
 }
@@ -108,11 +106,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	}
 	t.stop(v, d, client, known)
 	if s := t.kept.Offer(); s != nil {
-		if t.stays {
-			s.share(v, o, !d.LetsIn())
-		} else {
-			s.keep(v, o, !d.LetsIn())
-		}
+		s.keep(v, o, !d.LetsIn())
 	}
 	if step > 1 && t.toss()%step != 0 {
 		return

@@ -75,13 +75,18 @@ const offset, prime, offsetFour = 14695981039346656037, 1099511628211, 0x540b81d
 
 // hash is FNV-1a of the address and the length, mixed.
 func hash(p netip.Prefix) uint64 {
-	b := p.Addr().As16()
-	h, rest := uint64(offset), b[:]
-	if a := p.Addr(); a.Is4() || a.Is4In6() {
-		h, rest = offsetFour, b[12:]
-	}
-	for _, c := range rest {
-		h = (h ^ uint64(c)) * prime
+	var h uint64
+	if a := p.Addr(); a.Is4() {
+		b := a.As4()
+		h = (offsetFour ^ uint64(b[0])) * prime
+		h = (h ^ uint64(b[1])) * prime
+		h = (h ^ uint64(b[2])) * prime
+		h = (h ^ uint64(b[3])) * prime
+	} else {
+		h = offset
+		for _, c := range a.As16() {
+			h = (h ^ uint64(c)) * prime
+		}
 	}
 	h = (h ^ uint64(p.Bits())) * prime
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd

@@ -82,7 +82,10 @@ func (d *Detector) flood(w *traffic.Window, n *traffic.Normal) (attack.Finding, 
 	}
 	stands := w.Steady(w.Offered) / float64(max(len(w.Samples), 1))
 	rate := stands * float64(sent)
-	usual := n.Peak * usually(n, path)
+	usual := 0.0
+	if sent > 0 || d.spell.On() { // else it is no matter
+		usual = n.Peak * usually(n, path)
+	}
 	floor := d.cfg.Floor
 	known := n.Learned >= youth && n.Tells()
 	if !known {
