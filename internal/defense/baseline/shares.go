@@ -1,7 +1,6 @@
 package baseline
 
 import (
-	"slices"
 	"strings"
 
 	"seawall/internal/traffic"
@@ -78,12 +77,7 @@ func largest(counts map[string]int, n int) map[string]float64 {
 		}
 		return out
 	}
-	all := make([]int, 0, len(counts))
-	for _, c := range counts {
-		all = append(all, c)
-	}
-	slices.Sort(all)
-	least := all[len(all)-shareKeys]
+	least := leastOf(counts, n)
 	var last []string // as frequent as that, and not all of them have room
 	for key, c := range counts {
 		switch {
@@ -93,9 +87,58 @@ func largest(counts map[string]int, n int) map[string]float64 {
 			last = append(last, key)
 		}
 	}
-	slices.Sort(last)
-	for _, key := range last[:shareKeys-len(out)] {
+	for _, key := range firstOf(last, shareKeys-len(out)) {
 		put(key, least)
 	}
 	return out
+}
+
+// leastOf is how often the last of the shareKeys most frequent keys is there, of more than
+// so many, that are there n times in all.
+func leastOf(counts map[string]int, n int) int {
+	keys := make([]int, n/shareKeys+2) // that are there so often; the last: or oftener
+	for _, c := range counts {
+		keys[min(c, len(keys)-1)]++
+	}
+	left := shareKeys
+	for c := len(keys) - 1; ; c-- {
+		// Fewer than shareKeys are there oftener than n/shareKeys times each.
+		if left -= keys[c]; left <= 0 {
+			return c
+		}
+	}
+}
+
+// firstOf puts the n first texts by name at the front, in no order (Hoare's selection,
+// CACM 4(7), 1961), and returns them.
+func firstOf(texts []string, n int) []string {
+	from, to := 0, len(texts)
+	for to-from > 1 && n > from && n < to {
+		// The pivot is in the middle of three.
+		a, b, c := texts[from], texts[(from+to)/2], texts[to-1]
+		pivot := max(min(a, b), min(max(a, b), c))
+		i, j := from, to-1
+		for i <= j {
+			for texts[i] < pivot {
+				i++
+			}
+			for texts[j] > pivot {
+				j--
+			}
+			if i <= j {
+				texts[i], texts[j] = texts[j], texts[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case n <= j+1:
+			to = j + 1
+		case n >= i:
+			from = i
+		default:
+			return texts[:n]
+		}
+	}
+	return texts[:n]
 }

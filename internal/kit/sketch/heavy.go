@@ -191,23 +191,6 @@ func (c *core) reset() {
 	c.total, c.last, c.owed = 0, -1, 0
 }
 
-// order returns the held keys' nodes, largest first, at most n. The slice is
-// the caller's; ties are in the order of slots.
-func (c *core) order(n int) []node {
-	c.settle()
-	all := slices.Clone(c.heap)
-	slices.SortFunc(all, func(a, b node) int {
-		if a.count != b.count {
-			if a.count > b.count {
-				return -1
-			}
-			return 1
-		}
-		return int(a.slot) - int(b.slot)
-	})
-	return all[:min(n, len(all))]
-}
-
 // merge adds o to c so that all bounds hold (Agarwal and others, "Mergeable
 // Summaries", PODS 2012): a key that one side does not hold may have been
 // there as often as that side's floor says. find looks up c's slot in o, seek
