@@ -200,8 +200,8 @@ func (r *runner) second(ctx context.Context, sec time.Time, batch []held) {
 	}
 	for i := range batch {
 		e := &batch[i]
-		if i%ahead == 0 {
-			r.makeOut(batch[i:min(i+ahead, len(batch))])
+		if i%Together == 0 {
+			r.makeOut(batch[i:min(i+Together, len(batch))])
 		}
 		t := at.Add(time.Second * time.Duration(i) / time.Duration(len(batch)))
 		if fine {
@@ -209,7 +209,7 @@ func (r *runner) second(ctx context.Context, sec time.Time, batch []held) {
 		}
 		r.until(ctx, t)
 		r.w.Clock.Set(t)
-		r.request(e, &r.group.visits[i%ahead], r.group.of[i%ahead])
+		r.request(e, &r.group.visits[i%Together], r.group.of[i%Together])
 	}
 	r.report.To = sec
 }

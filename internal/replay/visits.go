@@ -7,13 +7,10 @@ import (
 	"seawall/internal/traffic"
 )
 
-// ahead is how many requests are made out before the first of them is decided on.
-const ahead = 16
-
 // group is some requests that come one after the other.
 type group struct {
-	visits [ahead]traffic.Visit
-	of     [ahead]*client // nil: there are too many to tell it apart
+	visits [Together]traffic.Visit
+	of     [Together]*client // nil: there are too many to tell it apart
 }
 
 // makeOut finds out who asks for what, as far as that does not hang on when. Each step is

@@ -11,13 +11,16 @@ import (
 	"seawall/internal/traffic"
 )
 
+// Together is how many requests are made out before the first of them is decided on.
+const Together = 16
+
 // Door is what a request meets.
 type Door interface {
 	Identify(v *traffic.Visit, h traffic.Headers)
-	Decide(v *traffic.Visit) mitigation.Verdict
-	// Expect is told which visits Decide will be asked about next. It changes nothing;
-	// what they need is fetched from memory side by side.
+	// Expect is told which visits, at most Together, Decide is asked about next, in
+	// order. What Identify has filled in does not change until then.
 	Expect(visits []traffic.Visit)
+	Decide(v *traffic.Visit) mitigation.Verdict
 }
 
 // World is what is replayed in, on a clock that stands still.

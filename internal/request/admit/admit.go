@@ -99,12 +99,8 @@ type meeting struct {
 	now     clock.Instant
 	sec     uint32 // of now
 
-	addr      address
-	client    uint64 // keys into the tables
-	middle    uint64 // valid iff IPv6
-	wide      uint64
-	clearance uint64 // valid iff the visit came with a clearance
-	standing  uint64
+	keys
+	expected *keys // what they are, where that is known already; nil: it is not
 
 	recalled bool   // recall has run
 	cookie   bool   // the visit came with a clearance, not only with a past
@@ -122,8 +118,10 @@ type meeting struct {
 
 // Decide says what happens to a visit, and sets its Standing and maybe a better
 // Clearance. It must be called once for each visit: it charges budgets.
-func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict {
-	m := meeting{v: v, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
+func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict { return a.decide(v, nil) }
+
+func (a *Admit) decide(v *traffic.Visit, expected *keys) mitigation.Verdict {
+	m := meeting{v: v, expected: expected, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
 	switch {
 	case a.isOff(&m),
 		a.isACME(&m),
