@@ -126,14 +126,20 @@ func (c *core) down(i int) {
 		if kid >= len(h) {
 			break
 		}
-		if kid+1 < len(h) && h[kid+1].count < h[kid].count {
-			kid++
+		k := h[kid]
+		if kid+1 < len(h) {
+			// Which one is smaller cannot be foreseen: chosen without a branch.
+			other, at := h[kid+1], kid+1
+			if other.count >= k.count {
+				other, at = k, kid
+			}
+			k, kid = other, at
 		}
-		if h[kid].count >= moving.count {
+		if k.count >= moving.count {
 			break
 		}
-		h[i] = h[kid]
-		c.place[h[i].slot] = uint16(i)
+		h[i] = k
+		c.place[k.slot] = uint16(i)
 		i = kid
 	}
 	h[i] = moving
