@@ -2,8 +2,11 @@ package callers
 
 import "net/netip"
 
-// ways is how many entries a prefix may stand in.
-const ways = 8
+// ways is how many entries a prefix may stand in: as many as so many bits can tell apart.
+const (
+	waysBits = 3
+	ways     = 1 << waysBits
+)
 
 // set is a few entries, any of which a prefix may stand in. What decides which one stands
 // together, apart from the values: they may be large, and one look-up needs only one.
@@ -33,12 +36,12 @@ func (t *Table[V]) Count(who netip.Prefix, n uint64) *V {
 			return &s.v[i]
 		}
 	}
-	least := 0
-	for i := range s.n {
-		if s.n[i] < s.n[least] {
-			least = i
-		}
+	// The first of those that came least, found without a branch that nobody can foresee.
+	fewest := s.n[0] << waysBits
+	for i, n := range s.n[1:] {
+		fewest = min(fewest, n<<waysBits|uint64(i+1))
 	}
+	least := fewest % ways
 	var v V
 	s.tags[least], s.n[least], s.who[least], s.v[least] = tag, n, who, v
 	return &s.v[least]
