@@ -106,10 +106,9 @@ func (r *Reader) put(e *Entry, f field, text string) error {
 	case fieldReferer:
 		e.Referer = text
 	case fieldStatus:
-		e.Status, _ = strconv.Atoi(text)
+		e.Status = int(number(text))
 	case fieldBytes:
-		n, _ := strconv.ParseInt(text, 10, 64)
-		e.Bytes = max(n, 0)
+		e.Bytes = max(number(text), 0)
 	case fieldSeconds:
 		e.Took = span(text, time.Second)
 	case fieldMillis:
@@ -124,6 +123,17 @@ func (r *Reader) put(e *Entry, f field, text string) error {
 		e.Origin = span(lastOf(text), time.Millisecond)
 	}
 	return nil
+}
+
+// number is a whole number; 0 where it is none.
+func number(text string) int64 {
+	if len(text) < 18 {
+		if n, ok := digits(text); ok {
+			return int64(n)
+		}
+	}
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
 }
 
 // lastOf is the last of several origins' times (nginx: "0.001, 0.250").

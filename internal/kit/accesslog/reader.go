@@ -98,7 +98,7 @@ func (r *Reader) parts(line string, e *Entry) error {
 	r.byName = false
 	for i := range parts {
 		p := &parts[i]
-		if !strings.HasPrefix(line, p.before) {
+		if !begins(line, p.before) {
 			return errForm
 		}
 		line = line[len(p.before):]
@@ -113,7 +113,7 @@ func (r *Reader) parts(line string, e *Entry) error {
 				return errShort
 			}
 		case i+1 < len(parts):
-			if end = strings.Index(line, parts[i+1].until); end < 0 {
+			if end = index(line, parts[i+1].until); end < 0 {
 				return errShort
 			}
 		default:
@@ -121,15 +121,35 @@ func (r *Reader) parts(line string, e *Entry) error {
 				end = k
 			}
 		}
-		if err := r.put(e, p.field, line[:end]); err != nil {
+		text := line[:end]
+		line = line[end:]
+		if p.field == fieldNone {
+			continue
+		}
+		if err := r.put(e, p.field, text); err != nil {
 			return err
 		}
 		if p.field == fieldClient && !e.Client.IsValid() {
-			e.Client, r.byName = named(line[:end]), true
+			e.Client, r.byName = named(text), true
 		}
-		line = line[end:]
 	}
 	return nil
+}
+
+// begins and index are strings.HasPrefix and strings.Index for texts most of which are one
+// byte long.
+func begins(s, with string) bool {
+	if len(with) == 1 {
+		return s != "" && s[0] == with[0]
+	}
+	return strings.HasPrefix(s, with)
+}
+
+func index(s, of string) int {
+	if len(of) == 1 {
+		return strings.IndexByte(s, of[0])
+	}
+	return strings.Index(s, of)
 }
 
 // quote finds the end of what is in quotes.
