@@ -28,6 +28,7 @@ type Detector struct {
 	took  time.Duration // of one request for it, before anything was done
 
 	known []page // what such pages took, the latest last
+	costs costs  // of the last window
 
 	page time.Duration    // what an ordinary page takes, see usual
 	of   []traffic.Sample // that it was worked out from
@@ -63,7 +64,8 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil || n.Learned < youth || n.OriginP50 <= 0 {
 		n = &traffic.Normal{} // nothing begins; what runs may end
 	}
-	by, all := costsOf(w)
+	by := &d.costs
+	all := by.sum(w)
 	path := d.path
 	if !d.spell.On() {
 		path = by.costliest()
@@ -170,7 +172,7 @@ func tenth(samples []traffic.Sample, path string) time.Duration {
 	return took[len(took)/10]
 }
 
-// costs are what paths took in a window.
+// costs are what paths took in a window. Their memory is used again for the next one.
 type costs struct {
 	at   map[string]int // of list
 	list []cost
@@ -184,30 +186,31 @@ func (c *costs) of(path string) cost {
 	return cost{}
 }
 
-// costsOf sums up the origin's time by path, and of all.
-func costsOf(w *traffic.Window) (by costs, all time.Duration) {
-	by.at = make(map[string]int, min(len(w.Samples), manyPaths))
+// sum sums up the origin's time by path, and returns that of all.
+func (c *costs) sum(w *traffic.Window) (all time.Duration) {
+	if c.at == nil {
+		c.at = map[string]int{}
+	}
+	clear(c.at)
+	c.list = c.list[:0]
 	for i := range w.Samples {
 		s := &w.Samples[i]
-		at, ok := by.at[s.Visit.Path]
+		at, ok := c.at[s.Visit.Path]
 		if !ok {
-			at = len(by.list)
-			by.at[s.Visit.Path] = at
-			by.list = append(by.list, cost{path: s.Visit.Path})
+			at = len(c.list)
+			c.at[s.Visit.Path] = at
+			c.list = append(c.list, cost{path: s.Visit.Path})
 		}
-		c := &by.list[at]
-		c.n++
+		p := &c.list[at]
+		p.n++
 		if s.Outcome.Reached && !s.Refused {
-			c.reached++
-			c.time += s.Outcome.OriginTime
+			p.reached++
+			p.time += s.Outcome.OriginTime
 			all += s.Outcome.OriginTime
 		}
 	}
-	return by, all
+	return all
 }
-
-// manyPaths is for how many paths there is room before it has to be made.
-const manyPaths = 256
 
 func (c *costs) costliest() string {
 	var best string
