@@ -44,16 +44,19 @@ func (t *tally) more(f traffic.Field, key string) {
 		t.counts[f] = map[string]int{}
 	}
 	t.n[f]++
-	if _, here := t.counts[f][key]; !here {
+	n := t.counts[f][key]
+	if n == 0 {
 		key = strings.Clone(key)
 	}
-	t.counts[f][key]++
+	t.counts[f][key] = n + 1
 }
 
 // less takes back a key that was counted.
 func (t *tally) less(f traffic.Field, key string) {
 	t.n[f]--
-	if t.counts[f][key]--; t.counts[f][key] <= 0 {
+	if n := t.counts[f][key]; n > 1 {
+		t.counts[f][key] = n - 1
+	} else {
 		delete(t.counts[f], key)
 	}
 }
@@ -77,14 +80,18 @@ func largest(counts map[string]int, n int) map[string]float64 {
 		}
 		return out
 	}
-	least := leastOf(counts, n)
-	var last []string // as frequent as that, and not all of them have room
+	keys := make([]counted, 0, len(counts))
 	for key, c := range counts {
+		keys = append(keys, counted{key, c})
+	}
+	least := leastOf(keys, n)
+	var last []string // as frequent as that, and not all of them have room
+	for _, k := range keys {
 		switch {
-		case c > least:
-			put(key, c)
-		case c == least:
-			last = append(last, key)
+		case k.n > least:
+			put(k.key, k.n)
+		case k.n == least:
+			last = append(last, k.key)
 		}
 	}
 	for _, key := range firstOf(last, shareKeys-len(out)) {
@@ -93,17 +100,23 @@ func largest(counts map[string]int, n int) map[string]float64 {
 	return out
 }
 
+// counted is a key, and how often it is there.
+type counted struct {
+	key string
+	n   int
+}
+
 // leastOf is how often the last of the shareKeys most frequent keys is there, of more than
 // so many, that are there n times in all.
-func leastOf(counts map[string]int, n int) int {
-	keys := make([]int, n/shareKeys+2) // that are there so often; the last: or oftener
-	for _, c := range counts {
-		keys[min(c, len(keys)-1)]++
+func leastOf(keys []counted, n int) int {
+	often := make([]int, n/shareKeys+2) // keys that are there so often; the last: or oftener
+	for _, k := range keys {
+		often[min(k.n, len(often)-1)]++
 	}
 	left := shareKeys
-	for c := len(keys) - 1; ; c-- {
+	for c := len(often) - 1; ; c-- {
 		// Fewer than shareKeys are there oftener than n/shareKeys times each.
-		if left -= keys[c]; left <= 0 {
+		if left -= often[c]; left <= 0 {
 			return c
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"seawall/internal/traffic"
 )
 
-// counted works out the shares of samples from nothing.
-func counted(items []traffic.Sample, raw func(i int) bool) (out [traffic.Fields]map[string]float64) {
+// sharesOf works out the shares of samples from nothing.
+func sharesOf(items []traffic.Sample, raw func(i int) bool) (out [traffic.Fields]map[string]float64) {
 	for f := range out {
 		counts, n := map[string]int{}, 0
 		for i := range items {
@@ -54,7 +54,7 @@ func TestSharesAreUpToDate(t *testing.T) {
 			if o.dirty || o.counted != len(o.items) {
 				continue // what was added is not published yet
 			}
-			want := counted(o.items, func(i int) bool { return o.born[i] > 0 })
+			want := sharesOf(o.items, func(i int) bool { return o.born[i] > 0 })
 			for f := range want {
 				if !maps.Equal(o.shares[f], want[f]) {
 					t.Fatalf("%v: %d keys, want %d: %v, want %v", traffic.Field(f), len(o.shares[f]), len(want[f]), o.shares[f], want[f])

@@ -107,12 +107,20 @@ func texts(list []sketch.Entry[string]) []traffic.Heavy {
 }
 
 func exact(by []uint64, n int, name func(int) string) []traffic.Heavy {
-	var out []traffic.Heavy
+	type counted struct {
+		i int
+		n uint64
+	}
+	some := make([]counted, 0, min(len(by), 64))
 	for i, c := range by {
 		if c > 0 {
-			out = append(out, traffic.Heavy{Key: name(i), Count: c})
+			some = append(some, counted{i, c})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b traffic.Heavy) int { return cmp.Compare(b.Count, a.Count) })
-	return out[:min(n, len(out))]
+	slices.SortStableFunc(some, func(a, b counted) int { return cmp.Compare(b.n, a.n) })
+	var out []traffic.Heavy
+	for _, c := range some[:min(n, len(some))] {
+		out = append(out, traffic.Heavy{Key: name(c.i), Count: c.n})
+	}
+	return out
 }
