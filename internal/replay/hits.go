@@ -2,7 +2,6 @@ package replay
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -13,28 +12,15 @@ import (
 )
 
 const (
-	clientSlots = 1 << 20 // clients that are told apart
-	regular     = 10 * time.Minute
-	shown       = 10 // of a kind
-	counting    = 256
+	longHere = 10 * time.Minute // for a client to be a regular one
+	shown    = 10               // of a kind
+	counting = 256
 )
-
-// client is what is kept of one: where its address is registered, when it came first, and
-// whether it was refused.
-type client struct {
-	from    netip.Addr // whose country and network these are; it may have others of its prefix
-	country traffic.Country
-	network uint32
-	since   clock.Instant // 0: it has not been counted yet
-	refused bool
-	regular bool // it had come for long before it was refused, if it was
-}
 
 // hits counts whom it hit. Its memory is bounded: of more clients than it has places
 // for, the rest are not told apart.
 type hits struct {
-	clients map[uint64]*client // by traffic.ClientKey
-	slab    []client
+	clients clients
 
 	countries map[string]uint64 // there are few
 	reasons   map[string]uint64
@@ -47,7 +33,7 @@ type hits struct {
 func newHits() *hits {
 	seed := sketch.FixedSeed(1)
 	return &hits{
-		clients: map[uint64]*client{}, countries: map[string]uint64{}, reasons: map[string]uint64{},
+		clients: newClients(), countries: map[string]uint64{}, reasons: map[string]uint64{},
 		agents: sketch.NewStrings(counting, 160, seed), paths: sketch.NewStrings(counting, 160, seed),
 	}
 }
@@ -65,9 +51,9 @@ func (h *hits) visit(c *client, v *traffic.Visit, d mitigation.Verdict) {
 		return
 	}
 	h.requests.Refused++
-	if c != nil && !c.refused {
-		c.refused = true
-		if h.out.Refused++; c.regular {
+	if c != nil && !c.is(refused) {
+		c.marks |= refused
+		if h.out.Refused++; c.is(regular) {
 			h.out.RegularsR++
 		}
 	}
@@ -83,28 +69,10 @@ func (h *hits) come(c *client, at clock.Instant) {
 	case c.since == 0:
 		c.since = at
 		h.out.Clients++
-	case !c.regular && !c.refused && at.Sub(c.since) >= regular:
-		c.regular = true
+	case !c.is(regular|refused) && at.Sub(c.since) >= longHere:
+		c.marks |= regular
 		h.out.Regulars++
 	}
-}
-
-// client finds a client, or takes it up; nil where there are too many.
-func (h *hits) client(from netip.Addr) *client {
-	key, _ := traffic.ClientKey(from)
-	if c := h.clients[key]; c != nil {
-		return c
-	}
-	if len(h.clients) >= clientSlots {
-		return nil
-	}
-	if len(h.slab) == 0 {
-		h.slab = make([]client, 1024)
-	}
-	c := &h.slab[0]
-	h.slab = h.slab[1:]
-	h.clients[key] = c
-	return c
 }
 
 // hit writes it down.

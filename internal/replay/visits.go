@@ -18,17 +18,19 @@ type group struct {
 // side.
 func (r *runner) makeOut(entries []held) {
 	g := &r.group
+	var keys [Together]uint64
 	for i := range entries {
-		g.of[i] = r.hits.client(entries[i].client)
+		keys[i], _ = traffic.ClientKey(entries[i].client)
 	}
+	r.hits.clients.find(keys[:len(entries)], g.of[:])
 	for i := range entries {
 		e, v := &entries[i], &g.visits[i]
 		*v = traffic.Visit{
 			Peer: e.client, Client: e.client, Method: e.method, Host: e.host, Path: e.path, RawQuery: e.query, UserAgent: e.agent,
 			HTTP: e.http,
 		}
-		if c := g.of[i]; c != nil && c.from == v.Client {
-			v.Country, v.Network, v.Located = c.country, c.network, true
+		if c := g.of[i]; c != nil {
+			c.place(v)
 		}
 	}
 	for i := range entries {
@@ -37,7 +39,7 @@ func (r *runner) makeOut(entries []held) {
 		r.head.agent = v.UserAgent
 		r.w.Door.Identify(v, &r.head)
 		if c := g.of[i]; c != nil && v.Located && !known {
-			c.from, c.country, c.network = v.Client, v.Country, v.Network
+			c.learn(v)
 		}
 	}
 	r.w.Door.Expect(g.visits[:len(entries)])
