@@ -154,6 +154,9 @@ type replayDoor struct {
 
 func (d *replayDoor) Identify(v *traffic.Visit, h traffic.Headers) { d.who.Identify(v, h) }
 
+// All that replay makes out together fits in a group.
+const _ = uint(admit.GroupSize - replay.Together)
+
 func (d *replayDoor) Expect(visits []traffic.Visit) {
 	d.next = 0
 	d.door.Expect(&d.group, visits)
