@@ -100,8 +100,8 @@ type meeting struct {
 	sec     uint32 // of now
 
 	keys
-	expected *keys // what they are, where that is known already; nil: it is not
 
+	expected bool   // the keys were made out beforehand
 	recalled bool   // recall has run
 	cookie   bool   // the visit came with a clearance, not only with a past
 	reserved bool   // may use what strangers behind its prefix may not
@@ -118,23 +118,26 @@ type meeting struct {
 
 // Decide says what happens to a visit, and sets its Standing and maybe a better
 // Clearance. It must be called once for each visit: it charges budgets.
-func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict { return a.decide(v, nil) }
-
-func (a *Admit) decide(v *traffic.Visit, expected *keys) mitigation.Verdict {
-	m := meeting{v: v, expected: expected, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
-	switch {
-	case a.isOff(&m),
-		a.isACME(&m),
-		a.isAllowed(&m),
-		a.isBanned(&m),
-		a.recall(&m), // decides nothing: it finds out who this is
-		a.isOverOwnBudget(&m),
-		a.isMitigated(&m),
-		a.isOverNeighboursBudget(&m),
-		a.isRanked(&m): // decides always
-	}
-	a.settle(&m)
+func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict {
+	m := meeting{v: v, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
+	a.decide(&m)
 	return m.verdict
+}
+
+// decide is the ladder.
+func (a *Admit) decide(m *meeting) {
+	switch {
+	case a.isOff(m),
+		a.isACME(m),
+		a.isAllowed(m),
+		a.isBanned(m),
+		a.recall(m), // decides nothing: it finds out who this is
+		a.isOverOwnBudget(m),
+		a.isMitigated(m),
+		a.isOverNeighboursBudget(m),
+		a.isRanked(m): // decides always
+	}
+	a.settle(m)
 }
 
 // UnderAttack tells the door that an attack runs since a moment. Who was known

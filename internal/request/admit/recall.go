@@ -33,9 +33,7 @@ func (a *Admit) recall(m *meeting) bool {
 	}
 	m.recalled = true
 	m.cookie = m.v.Clearance != traffic.ClearanceNone
-	if m.expected != nil {
-		m.keys = *m.expected
-	} else {
+	if !m.expected {
 		m.identify(&a.seed)
 		a.warm(m)
 	}

@@ -1,6 +1,9 @@
 package admit
 
 import (
+	"time"
+
+	"seawall/internal/kit/clock"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -67,5 +70,7 @@ func (a *Admit) Expect(g *Group, visits []traffic.Visit) (warmed uint32) {
 // DecideExpected is Decide for the visit of a number in a Group. What Expect has made out
 // of it must not have changed: its client, clearance and user agent.
 func (a *Admit) DecideExpected(g *Group, i int, v *traffic.Visit) mitigation.Verdict {
-	return a.decide(v, &g.keys[i])
+	m := meeting{v: v, keys: g.keys[i], expected: true, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
+	a.decide(&m)
+	return m.verdict
 }
