@@ -34,7 +34,7 @@ type ordinary struct {
 
 	renewed clock.Instant
 	dirty   bool
-	tally   tally // of the first counted items; clients of those with addresses
+	tally   tally // of the first counted items
 	counted int
 	shares  [traffic.Fields]map[string]float64
 }
@@ -128,14 +128,13 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 		o.items, o.born = slices.Clone(o.items), slices.Clone(o.born)
 		for i, s := range o.pending {
 			j := o.coin.IntN(len(o.items))
-			o.tally.swap(&o.items[j].Visit, &s.Visit, o.born[j] > 0)
+			o.tally.swap(&o.items[j].Visit, &s.Visit)
 			o.items[j], o.born[j] = s, o.pendAt[i]
 		}
 		clear(o.pending)
 		o.pending, o.pendAt = o.pending[:0], o.pendAt[:0]
 		for i, b := range o.born {
 			if b > 0 && now.Sub(b) > rawFor {
-				o.tally.less(traffic.FieldClient, o.items[i].Visit.Key(traffic.FieldClient))
 				forget(&o.items[i].Visit)
 				o.born[i] = -b
 			}
@@ -143,7 +142,7 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 	}
 	if o.dirty {
 		o.dirty = false
-		o.shares = o.tally.shares() // clients of samples that still have their addresses
+		o.shares = o.tally.shares()
 	}
 }
 

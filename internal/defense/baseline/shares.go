@@ -11,27 +11,31 @@ const shareKeys = 256
 
 // tally counts the keys of each field of some samples. It is kept up to date sample by
 // sample: of a full set, a few in a hundred change between two times that the shares are
-// worked out. It holds no more keys than there are samples, and no sample's memory.
+// worked out. It holds no more keys than there are samples, and no sample's memory. Clients
+// are left out: nothing hangs on how much of ordinary traffic is one client's, and their
+// addresses had better be kept in one place only.
 type tally struct {
 	counts [traffic.Fields]map[string]int
-	n      [traffic.Fields]int // the sum of each
+	n      int // samples
 }
 
-// add counts a visit that still has its client's address.
+// add counts a visit.
 func (t *tally) add(v *traffic.Visit) {
+	t.n++
 	for f := range traffic.Fields {
-		t.more(f, v.Key(f))
+		if f != traffic.FieldClient {
+			t.more(f, v.Key(f))
+		}
 	}
 }
 
-// swap counts a visit in the place of another one that was counted. raw says that the
-// other one still has its client's address, as the new one has.
-func (t *tally) swap(was, is *traffic.Visit, raw bool) {
+// swap counts a visit in the place of another one that was counted.
+func (t *tally) swap(was, is *traffic.Visit) {
 	for f := range traffic.Fields {
-		old, key := was.Key(f), is.Key(f)
-		if f == traffic.FieldClient && !raw {
-			t.more(f, key)
-		} else if old != key { // most fields have few values
+		if f == traffic.FieldClient {
+			continue
+		}
+		if old, key := was.Key(f), is.Key(f); old != key { // most fields have few values
 			t.less(f, old)
 			t.more(f, key)
 		}
@@ -43,7 +47,6 @@ func (t *tally) more(f traffic.Field, key string) {
 	if t.counts[f] == nil {
 		t.counts[f] = map[string]int{}
 	}
-	t.n[f]++
 	n := t.counts[f][key]
 	if n == 0 {
 		key = strings.Clone(key)
@@ -53,7 +56,6 @@ func (t *tally) more(f traffic.Field, key string) {
 
 // less takes back a key that was counted.
 func (t *tally) less(f traffic.Field, key string) {
-	t.n[f]--
 	if n := t.counts[f][key]; n > 1 {
 		t.counts[f][key] = n - 1
 	} else {
@@ -64,7 +66,7 @@ func (t *tally) less(f traffic.Field, key string) {
 // shares works out the share of the most frequent keys of every field.
 func (t *tally) shares() (out [traffic.Fields]map[string]float64) {
 	for f := range out {
-		out[f] = largest(t.counts[f], t.n[f])
+		out[f] = largest(t.counts[f], t.n)
 	}
 	return out
 }
