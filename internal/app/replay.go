@@ -54,6 +54,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, 
 	doorCfg, loopCfg := cfg.Request.Admit, cfg.Defense
 	doorCfg.Watch = cfg.Watch()
 	doorCfg.Seed, loopCfg.Observe.Seed = replaySeed, replaySeed
+	loopCfg.Observe.Stays = true // no connection reads anything into the place of a string
 	if s.door, err = admit.New(doorCfg, clk, func(netip.Prefix) uint64 { return 0 }); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func replayWorld(cfg *config.Config, learn string, packets twin.Config) func(at 
 			return nil, err
 		}
 		w := &replay.World{
-			Clock: s.clk, Door: replayDoor{s.who, s.door}, Loop: s.loop, Steps: s.steps, Made: s.made.take, Packets: replayLadder{ladder},
+			Clock: s.clk, Door: &replayDoor{who: s.who, door: s.door}, Loop: s.loop, Steps: s.steps, Made: s.made.take, Packets: replayLadder{ladder},
 			Keep: func() error { return nil }, Close: s.loop.Close,
 		}
 		if learn == "" {
@@ -143,15 +144,28 @@ func (w wire) Frame(at clock.Instant, frame []byte) bool {
 	return w.Judge(at, &pcap.Packet{Link: pcap.Ethernet, Length: len(frame), Bytes: frame})
 }
 
-// replayDoor is a door without listen in front of it.
+// replayDoor is a door without listen in front of it. One goroutine uses it.
 type replayDoor struct {
-	who  *identify.Identify
-	door *admit.Admit
+	who   *identify.Identify
+	door  *admit.Admit
+	group admit.Group // of the visits that are expected
+	next  int         // of them
 }
 
-func (d replayDoor) Identify(v *traffic.Visit, h traffic.Headers) { d.who.Identify(v, h) }
+func (d *replayDoor) Identify(v *traffic.Visit, h traffic.Headers) { d.who.Identify(v, h) }
 
-func (d replayDoor) Decide(v *traffic.Visit) mitigation.Verdict { return d.door.Decide(v) }
+// All that replay makes out together fits in a group.
+const _ = uint(admit.GroupSize - replay.Together)
+
+func (d *replayDoor) Expect(visits []traffic.Visit) {
+	d.next = 0
+	d.door.Expect(&d.group, visits)
+}
+
+func (d *replayDoor) Decide(v *traffic.Visit) mitigation.Verdict {
+	d.next++
+	return d.door.DecideExpected(&d.group, d.next-1, v)
+}
 
 // notebook notes what is applied. The loop's goroutine is the replay's own.
 type notebook struct {

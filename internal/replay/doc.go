@@ -20,8 +20,13 @@
 // little earlier than one before it counts as of that one's time. Instead of in their own time they can be
 // played at a pace, and the Report says so.
 //
-// Memory is bounded: 64 MiB of lines, half a MiB of each capture, 2^20 clients that are told apart, and what
-// the door and the loop have.
+// Memory is bounded: 64 MiB of lines, of which what they repeat is kept once (texts.go), half
+// a MiB of each capture, 2^20 clients that are told apart, in 64 MiB at most (clients.go), and
+// what the door and the loop have.
+//
+// Requests are made out sixteen at a time before the first of them is decided on (visits.go):
+// what is known of their clients, and what the door knows of them, comes from memory side by
+// side. Nothing that is decided hangs on it.
 //
 // The same files give the same report, byte for byte, but for how long it took.
 package replay

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -13,25 +12,15 @@ import (
 )
 
 const (
-	clientSlots = 1 << 20 // clients that are told apart
-	regular     = 10 * time.Minute
-	shown       = 10 // of a kind
-	counting    = 256
+	longHere = 10 * time.Minute // for a client to be a regular one
+	shown    = 10               // of a kind
+	counting = 256
 )
-
-// client is what is kept of one: when it came first, and whether it was refused.
-type client struct {
-	prefix  netip.Prefix
-	since   clock.Instant
-	refused bool
-	regular bool // it had come for long before it was refused, if it was
-}
 
 // hits counts whom it hit. Its memory is bounded: of more clients than it has places
 // for, the rest are not told apart.
 type hits struct {
-	clients map[netip.Prefix]*client
-	slab    []client
+	clients clients
 
 	countries map[string]uint64 // there are few
 	reasons   map[string]uint64
@@ -44,15 +33,17 @@ type hits struct {
 func newHits() *hits {
 	seed := sketch.FixedSeed(1)
 	return &hits{
-		clients: map[netip.Prefix]*client{}, countries: map[string]uint64{}, reasons: map[string]uint64{},
+		clients: newClients(), countries: map[string]uint64{}, reasons: map[string]uint64{},
 		agents: sketch.NewStrings(counting, 160, seed), paths: sketch.NewStrings(counting, 160, seed),
 	}
 }
 
-// visit counts one request.
-func (h *hits) visit(v *traffic.Visit, d mitigation.Verdict) {
+// visit counts one request of a client; nil: there were too many to tell it apart.
+func (h *hits) visit(c *client, v *traffic.Visit, d mitigation.Verdict) {
 	h.requests.All++
-	c := h.client(v)
+	if c != nil {
+		h.come(c, v.At)
+	}
 	if d.LetsIn() {
 		if d.Action == mitigation.Slow {
 			h.requests.Slowed++
@@ -60,9 +51,9 @@ func (h *hits) visit(v *traffic.Visit, d mitigation.Verdict) {
 		return
 	}
 	h.requests.Refused++
-	if c != nil && !c.refused {
-		c.refused = true
-		if h.out.Refused++; c.regular {
+	if c != nil && !c.is(refused) {
+		c.marks |= refused
+		if h.out.Refused++; c.is(regular) {
 			h.out.RegularsR++
 		}
 	}
@@ -72,28 +63,16 @@ func (h *hits) visit(v *traffic.Visit, d mitigation.Verdict) {
 	h.paths.Add(v.Path, 1)
 }
 
-// client finds a client, or takes it up; nil where there are too many.
-func (h *hits) client(v *traffic.Visit) *client {
-	p := traffic.PrefixOf(v.Client, traffic.LevelClient)
-	if c := h.clients[p]; c != nil {
-		if !c.regular && !c.refused && v.At.Sub(c.since) >= regular {
-			c.regular = true
-			h.out.Regulars++
-		}
-		return c
+// come notes that a client came.
+func (h *hits) come(c *client, at clock.Instant) {
+	switch {
+	case c.since == 0:
+		c.since = at
+		h.out.Clients++
+	case !c.is(regular|refused) && at.Sub(c.since) >= longHere:
+		c.marks |= regular
+		h.out.Regulars++
 	}
-	if len(h.clients) >= clientSlots {
-		return nil
-	}
-	if len(h.slab) == 0 {
-		h.slab = make([]client, 1024)
-	}
-	c := &h.slab[0]
-	h.slab = h.slab[1:]
-	c.prefix, c.since = p, v.At
-	h.clients[p] = c
-	h.out.Clients++
-	return c
 }
 
 // hit writes it down.

@@ -1,9 +1,13 @@
 package replay
 
 import (
+	"net/netip"
+	"strings"
 	"time"
 
 	"seawall/internal/kit/accesslog"
+	"seawall/internal/kit/urlpath"
+	"seawall/internal/traffic"
 )
 
 const (
@@ -21,43 +25,76 @@ const (
 // in which they came.
 type line struct {
 	base    int64 // the oldest second held, since 1970
-	seconds [together][]accesslog.Entry
-	held    int // bytes
+	seconds [together][]held
+	bytes   int // what is held, as the log has it
 	some    int // entries
 	newest  int64
-	leap    *accesslog.Entry // far ahead of those before it; nil there is none
-	leaves  func(sec time.Time, batch []accesslog.Entry)
+	leap    *leaping // far ahead of those before it; nil there is none
+	texts   texts
+	leaves  func(sec time.Time, batch []held)
 }
 
-func newLine(first time.Time, goes func(time.Time, []accesslog.Entry)) *line {
+// held is what of an entry is replayed, while it waits. It shares no memory with the line
+// that it was read from, and is small: at most of the time all of a minute is held, and each
+// of it is written once and read once from beyond the processor's cache.
+type held struct {
+	client                           netip.Addr
+	method, host, path, query, agent string
+	status                           int
+	bytes                            int64
+	took, origin                     time.Duration
+	nanos                            int32 // within its second
+	size                             int32 // see size
+	http                             traffic.HTTPVersion
+	respelt                          bool // see traffic.Visit
+}
+
+// leaping is one that is far ahead.
+type leaping struct {
+	sec int64
+	held
+}
+
+func newLine(first time.Time, goes func(time.Time, []held)) *line {
 	// What comes next may be from before the first.
-	return &line{base: first.Unix() - together/2, leaves: goes}
+	return &line{base: first.Unix() - together/2, texts: newTexts(), leaves: goes}
+}
+
+// hold makes out of an entry, whose strings may change afterwards, what stays.
+func (l *line) hold(e *accesslog.Entry) held {
+	path := l.texts.keep(e.Path)
+	judged := urlpath.Clean(path)
+	return held{
+		client: e.Client, method: l.texts.keep(e.Method), host: l.texts.keep(e.Host),
+		path: judged, respelt: judged != path && urlpath.Resegmented(path),
+		query: strings.Clone(e.Query), // hardly any comes twice
+		agent: l.texts.keep(e.Agent), status: e.Status, bytes: e.Bytes, took: e.Took, origin: e.Origin,
+		nanos: int32(e.Time.Nanosecond()), size: int32(size(e)), http: version(e.Protocol),
+	}
 }
 
 // take puts a request in line, and lets those go that waited long enough. It returns how
 // many are left out: those whose second has gone already, and one that is far ahead of
-// all that comes after it.
+// all that comes after it. Nothing of e is kept.
 func (l *line) take(e *accesslog.Entry) (out uint64) {
 	sec := e.Time.Unix()
 	if l.leap != nil {
-		ahead := *l.leap
+		ahead := l.leap
 		l.leap = nil
-		if sec < ahead.Time.Unix()-together {
+		if sec < ahead.sec-together {
 			out++ // it was the only one from there
 		} else {
-			out += l.put(&ahead)
+			out += l.put(ahead.sec, ahead.held)
 		}
 	}
 	if l.newest != 0 && sec-l.newest > leap {
-		keep := *e
-		l.leap = &keep
+		l.leap = &leaping{sec, l.hold(e)}
 		return out
 	}
-	return out + l.put(e)
+	return out + l.put(sec, l.hold(e))
 }
 
-func (l *line) put(e *accesslog.Entry) (out uint64) {
-	sec := e.Time.Unix()
+func (l *line) put(sec int64, h held) (out uint64) {
 	if sec < l.base {
 		return 1
 	}
@@ -70,9 +107,13 @@ func (l *line) put(e *accesslog.Entry) (out uint64) {
 		l.oldest()
 	}
 	b := &l.seconds[sec%together]
-	*b = append(*b, *e)
+	if cap(*b) == 0 {
+		// About as many come as in the second before.
+		*b = make([]held, 0, len(l.seconds[(sec+together-1)%together])*5/4)
+	}
+	*b = append(*b, h)
 	l.some++
-	for l.held += size(e); l.held > mostHeld; {
+	for l.bytes += int(h.size); l.bytes > mostHeld; {
 		l.oldest()
 	}
 	return 0
@@ -83,7 +124,7 @@ func (l *line) oldest() {
 	b := &l.seconds[l.base%together]
 	if len(*b) > 0 {
 		for i := range *b {
-			l.held -= size(&(*b)[i])
+			l.bytes -= int((*b)[i].size)
 		}
 		l.some -= len(*b)
 		l.leaves(time.Unix(l.base, 0).UTC(), *b)
@@ -96,7 +137,7 @@ func (l *line) oldest() {
 // rest lets all go.
 func (l *line) rest() {
 	if l.leap != nil { // nothing came after it that could tell
-		l.put(l.leap)
+		l.put(l.leap.sec, l.leap.held)
 		l.leap = nil
 	}
 	for l.some > 0 {
@@ -104,7 +145,7 @@ func (l *line) rest() {
 	}
 }
 
-// size is about what an entry holds.
+// size is about what an entry with all of its texts would hold.
 func size(e *accesslog.Entry) int {
 	return 250 + len(e.Method) + len(e.Host) + len(e.Path) + len(e.Query) + len(e.Agent) + len(e.Referer)
 }

@@ -4,21 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"seawall/internal/attack"
 	"seawall/internal/defense"
-	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/figures"
-	"seawall/internal/kit/urlpath"
 	"seawall/internal/mitigation"
-	"seawall/internal/traffic"
 )
 
 const (
@@ -49,6 +44,7 @@ type runner struct {
 
 	read, size, told int64
 	head             headers
+	group            group
 }
 
 // Run replays files.
@@ -117,24 +113,25 @@ func (r *runner) open(ctx context.Context, files []string, logs *sources) (about
 var errNothing = errors.New("none of the lines could be read as a request, and none of the files as a capture of packets")
 
 func (r *runner) run(ctx context.Context, all *sources) error {
-	e, err := all.next(ctx)
-	if err != nil && (err != io.EOF || len(r.tapes.list) == 0) {
-		if err == io.EOF {
-			err = errNothing
-		}
-		return err
+	s := all.first()
+	if s == nil && len(r.tapes.list) == 0 {
+		return errNothing
 	}
-	if err := r.begin(e.Time, err == nil); err != nil {
+	var begins time.Time
+	if s != nil {
+		begins = s.entry.Time
+	}
+	if err := r.begin(begins, s != nil); err != nil {
 		return err
 	}
 	defer func() { _ = r.w.Close() }()
-	l := newLine(e.Time, func(sec time.Time, batch []accesslog.Entry) { r.second(ctx, sec, batch) })
-	for ; err == nil && r.failed == nil; e, err = all.next(ctx) {
-		r.report.Late += l.take(&e)
-		r.tell(e.Time)
-	}
-	if err != io.EOF && err != nil {
-		return err
+	l := newLine(begins, func(sec time.Time, batch []held) { r.second(ctx, sec, batch) })
+	for ; s != nil && r.failed == nil; s = all.first() {
+		r.report.Late += l.take(&s.entry)
+		r.tell(s.entry.Time)
+		if err := all.advance(ctx, s); err != nil {
+			return err
+		}
 	}
 	l.rest()
 	if late := r.report.Late; late > 100 && late > r.hits.requests.All/20 {
@@ -191,7 +188,7 @@ func (r *runner) tell(at time.Time) {
 }
 
 // second replays the requests of a second.
-func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.Entry) {
+func (r *runner) second(ctx context.Context, sec time.Time, batch []held) {
 	at := max(r.w.Clock.At(sec), r.w.Clock.Now())
 	r.play(ctx, at)
 	r.pass(ctx, at)
@@ -199,17 +196,20 @@ func (r *runner) second(ctx context.Context, sec time.Time, batch []accesslog.En
 	// distances.
 	fine := false
 	for i := range batch {
-		fine = fine || batch[i].Time.Nanosecond() != 0
+		fine = fine || batch[i].nanos != 0
 	}
 	for i := range batch {
 		e := &batch[i]
+		if i%Together == 0 {
+			r.makeOut(batch[i:min(i+Together, len(batch))])
+		}
 		t := at.Add(time.Second * time.Duration(i) / time.Duration(len(batch)))
 		if fine {
-			t = at.Add(e.Time.Sub(sec))
+			t = at.Add(time.Duration(e.nanos))
 		}
 		r.until(ctx, t)
 		r.w.Clock.Set(t)
-		r.request(e)
+		r.request(e, &r.group.visits[i%Together], r.group.of[i%Together])
 	}
 	r.report.To = sec
 }
@@ -248,77 +248,6 @@ func (r *runner) step() {
 		delete((*r.w.Steps)[i].Numbers, "took_ms")
 	}
 	r.collect()
-}
-
-// request replays one.
-func (r *runner) request(e *accesslog.Entry) {
-	now := r.w.Clock.Now()
-	path := urlpath.Clean(e.Path)
-	v := traffic.Visit{
-		At: now, Peer: e.Client, Client: e.Client, Method: e.Method, Host: e.Host, Path: path, RawQuery: e.Query, UserAgent: e.Agent,
-		HTTP: version(e.Protocol), Respelt: path != e.Path && urlpath.Resegmented(e.Path),
-	}
-	r.head = headers{agent: e.Agent, referer: e.Referer}
-	r.w.Door.Identify(&v, &r.head)
-	d := r.w.Door.Decide(&v)
-	out := traffic.Outcome{Status: 403, Took: time.Microsecond}
-	if d.LetsIn() {
-		out = traffic.Outcome{
-			Status: e.Status, BytesOut: e.Bytes, Took: e.Took, Reached: true, OriginTime: max(e.Origin, 0),
-			Failed: e.Status == 502 || e.Status == 504,
-		}
-		if out.OriginTime == 0 {
-			out.OriginTime = e.Took
-		}
-	}
-	r.w.Loop.Record(&v, d, out)
-	r.hits.visit(&v, d)
-	if d.ID != 0 {
-		if m := r.done[d.ID]; m != nil {
-			m.Requests++
-		}
-	}
-}
-
-func version(protocol string) traffic.HTTPVersion {
-	switch protocol {
-	case "HTTP/1.0":
-		return traffic.HTTP10
-	case "HTTP/1.1":
-		return traffic.HTTP11
-	case "HTTP/2.0", "HTTP/2":
-		return traffic.HTTP2
-	case "HTTP/3.0", "HTTP/3":
-		return traffic.HTTP3
-	}
-	return traffic.HTTPUnknown
-}
-
-// headers are what a log tells of a request's fields.
-type headers struct{ agent, referer string }
-
-// Get makes headers traffic.Headers.
-func (h *headers) Get(name string) string {
-	switch name {
-	case "User-Agent":
-		return h.agent
-	case "Referer":
-		return h.referer
-	case "Accept":
-		if strings.HasPrefix(h.agent, "Mozilla/5.0 (") && !strings.HasPrefix(h.agent, "Mozilla/5.0 (compatible") {
-			return "text/html"
-		}
-		return "*/*"
-	}
-	return ""
-}
-
-// Values makes headers traffic.Headers.
-func (h *headers) Values(name string) []string {
-	if v := h.Get(name); v != "" {
-		return []string{v}
-	}
-	return nil
 }
 
 // finish writes down what there is at the end.

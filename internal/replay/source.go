@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"seawall/internal/kit/accesslog"
 	"seawall/internal/kit/pcap"
@@ -16,7 +15,7 @@ const (
 	longest   = 64 << 10 // of a line; longer ones are counted as bad
 	guessFrom = 50       // lines
 	shownBad  = 3        // of each file
-	fewBytes  = 1 << 10  // of a line that may be held
+	lookUp    = 64       // lines between two looks at whether to go on
 )
 
 // source is one log, read line by line.
@@ -25,8 +24,7 @@ type source struct {
 	about  *File
 	lines  *bufio.Reader
 	reader *accesslog.Reader
-	chunk  []byte          // what is left of a piece of memory for lines
-	entry  accesslog.Entry // the next line; its strings stay as they are
+	entry  accesslog.Entry // the next line; its strings stay until the one after it is read
 	number uint64          // of the last line read, from 1
 	ahead  []numbered      // lines that were read to guess their form
 	tape   *tape           // it is no log but a capture; nil: it is one
@@ -87,6 +85,7 @@ func (s *source) guess(ctx context.Context) (*accesslog.Format, error) {
 			return nil, err
 		}
 		if n.text != nil {
+			n.text = bytes.Clone(n.text)
 			s.ahead = append(s.ahead, n)
 			texts = append(texts, n.text)
 		}
@@ -102,7 +101,7 @@ func (s *source) guess(ctx context.Context) (*accesslog.Format, error) {
 	return f, nil
 }
 
-// line reads the next line into memory that stays.
+// line reads the next line, which stays until the one after it is read.
 func (s *source) line() (numbered, error) {
 	b, err := s.lines.ReadSlice('\n')
 	s.number++
@@ -120,24 +119,22 @@ func (s *source) line() (numbered, error) {
 	if err != nil && (err != io.EOF || len(b) == 0) {
 		return n, err
 	}
-	b = bytes.TrimRight(b, "\r\n")
-	if len(b) == 0 {
-		return n, nil
+	for k := len(b); k > 0 && (b[k-1] == '\n' || b[k-1] == '\r'); k-- {
+		b = b[:k-1]
 	}
-	if len(s.chunk) < len(b) {
-		s.chunk = make([]byte, 1<<20)
+	if len(b) > 0 {
+		n.text = b
 	}
-	n.text = s.chunk[:len(b):len(b)]
-	s.chunk = s.chunk[len(b):]
-	copy(n.text, b)
 	return n, nil
 }
 
 // next reads the next line that is an entry; io.EOF where there is none.
 func (s *source) next(ctx context.Context) error {
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
+		if s.number%lookUp == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 		}
 		var n numbered
 		if len(s.ahead) > 0 {
@@ -159,18 +156,7 @@ func (s *source) next(ctx context.Context) error {
 			continue
 		}
 		s.about.Lines++
-		if len(n.text) > fewBytes {
-			s.loosen() // or all of it would be held for the little that is known
-		}
 		return nil
-	}
-}
-
-// loosen copies what is known of a line out of it.
-func (s *source) loosen() {
-	e := &s.entry
-	for _, f := range []*string{&e.Method, &e.Host, &e.Path, &e.Query, &e.Protocol, &e.Agent, &e.Referer} {
-		*f = strings.Clone(*f)
 	}
 }
 
@@ -184,19 +170,18 @@ func (s *source) bad(n numbered, err error) {
 // sources are files that are read as one, in the order of their times.
 type sources []*source
 
-// next takes the earliest entry of all.
-func (l *sources) next(ctx context.Context) (accesslog.Entry, error) {
+// first is the one whose next entry is the earliest; nil where there is none.
+func (l sources) first() *source {
+	if len(l) == 1 {
+		return l[0]
+	}
 	var first *source
-	for _, s := range *l {
+	for _, s := range l {
 		if first == nil || s.entry.Time.Before(first.entry.Time) {
 			first = s
 		}
 	}
-	if first == nil {
-		return accesslog.Entry{}, io.EOF
-	}
-	e := first.entry
-	return e, l.advance(ctx, first)
+	return first
 }
 
 // advance reads the next line of s, and leaves it where it has no more.

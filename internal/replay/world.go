@@ -11,9 +11,15 @@ import (
 	"seawall/internal/traffic"
 )
 
+// Together is how many requests are made out before the first of them is decided on.
+const Together = 16
+
 // Door is what a request meets.
 type Door interface {
 	Identify(v *traffic.Visit, h traffic.Headers)
+	// Expect is told which visits, at most Together, Decide is asked about next, in
+	// order. What Identify has filled in does not change until then.
+	Expect(visits []traffic.Visit)
 	Decide(v *traffic.Visit) mitigation.Verdict
 }
 

@@ -120,6 +120,16 @@ func PrefixBits(v4 bool, l Level) (int, bool) {
 // there is none. Addresses in 4-in-6 form count as IPv4.
 func PrefixOf(a netip.Addr, l Level) netip.Prefix {
 	a = a.Unmap()
+	if a.Is4() { // most are, and need no mask or have a short one
+		switch l {
+		case LevelClient:
+			return netip.PrefixFrom(a, 32)
+		case LevelWide:
+			b := a.As4()
+			b[3] = 0
+			return netip.PrefixFrom(netip.AddrFrom4(b), 24)
+		}
+	}
 	bits, ok := PrefixBits(a.Is4(), l)
 	if !ok || !a.IsValid() {
 		return netip.Prefix{}

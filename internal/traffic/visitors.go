@@ -1,9 +1,6 @@
 package traffic
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // What is slow of an origin: so much more than usual, or where nothing is known.
 const (
@@ -13,7 +10,7 @@ const (
 
 // Visitors tells which clients of a window do what browsers do by themselves: fetch
 // what pages are made of, or bring our cookie back.
-type Visitors struct{ clients map[netip.Prefix]*fetches }
+type Visitors struct{ clients map[uint64]fetches } // by ClientKey
 
 // fetches is what a client that fetches assets asked for, among the samples.
 type fetches struct{ assets, others int }
@@ -28,22 +25,23 @@ const perAsset = 2
 // requests, a client's assets may not be among them, and who behaves well over time is
 // known by standing only.
 func (w *Window) Visitors(besides string) Visitors {
-	v := Visitors{map[netip.Prefix]*fetches{}}
+	v := Visitors{make(map[uint64]fetches, len(w.Samples)/2)}
 	asset := func(s *Visit) bool { return s.Kind == KindAsset && s.Path != besides && s.Method == "GET" }
 	for i := range w.Samples {
 		if s := &w.Samples[i]; asset(&s.Visit) && s.Outcome.had() {
-			p := PrefixOf(s.Visit.Client, LevelClient)
-			if v.clients[p] == nil {
-				v.clients[p] = new(fetches)
-			}
-			v.clients[p].assets++
+			key, _ := ClientKey(s.Visit.Client)
+			f := v.clients[key]
+			f.assets++
+			v.clients[key] = f
 		}
 	}
 	// What they ask for besides; who needs no excuse uses none up.
 	for i := range w.Samples {
 		if s := &w.Samples[i].Visit; !asset(s) && !s.earned() {
-			if f := v.clients[PrefixOf(s.Client, LevelClient)]; f != nil {
+			key, _ := ClientKey(s.Client)
+			if f, fetches := v.clients[key]; fetches {
 				f.others++
+				v.clients[key] = f
 			}
 		}
 	}
@@ -61,8 +59,9 @@ func (v Visitors) Like(s *Visit) bool {
 	if s.earned() {
 		return true
 	}
-	f := v.clients[PrefixOf(s.Client, LevelClient)]
-	return f != nil && f.others < perAsset*f.assets
+	key, _ := ClientKey(s.Client)
+	f := v.clients[key]
+	return f.others < perAsset*f.assets
 }
 
 // Telling is the least share that must be usual at a site before its absence says

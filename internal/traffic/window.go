@@ -115,7 +115,7 @@ type Normal struct {
 	AssetShare     float64 `json:"asset_share"`     // of requests, that are for assets
 	ClearanceShare float64 `json:"clearance_share"` // of requests, that bring our cookie back
 
-	// Share is how much of ordinary traffic has a key, by field.
+	// Share is how much of ordinary traffic has a key, by field; not of FieldClient.
 	Share [Fields]map[string]float64 `json:"-"`
 	// Ordinary is a rolling, even sample of ordinary traffic for testing
 	// signatures on. Read only.

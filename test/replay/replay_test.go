@@ -330,27 +330,6 @@ func TestReplayLearnsDayAndWeek(t *testing.T) {
 	}
 }
 
-// BenchmarkReplay reads a log of a million lines, 2,000 a second of log time.
-func BenchmarkReplay(b *testing.B) {
-	f, err := os.Create(filepath.Join(b.TempDir(), "access.log"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	l := &logbook{bufio.NewWriterSize(f, 1<<20), rand.New(rand.NewPCG(1, 2))}
-	const seconds, lines = 250, 1_000_000
-	for s := range seconds {
-		l.second(morning.Add(time.Duration(s)*time.Second), lines/seconds/4)
-	}
-	_ = l.w.Flush()
-	_ = f.Close()
-	for b.Loop() {
-		if r := replayed(b, "", f.Name()); r.Requests.All != lines {
-			b.Fatalf("%d lines", r.Requests.All)
-		}
-	}
-	b.ReportMetric(float64(lines*b.N)/b.Elapsed().Seconds(), "lines/s")
-}
-
 // What docs/replay.md shows is what is printed.
 func TestDocumentedReplay(t *testing.T) {
 	page, err := os.ReadFile("../../docs/replay.md")

@@ -184,13 +184,7 @@ func (b *Baseline) digest(w *traffic.Window) digest {
 		d.busiest = max(d.busiest, w.Rate(h.Count-min(h.Error, h.Count)))
 	}
 	// A tenth of the whole is the most that one window may bring.
-	all := make([]traffic.Sample, 0, len(w.Samples))
-	for i := range w.Samples {
-		if !w.Samples[i].Refused {
-			all = append(all, w.Samples[i])
-		}
-	}
-	d.samples = append([]traffic.Sample(nil), b.ordinary.some(all, b.cfg.Samples/10)...)
+	d.samples = b.ordinary.letIn(w.Samples, b.cfg.Samples/10)
 	d.packet = digestPackets(w, b.coin)
 	d.link = digestLinks(w, b.queue)
 	b.queue = w.Links.Handshakes.Waiting

@@ -50,6 +50,7 @@
 // belong to one goroutine, but Normal, which may be called by any. There
 // is no clock here: time is what windows say, so that a recording replays
 // exactly. Memory is bounded by Config.Samples times 900 bytes, three times
-// over at worst (kept, waiting in line, and held by readers), 6 MiB for the samples of
-// day and week with what readers hold of them, and 2 MiB.
+// over at worst (kept, waiting in line, and held by readers), and by 1.2 KiB for what
+// is counted of them; 6 MiB for the samples of day and week with what readers hold of
+// them, and 2 MiB.
 package baseline

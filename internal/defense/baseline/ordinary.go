@@ -1,7 +1,6 @@
 package baseline
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -21,8 +20,6 @@ const (
 	// one's are with every window.
 	every = 10 * time.Second
 	young = 30 * time.Second
-	// shareKeys bounds the keys of a field whose shares are told.
-	shareKeys = 256
 )
 
 // ordinary is a rolling sample of ordinary requests. What it has published is
@@ -37,6 +34,8 @@ type ordinary struct {
 
 	renewed clock.Instant
 	dirty   bool
+	tally   tally // of the first counted items
+	counted int
 	shares  [traffic.Fields]map[string]float64
 }
 
@@ -82,12 +81,33 @@ func (o *ordinary) some(from []traffic.Sample, n int) []traffic.Sample {
 	if n >= len(from) {
 		return from
 	}
-	var out []traffic.Sample
+	out := make([]traffic.Sample, 0, n)
+	for _, i := range pick(o.coin, len(from), n) {
+		out = append(out, from[i])
+	}
+	return out
+}
+
+// letIn returns copies of a random choice of most samples of those that were let in, in the
+// order they came.
+func (o *ordinary) letIn(from []traffic.Sample, most int) []traffic.Sample {
+	n := 0
 	for i := range from {
-		// Knuth's selection sampling: each choice of n is as likely as another.
-		if o.coin.IntN(len(from)-i) < n-len(out) {
+		if !from[i].Refused {
+			n++
+		}
+	}
+	chosen := pick(o.coin, n, most)
+	out := make([]traffic.Sample, 0, len(chosen))
+	n = 0
+	for i := 0; len(out) < len(chosen); i++ {
+		if from[i].Refused {
+			continue
+		}
+		if n == chosen[len(out)] {
 			out = append(out, from[i])
 		}
+		n++
 	}
 	return out
 }
@@ -99,12 +119,16 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 		return
 	}
 	o.renewed = now
+	for ; o.counted < len(o.items); o.counted++ {
+		o.tally.add(&o.items[o.counted].Visit)
+	}
 	old := slices.IndexFunc(o.born, func(b clock.Instant) bool { return b > 0 && now.Sub(b) > rawFor })
 	if len(o.pending) > 0 || old >= 0 {
 		o.dirty = true
 		o.items, o.born = slices.Clone(o.items), slices.Clone(o.born)
 		for i, s := range o.pending {
 			j := o.coin.IntN(len(o.items))
+			o.tally.swap(&o.items[j].Visit, &s.Visit)
 			o.items[j], o.born[j] = s, o.pendAt[i]
 		}
 		clear(o.pending)
@@ -118,7 +142,7 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 	}
 	if o.dirty {
 		o.dirty = false
-		o.count()
+		o.shares = o.tally.shares()
 	}
 }
 
@@ -128,44 +152,4 @@ func forget(v *traffic.Visit) {
 	v.Peer = netip.Addr{}
 	v.ClearanceID = 0
 	v.RawQuery = ""
-}
-
-// count works out the share of every key of every field. Those of FieldClient
-// rest on samples that still have their addresses.
-func (o *ordinary) count() {
-	o.shares = [traffic.Fields]map[string]float64{}
-	for f := range traffic.Fields {
-		counts := map[string]int{}
-		n := 0
-		for i := range o.items {
-			if f == traffic.FieldClient && o.born[i] < 0 {
-				continue
-			}
-			counts[o.items[i].Visit.Key(f)]++
-			n++
-		}
-		o.shares[f] = largest(counts, n)
-	}
-}
-
-func largest(counts map[string]int, n int) map[string]float64 {
-	type counted struct {
-		key string
-		n   int
-	}
-	list := make([]counted, 0, len(counts))
-	for k, c := range counts {
-		list = append(list, counted{k, c})
-	}
-	if len(list) > shareKeys {
-		slices.SortFunc(list, func(a, b counted) int {
-			return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key, b.key))
-		})
-		list = list[:shareKeys]
-	}
-	out := make(map[string]float64, len(list))
-	for _, c := range list {
-		out[c.key] = float64(c.n) / float64(n)
-	}
-	return out
 }

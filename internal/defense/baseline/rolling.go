@@ -41,6 +41,9 @@ func (r *rolling) addRate(v float64) { r.add(uint64(max(v, 0)*scale + 0.5)) }
 // quantile returns the value that a share p of those held does not exceed; 0
 // when none is held.
 func (r *rolling) quantile(p float64) uint64 {
+	if r.n == 0 {
+		return 0 // without a walk: most of them are of packets and connections, which may not be watched
+	}
 	rank := max(int(math.Ceil(p*float64(r.n))), 1)
 	for step, c := range r.count {
 		if rank -= int(c); rank <= 0 {

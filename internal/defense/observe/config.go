@@ -20,6 +20,10 @@ type Config struct {
 	// Seed is for what is replayed, which must give the same each time: then it is not
 	// 0, and one goroutine calls Record. It is nobody's setting.
 	Seed uint64 `yaml:"-"`
+	// Stays says that strings of visits stay as they are for ever, as those of a log do
+	// and those of a connection, which reads the next request into their place, do
+	// not. Samples then share them. It is nobody's setting.
+	Stays bool `yaml:"-"`
 }
 
 // DefaultConfig fits a machine with 1 GiB or more.

@@ -40,5 +40,9 @@
 // 8 KiB for each of five. A Window is allocated by Cut, belongs to whoever receives it and
 // takes at most 900 bytes times Config.Samples, and some tens of KiB.
 //
+// Where strings stay as they are (Config.Stays: what is replayed from a log), samples share
+// them and need no room for their texts. Where there is one shard, as in a replay, a window
+// is told straight from its tally.
+//
 // It cannot fail. Nothing it does decides about a request.
 package observe

@@ -59,7 +59,7 @@ func (l *links) open(cfg Config, seed sketch.Seed) {
 // Linked counts what a connection did, and whose it is. It is safe for concurrent
 // use, never waits and keeps nothing of ja4.
 func (o *Observer) Linked(from netip.Addr, ja4 string, e traffic.LinkEvent) {
-	client, known := clientKey(from)
+	client, known := traffic.ClientKey(from)
 	if !known || e >= traffic.LinkEvents {
 		return
 	}
@@ -104,10 +104,10 @@ func (o *Observer) CutLinks(counts traffic.Links) traffic.Links {
 	w.Clients = l.sum.distinct.Count()
 	for e := range w.Of {
 		w.Did[e] = l.sum.clients[e].Total()
-		w.Of[e] = numbers(l.sum.clients[e], o.cfg.Top, clientName)
-		w.Networks[e] = numbers(l.sum.networks[e], o.cfg.Top, wideName)
+		w.Of[e] = numbers(l.sum.clients[e].Top(o.cfg.Top), clientName)
+		w.Networks[e] = numbers(l.sum.networks[e].Top(o.cfg.Top), wideName)
 	}
-	w.JA4 = texts(l.sum.ja4, o.cfg.Top)
+	w.JA4 = texts(l.sum.ja4.Top(o.cfg.Top))
 	w.Lost = o.links.lost.Swap(0)
 	return w
 }

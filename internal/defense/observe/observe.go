@@ -176,21 +176,26 @@ func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 	o.pace(g.Offered, span)
 
 	kept := sketch.NewReservoir[traffic.Sample](min(o.cfg.Samples, int(g.Offered)+64), o.draw())
-	o.sum.reset()
+	seen, alone := o.sum, len(o.shards) == 1
 	for i := range o.shards {
 		s := &o.shards[i]
 		s.mu.Lock()
 		s.now, o.spare = o.spare, s.now
 		s.mu.Unlock()
-		o.sum.merge(o.spare)
 		sketch.MergeAs(kept, o.spare.kept, func(to *traffic.Sample, from *slot) { from.release(to) })
-		o.spare.reset()
+		if alone {
+			seen = o.spare
+		} else {
+			seen.merge(o.spare)
+			o.spare.reset()
+		}
 	}
 
 	for i := range o.ever {
-		o.ever[i].merge(&o.sum.stopped[i])
+		o.ever[i].merge(&seen.stopped[i])
 	}
-	w := o.sum.window(&g, o.cfg.Top)
+	w := seen.window(&g, o.cfg.Top, alone)
+	seen.reset()
 	w.At, w.Wall, w.Span = now, o.clock.Wall(now), span
 	w.Lost = d.lost
 	w.Samples = kept.Items()

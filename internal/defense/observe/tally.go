@@ -1,9 +1,6 @@
 package observe
 
 import (
-	"encoding/binary"
-	"net/netip"
-
 	"seawall/internal/kit/sketch"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
@@ -32,7 +29,7 @@ type tally struct {
 	origin    sketch.Quantiles
 
 	clients *sketch.Distinct
-	client  *sketch.Numbers // by clientKey
+	client  *sketch.Numbers // by traffic.ClientKey
 	network *sketch.Numbers
 	query   *sketch.Numbers
 	header  *sketch.Numbers
@@ -68,7 +65,7 @@ func newTally(c Config, seed sketch.Seed, samples int, draw uint64) *tally {
 		coin:    draw | 1,
 	}
 	if samples > 0 {
-		t.kept = sketch.NewReservoir[slot](samples, draw)
+		t.kept = newSlots(samples, draw, c.Stays)
 	}
 	return t
 }
@@ -103,7 +100,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	if o.Reached && o.OriginTime > 0 {
 		t.origin.Add(o.OriginTime)
 	}
-	client, known := clientKey(v.Client)
+	client, known := traffic.ClientKey(v.Client)
 	if known {
 		t.clients.Add(client)
 	}
@@ -142,7 +139,7 @@ func (t *tally) turnedAway(v *traffic.Visit, d mitigation.Verdict, step uint64) 
 	place := placeOf(v.Country)
 	t.offeredIn[place]++
 	t.refusedIn[place]++
-	client, known := clientKey(v.Client)
+	client, known := traffic.ClientKey(v.Client)
 	if known {
 		t.clients.Add(client)
 	}
@@ -260,32 +257,5 @@ func countryAt(place int) traffic.Country {
 	return traffic.Country{'A' + byte(place/26), 'A' + byte(place%26)}
 }
 
-// fourTag sets IPv4 addresses apart from the first halves of IPv6 ones: it puts
-// them into 0:1::/32, a part of 0000::/8, which is reserved (RFC 4291, 2.4).
-const fourTag = 1 << 32
-
-// clientKey is a client's own prefix, the /32 or the /64, as a number; false
-// where the address is not known.
-func clientKey(a netip.Addr) (uint64, bool) {
-	if !a.IsValid() {
-		return 0, false
-	}
-	if a.Is4() || a.Is4In6() {
-		b := a.As4()
-		return fourTag | uint64(binary.BigEndian.Uint32(b[:])), true
-	}
-	b := a.As16()
-	return binary.BigEndian.Uint64(b[:8]), true
-}
-
 // clientName writes the prefix of a key as traffic.Visit.Key does.
-func clientName(key uint64) string {
-	if key>>32 == 1 {
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], uint32(key))
-		return netip.PrefixFrom(netip.AddrFrom4(b), 32).String()
-	}
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], key)
-	return netip.PrefixFrom(netip.AddrFrom16(b), 64).String()
-}
+func clientName(key uint64) string { return traffic.ClientPrefix(key).String() }

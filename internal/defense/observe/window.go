@@ -11,8 +11,9 @@ import (
 )
 
 // window writes down what all shards counted together (t) and what the exact
-// counters saw (g). Times, samples and the proxy's part are the caller's.
-func (t *tally) window(g *Glance, top int) *traffic.Window {
+// counters saw (g). Times, samples and the proxy's part are the caller's. alone: there is
+// one shard, whose tally this is; else t is the sum.
+func (t *tally) window(g *Glance, top int, alone bool) *traffic.Window {
 	w := &traffic.Window{
 		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Refused: g.Refused, Ruled: min(t.ruled, g.Refused),
 		ByKind: g.ByKind, ByClearance: g.ByClearance, ByStanding: t.standing,
@@ -44,34 +45,45 @@ func (t *tally) window(g *Glance, top int) *traffic.Window {
 			P50: t.felt[c].Quantile(0.50), P99: t.felt[c].Quantile(0.99),
 		}
 	}
-	w.Top = t.tops(g, top)
+	w.Top = t.tops(g, top, alone)
 	return w
 }
 
 // tops lists the heavy hitters of every field. Those of fields with few values
 // are exact.
-func (t *tally) tops(g *Glance, n int) (top [traffic.Fields][]traffic.Heavy) {
-	top[traffic.FieldClient] = numbers(t.client, n, clientName)
-	top[traffic.FieldNetwork] = numbers(t.network, n, func(k uint64) string { return strconv.FormatUint(k, 10) })
+func (t *tally) tops(g *Glance, n int, alone bool) (top [traffic.Fields][]traffic.Heavy) {
+	top[traffic.FieldClient] = numbers(heaviest(t.client, n, alone), clientName)
+	top[traffic.FieldNetwork] = numbers(heaviest(t.network, n, alone), func(k uint64) string { return strconv.FormatUint(k, 10) })
 	top[traffic.FieldCountry] = exact(t.offeredIn[:], n, func(i int) string { return countryAt(i).String() })
-	top[traffic.FieldMethod] = texts(t.method, n)
-	top[traffic.FieldHost] = texts(t.host, n)
-	top[traffic.FieldPath] = texts(t.path, n)
-	top[traffic.FieldQueryShape] = numbers(t.query, n, traffic.Fingerprint)
-	top[traffic.FieldUserAgent] = texts(t.agent, n)
-	top[traffic.FieldHeaderOrder] = numbers(t.header, n, traffic.Fingerprint)
+	top[traffic.FieldMethod] = texts(heaviest(t.method, n, alone))
+	top[traffic.FieldHost] = texts(heaviest(t.host, n, alone))
+	top[traffic.FieldPath] = texts(heaviest(t.path, n, alone))
+	top[traffic.FieldQueryShape] = numbers(heaviest(t.query, n, alone), traffic.Fingerprint)
+	top[traffic.FieldUserAgent] = texts(heaviest(t.agent, n, alone))
+	top[traffic.FieldHeaderOrder] = numbers(heaviest(t.header, n, alone), traffic.Fingerprint)
 	top[traffic.FieldKind] = exact(g.ByKind[:], n, func(i int) string { return traffic.Kind(i).String() })
 	top[traffic.FieldClearance] = exact(g.ByClearance[:], n, func(i int) string { return traffic.Clearance(i).String() })
 	top[traffic.FieldStanding] = exact(t.standing[:], n, func(i int) string { return traffic.Standing(i).String() })
-	top[traffic.FieldJA4] = texts(t.ja4, n)
+	top[traffic.FieldJA4] = texts(heaviest(t.ja4, n, alone))
 	top[traffic.FieldHTTP] = exact(t.http[:], n, func(i int) string { return traffic.HTTPVersion(i).String() })
-	top[traffic.FieldOpeningHTTP2] = numbers(t.opening, n, traffic.Fingerprint)
+	top[traffic.FieldOpeningHTTP2] = numbers(heaviest(t.opening, n, alone), traffic.Fingerprint)
 	return top
 }
 
-func numbers(s *sketch.Numbers, n int, name func(uint64) string) []traffic.Heavy {
+// heaviest lists the heaviest of a sketch.
+func heaviest[K any](s interface {
+	Top(n int) []sketch.Entry[K]
+	TopAlone(n int) []sketch.Entry[K]
+}, n int, alone bool) []sketch.Entry[K] {
+	if alone {
+		return s.TopAlone(n)
+	}
+	return s.Top(n)
+}
+
+func numbers(list []sketch.Entry[uint64], name func(uint64) string) []traffic.Heavy {
 	var out []traffic.Heavy
-	for _, e := range s.Top(n) {
+	for _, e := range list {
 		out = append(out, traffic.Heavy{Key: name(e.Key), Count: e.Count, Error: e.Error})
 	}
 	return out
@@ -86,21 +98,29 @@ func sure(to map[uint32]uint64, s *sketch.Numbers) {
 	}
 }
 
-func texts(s *sketch.Strings, n int) []traffic.Heavy {
+func texts(list []sketch.Entry[string]) []traffic.Heavy {
 	var out []traffic.Heavy
-	for _, e := range s.Top(n) {
+	for _, e := range list {
 		out = append(out, traffic.Heavy{Key: e.Key, Count: e.Count, Error: e.Error})
 	}
 	return out
 }
 
 func exact(by []uint64, n int, name func(int) string) []traffic.Heavy {
-	var out []traffic.Heavy
+	type counted struct {
+		i int
+		n uint64
+	}
+	some := make([]counted, 0, min(len(by), 64))
 	for i, c := range by {
 		if c > 0 {
-			out = append(out, traffic.Heavy{Key: name(i), Count: c})
+			some = append(some, counted{i, c})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b traffic.Heavy) int { return cmp.Compare(b.Count, a.Count) })
-	return out[:min(n, len(out))]
+	slices.SortStableFunc(some, func(a, b counted) int { return cmp.Compare(b.n, a.n) })
+	var out []traffic.Heavy
+	for _, c := range some[:min(n, len(some))] {
+		out = append(out, traffic.Heavy{Key: name(c.i), Count: c.n})
+	}
+	return out
 }

@@ -188,6 +188,19 @@ func TestRealLogs(t *testing.T) {
 	}
 }
 
+// IPv4 addresses are read as netip reads them.
+func TestFour(t *testing.T) {
+	for _, s := range []string{
+		"203.0.113.9", "0.0.0.0", "255.255.255.255", "256.0.0.1", "1.2.3", "1.2.3.4.5", "1.2.3.", ".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "1.2.3.0",
+		"", "a", "1.2.3.4 ", "1.2.3.4,5.6.7.8", "::1", "::ffff:1.2.3.4", "999999999999999999999.1.1.1",
+	} {
+		want, err := netip.ParseAddr(s)
+		if a, ok := four(s); ok != (err == nil && want.Is4()) || ok && a != want {
+			t.Errorf("%q: %v %v, want %v %v", s, a, ok, want, err)
+		}
+	}
+}
+
 // Whatever is in a line, Parse returns, and what it returns was in the line.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{

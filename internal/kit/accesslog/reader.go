@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"bytes"
 	"hash/fnv"
 	"net/netip"
 	"strings"
@@ -12,15 +11,15 @@ type Reader struct {
 	format *Format
 	times  times
 
-	lastText string // the last client's address
+	lastText []byte // the last client's address that is not IPv4; its memory is reused
 	lastAddr netip.Addr
 	byName   bool   // the line's client is no address
 	buf      []byte // what JSON's strings are without their escapes
 }
 
-// The years in which there are access logs. Times beyond them are somebody's mistake, and
-// would not fit a Duration.
-const earliest, latest = 1990, 2199
+// The years in which there are access logs, 1990 to 2199, in seconds since 1970. Times
+// beyond them are somebody's mistake, and would not fit a Duration.
+const earliest, over = 631_152_000, 7_258_118_400
 
 // NewReader reads lines of a form.
 func NewReader(f *Format) *Reader { return &Reader{format: f} }
@@ -28,7 +27,9 @@ func NewReader(f *Format) *Reader { return &Reader{format: f} }
 // Parse takes a line apart. e is valid as long as line does not change.
 func (r *Reader) Parse(line []byte, e *Entry) error {
 	*e = Entry{}
-	line = bytes.TrimRight(line, "\r\n")
+	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
+		line = line[:n-1]
+	}
 	var err error
 	switch {
 	case r.format.tabs != nil:
@@ -38,12 +39,12 @@ func (r *Reader) Parse(line []byte, e *Entry) error {
 	default:
 		err = r.json(line, e)
 	}
-	switch {
+	switch at := e.Time.Unix(); {
 	case err != nil:
 		return err
 	case e.Time.IsZero():
 		return errNoTime
-	case e.Time.Year() < earliest || e.Time.Year() > latest:
+	case at < earliest || at >= over:
 		return errEra
 	case e.Path == "" && e.Method == "":
 		return errRequest
@@ -97,7 +98,7 @@ func (r *Reader) parts(line string, e *Entry) error {
 	r.byName = false
 	for i := range parts {
 		p := &parts[i]
-		if !strings.HasPrefix(line, p.before) {
+		if !begins(line, p.before) {
 			return errForm
 		}
 		line = line[len(p.before):]
@@ -112,7 +113,7 @@ func (r *Reader) parts(line string, e *Entry) error {
 				return errShort
 			}
 		case i+1 < len(parts):
-			if end = strings.Index(line, parts[i+1].until); end < 0 {
+			if end = index(line, parts[i+1].until); end < 0 {
 				return errShort
 			}
 		default:
@@ -120,15 +121,35 @@ func (r *Reader) parts(line string, e *Entry) error {
 				end = k
 			}
 		}
-		if err := r.put(e, p.field, line[:end]); err != nil {
+		text := line[:end]
+		line = line[end:]
+		if p.field == fieldNone {
+			continue
+		}
+		if err := r.put(e, p.field, text); err != nil {
 			return err
 		}
 		if p.field == fieldClient && !e.Client.IsValid() {
-			e.Client, r.byName = named(line[:end]), true
+			e.Client, r.byName = named(text), true
 		}
-		line = line[end:]
 	}
 	return nil
+}
+
+// begins and index are strings.HasPrefix and strings.Index for texts most of which are one
+// byte long.
+func begins(s, with string) bool {
+	if len(with) == 1 {
+		return s != "" && s[0] == with[0]
+	}
+	return strings.HasPrefix(s, with)
+}
+
+func index(s, of string) int {
+	if len(of) == 1 {
+		return strings.IndexByte(s, of[0])
+	}
+	return strings.Index(s, of)
 }
 
 // quote finds the end of what is in quotes.

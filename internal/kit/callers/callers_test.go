@@ -1,6 +1,7 @@
 package callers
 
 import (
+	"hash/fnv"
 	"net/netip"
 	"testing"
 )
@@ -46,6 +47,22 @@ func TestPrefixesOfAllSorts(t *testing.T) {
 		}
 		if v := table.Count(p, 1); *v != p.String() {
 			t.Errorf("%v has %q", p, *v)
+		}
+	}
+}
+
+// The hash is FNV-1a, in as few steps as it takes: what it was, so that a recording goes on
+// giving the same.
+func TestHash(t *testing.T) {
+	for _, text := range []string{"203.0.113.0/24", "0.0.0.0/0", "::ffff:203.0.113.9/120", "2001:db8::/48", "::/0", "::1/128"} {
+		p := netip.MustParsePrefix(text)
+		f := fnv.New64a()
+		b := p.Addr().As16()
+		_, _ = f.Write(append(b[:], byte(p.Bits())))
+		want := f.Sum64()
+		want = (want ^ want>>33) * 0xff51afd7ed558ccd
+		if want ^= want >> 33; hash(p) != want {
+			t.Errorf("%s: %x, want %x", text, hash(p), want)
 		}
 	}
 }

@@ -126,14 +126,20 @@ func (c *core) down(i int) {
 		if kid >= len(h) {
 			break
 		}
-		if kid+1 < len(h) && h[kid+1].count < h[kid].count {
-			kid++
+		k := h[kid]
+		if kid+1 < len(h) {
+			// Which one is smaller cannot be foreseen: chosen without a branch.
+			other, at := h[kid+1], kid+1
+			if other.count >= k.count {
+				other, at = k, kid
+			}
+			k, kid = other, at
 		}
-		if h[kid].count >= moving.count {
+		if k.count >= moving.count {
 			break
 		}
-		h[i] = h[kid]
-		c.place[h[i].slot] = uint16(i)
+		h[i] = k
+		c.place[k.slot] = uint16(i)
 		i = kid
 	}
 	h[i] = moving
@@ -189,23 +195,6 @@ func (c *core) reset() {
 	c.heap = c.heap[:0]
 	clear(c.index)
 	c.total, c.last, c.owed = 0, -1, 0
-}
-
-// order returns the held keys' nodes, largest first, at most n. The slice is
-// the caller's; ties are in the order of slots.
-func (c *core) order(n int) []node {
-	c.settle()
-	all := slices.Clone(c.heap)
-	slices.SortFunc(all, func(a, b node) int {
-		if a.count != b.count {
-			if a.count > b.count {
-				return -1
-			}
-			return 1
-		}
-		return int(a.slot) - int(b.slot)
-	})
-	return all[:min(n, len(all))]
 }
 
 // merge adds o to c so that all bounds hold (Agarwal and others, "Mergeable

@@ -267,3 +267,34 @@ func TestRunsOfOneKey(t *testing.T) {
 		}
 	}
 }
+
+// What a sketch tells alone is what an empty one tells that it was merged into, in the same
+// order; and few of it are the first of all of it.
+func TestAlone(t *testing.T) {
+	seed := FixedSeed(1)
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, capacity := range []int{1, 3, 16, 100} {
+		for range 20 {
+			n, s := NewNumbers(capacity, seed), NewStrings(capacity, 8, seed)
+			for range r.IntN(400) {
+				key := uint64(r.ExpFloat64() * 20)
+				n.Add(key, 1)
+				s.Add(fmt.Sprint(key), 1)
+			}
+			nAll, sAll := NewNumbers(capacity, seed), NewStrings(capacity, 8, seed)
+			nAll.Merge(n)
+			sAll.Merge(s)
+			for _, few := range []int{0, 1, 5, 20, 32, 33, 200} {
+				if got, want := n.TopAlone(few), nAll.Top(few); !slices.Equal(got, want) {
+					t.Fatalf("%d numbers of %d: %v, want %v", few, capacity, got, want)
+				}
+				if got, want := s.TopAlone(few), sAll.Top(few); !slices.Equal(got, want) {
+					t.Fatalf("%d texts of %d: %v, want %v", few, capacity, got, want)
+				}
+				if all := n.Top(capacity); !slices.Equal(n.Top(few), all[:min(few, len(all))]) {
+					t.Fatalf("%d of %v: %v", few, all, n.Top(few))
+				}
+			}
+		}
+	}
+}

@@ -56,7 +56,14 @@ func (s *Numbers) find(key, h uint64) int {
 
 // Top returns the n most frequent keys, largest first.
 func (s *Numbers) Top(n int) []Entry[uint64] {
-	nodes := s.order(n)
+	return s.list(s.order(n, false))
+}
+
+// TopAlone is Top of the sketch that an empty one would be after Merge with this one. It
+// spares that where there is nothing else to merge.
+func (s *Numbers) TopAlone(n int) []Entry[uint64] { return s.list(s.order(n, true)) }
+
+func (s *Numbers) list(nodes []node) []Entry[uint64] {
 	out := make([]Entry[uint64], len(nodes))
 	for i, k := range nodes {
 		out[i] = Entry[uint64]{s.keys[k.slot], k.count, s.errs[k.slot]}

@@ -78,7 +78,14 @@ func (s *Strings) find(key string, h uint64) int {
 // Top returns the n most frequent texts, largest first. Their strings are the
 // caller's.
 func (s *Strings) Top(n int) []Entry[string] {
-	nodes := s.order(n)
+	return s.list(s.order(n, false))
+}
+
+// TopAlone is Top of the sketch that an empty one would be after Merge with this one. It
+// spares that where there is nothing else to merge.
+func (s *Strings) TopAlone(n int) []Entry[string] { return s.list(s.order(n, true)) }
+
+func (s *Strings) list(nodes []node) []Entry[string] {
 	out := make([]Entry[string], len(nodes))
 	for i, k := range nodes {
 		out[i] = Entry[string]{string(s.at(int(k.slot))), k.count, s.errs[k.slot]}

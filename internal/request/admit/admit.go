@@ -99,13 +99,9 @@ type meeting struct {
 	now     clock.Instant
 	sec     uint32 // of now
 
-	addr      address
-	client    uint64 // keys into the tables
-	middle    uint64 // valid iff IPv6
-	wide      uint64
-	clearance uint64 // valid iff the visit came with a clearance
-	standing  uint64
+	keys
 
+	expected bool   // the keys were made out beforehand
 	recalled bool   // recall has run
 	again    bool   // it is judged again, and was counted before
 	cookie   bool   // the visit came with a clearance, not only with a past
@@ -125,19 +121,24 @@ type meeting struct {
 // Clearance. It must be called once for each visit: it charges budgets.
 func (a *Admit) Decide(v *traffic.Visit) mitigation.Verdict {
 	m := meeting{v: v, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
-	switch {
-	case a.isOff(&m),
-		a.isACME(&m),
-		a.isAllowed(&m),
-		a.isBanned(&m),
-		a.recall(&m), // decides nothing: it finds out who this is
-		a.isOverOwnBudget(&m),
-		a.isMitigated(&m),
-		a.isOverNeighboursBudget(&m),
-		a.isRanked(&m): // decides always
-	}
-	a.settle(&m)
+	a.decide(&m)
 	return m.verdict
+}
+
+// decide is the ladder.
+func (a *Admit) decide(m *meeting) {
+	switch {
+	case a.isOff(m),
+		a.isACME(m),
+		a.isAllowed(m),
+		a.isBanned(m),
+		a.recall(m), // decides nothing: it finds out who this is
+		a.isOverOwnBudget(m),
+		a.isMitigated(m),
+		a.isOverNeighboursBudget(m),
+		a.isRanked(m): // decides always
+	}
+	a.settle(m)
 }
 
 // UnderAttack tells the door that an attack runs since a moment. Who was known

@@ -27,6 +27,9 @@
 // mitigation refuses does not use up what its honest neighbours share with it.
 // Each visit is charged at most once to each budget that it belongs to.
 //
+// Where visits are known beforehand, as in a log, Expect makes out a group of them and
+// DecideExpected decides on each as Decide would, in less time.
+//
 // What is remembered stands in tables of a fixed size, whatever is sent: about
 // BytesPerClient bytes for each of Config.Clients. The keys are keyed hashes of
 // prefixes, clearances and names of programs, so that nobody can aim at somebody

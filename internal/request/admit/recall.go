@@ -32,9 +32,11 @@ func (a *Admit) recall(m *meeting) bool {
 		return false
 	}
 	m.recalled = true
-	m.identify(&a.seed)
 	m.cookie = m.v.Clearance != traffic.ClearanceNone
-	a.warm(m)
+	if !m.expected {
+		m.identify(&a.seed)
+		a.warm(m)
+	}
 	if m.cookie {
 		a.recallClearance(m)
 	}

@@ -47,9 +47,12 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n.Learned < youth {
 		floor *= young
 	}
-	usual := usualOf(n, s.path)
-	least := max(floor, d.cfg.Times*usual)
 	shaped := s.n >= leastN && s.once >= leastNew*float64(s.n) && s.strange >= strange*s.once
+	usual := 0.0
+	if shaped || d.spell.On() { // else it is no matter
+		usual = usualOf(n, s.path)
+	}
+	least := max(floor, d.cfg.Times*usual)
 	if !d.spell.Step(w.At, w.Span, shaped && s.rate > least, shaped && s.rate > goesOn*least, d.cfg.EndAfter) {
 		return nil
 	}

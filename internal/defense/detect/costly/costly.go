@@ -28,6 +28,7 @@ type Detector struct {
 	took  time.Duration // of one request for it, before anything was done
 
 	known []page // what such pages took, the latest last
+	costs costs  // of the last window
 
 	page time.Duration    // what an ordinary page takes, see usual
 	of   []traffic.Sample // that it was worked out from
@@ -47,6 +48,7 @@ func (d *Detector) Name() string { return "costly" }
 
 // cost is what a path took in a window.
 type cost struct {
+	path       string
 	n, reached int
 	time       time.Duration
 }
@@ -62,12 +64,13 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil || n.Learned < youth || n.OriginP50 <= 0 {
 		n = &traffic.Normal{} // nothing begins; what runs may end
 	}
-	by, all := costs(w)
+	by := &d.costs
+	all := by.sum(w)
 	path := d.path
 	if !d.spell.On() {
-		path = costliest(by)
+		path = by.costliest()
 	}
-	p := by[path]
+	p := by.of(path)
 	each := p.each()
 	if d.spell.On() && p.reached < leastN {
 		each = d.took
@@ -169,29 +172,52 @@ func tenth(samples []traffic.Sample, path string) time.Duration {
 	return took[len(took)/10]
 }
 
-// costs sums up the origin's time by path.
-func costs(w *traffic.Window) (by map[string]cost, all time.Duration) {
-	by = make(map[string]cost)
-	for i := range w.Samples {
-		s := &w.Samples[i]
-		c := by[s.Visit.Path]
-		c.n++
-		if s.Outcome.Reached && !s.Refused {
-			c.reached++
-			c.time += s.Outcome.OriginTime
-			all += s.Outcome.OriginTime
-		}
-		by[s.Visit.Path] = c
-	}
-	return by, all
+// costs are what paths took in a window. Their memory is used again for the next one.
+type costs struct {
+	at   map[string]int // of list
+	list []cost
 }
 
-func costliest(by map[string]cost) string {
+// of is what a path took.
+func (c *costs) of(path string) cost {
+	if i, ok := c.at[path]; ok {
+		return c.list[i]
+	}
+	return cost{}
+}
+
+// sum sums up the origin's time by path, and returns that of all.
+func (c *costs) sum(w *traffic.Window) (all time.Duration) {
+	if c.at == nil {
+		c.at = map[string]int{}
+	}
+	clear(c.at)
+	c.list = c.list[:0]
+	for i := range w.Samples {
+		s := &w.Samples[i]
+		at, ok := c.at[s.Visit.Path]
+		if !ok {
+			at = len(c.list)
+			c.at[s.Visit.Path] = at
+			c.list = append(c.list, cost{path: s.Visit.Path})
+		}
+		p := &c.list[at]
+		p.n++
+		if s.Outcome.Reached && !s.Refused {
+			p.reached++
+			p.time += s.Outcome.OriginTime
+			all += s.Outcome.OriginTime
+		}
+	}
+	return all
+}
+
+func (c *costs) costliest() string {
 	var best string
 	var top time.Duration
-	for path, c := range by {
-		if c.time > top || c.time == top && path < best {
-			best, top = path, c.time
+	for i := range c.list {
+		if p := &c.list[i]; p.time > top || p.time == top && p.path < best {
+			best, top = p.path, p.time
 		}
 	}
 	return best

@@ -36,9 +36,15 @@ type guesses struct {
 	who   sketch.Small // clients that failed
 	first string       // path of the first failure
 
+	ordinary []traffic.Sample // that was looked at last, and how many attempts are in it
+	tried    tried
+
 	spell spell.Spell
 	said  attack.Finding // what was said when it was last seen
 }
+
+// tried are the attempts among ordinary requests.
+type tried struct{ all, doubts, fails int }
 
 func newGuesses() guesses { return guesses{by: callers.New[attempts](mostOnes)} }
 
@@ -118,23 +124,31 @@ type ordinaries struct {
 }
 
 func (g *guesses) usual(n *traffic.Normal) ordinaries {
-	var all, doubts, fails int
-	for i := range n.Ordinary {
-		s := &n.Ordinary[i]
+	// What is published never changes, and is mostly what it was in the last window.
+	if len(n.Ordinary) != len(g.ordinary) || len(n.Ordinary) > 0 && &n.Ordinary[0] != &g.ordinary[0] {
+		g.ordinary, g.tried = n.Ordinary, triedOf(n.Ordinary)
+	}
+	t := &g.tried
+	o := ordinaries{doubtful: t.all >= usualLeast && 2*t.doubts > t.all}
+	o.fails = n.Peak * float64(t.fails) / float64(max(len(n.Ordinary), 1))
+	return o
+}
+
+func triedOf(list []traffic.Sample) (t tried) {
+	for i := range list {
+		s := &list[i]
 		if s.Visit.Method != "POST" || !traffic.LoginPath(s.Visit.Path) {
 			continue
 		}
-		all++
+		t.all++
 		switch failed(s) {
 		case doubtful:
-			doubts++
+			t.doubts++
 		case sure:
-			fails++
+			t.fails++
 		}
 	}
-	o := ordinaries{doubtful: all >= usualLeast && 2*doubts > all}
-	o.fails = n.Peak * float64(fails) / float64(max(len(n.Ordinary), 1))
-	return o
+	return t
 }
 
 // weigh says how much of a failure an attempt is.

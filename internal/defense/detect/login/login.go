@@ -63,14 +63,16 @@ func (d *Detector) flood(w *traffic.Window, n *traffic.Normal) (attack.Finding, 
 	if !d.spell.On() {
 		path = busiest(w)
 	}
-	visitors := w.Visitors(path)
+	var visitors traffic.Visitors // of most windows nobody sends a form
 	sent, odd, fails := 0, 0, 0
 	for i := range w.Samples {
 		s := &w.Samples[i]
 		if !form(&s.Visit) || s.Visit.Path != path {
 			continue
 		}
-		sent++
+		if sent++; sent == 1 {
+			visitors = w.Visitors(path)
+		}
 		if !visitors.Like(&s.Visit) {
 			odd++
 		}
@@ -80,7 +82,10 @@ func (d *Detector) flood(w *traffic.Window, n *traffic.Normal) (attack.Finding, 
 	}
 	stands := w.Steady(w.Offered) / float64(max(len(w.Samples), 1))
 	rate := stands * float64(sent)
-	usual := n.Peak * usually(n, path)
+	usual := 0.0
+	if sent > 0 || d.spell.On() { // else it is no matter
+		usual = n.Peak * usually(n, path)
+	}
 	floor := d.cfg.Floor
 	known := n.Learned >= youth && n.Tells()
 	if !known {

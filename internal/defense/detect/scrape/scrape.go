@@ -63,7 +63,10 @@ func (d *Detector) Detect(w *traffic.Window, _ *traffic.Normal) []attack.Finding
 		if s.Refused || s.Outcome.Status < 200 || s.Outcome.Status >= 400 {
 			continue // nothing was read
 		}
-		path := sketch.Hash(s.Visit.Path)
+		var path uint64
+		if page(&s.Visit) {
+			path = sketch.Hash(s.Visit.Path)
+		}
 		for _, level := range [...]traffic.Level{traffic.LevelClient, traffic.LevelWide} {
 			p := traffic.PrefixOf(s.Visit.Client, level)
 			r := d.by.Count(p, 1)
@@ -86,12 +89,17 @@ func (d *Detector) Detect(w *traffic.Window, _ *traffic.Normal) []attack.Finding
 	return []attack.Finding{d.said}
 }
 
+// page says whether a visit reads something that counts as a page.
+func page(v *traffic.Visit) bool {
+	return v.Method == "GET" && v.Kind != traffic.KindAsset && v.Kind != traffic.KindFeed
+}
+
 func (r *read) take(v *traffic.Visit, path uint64, at clock.Instant) {
-	switch {
-	case v.Kind == traffic.KindAsset:
+	if v.Kind == traffic.KindAsset {
 		r.assets++
 		return
-	case v.Method != "GET" || v.Kind == traffic.KindFeed:
+	}
+	if !page(v) {
 		return
 	}
 	r.pages++
