@@ -198,7 +198,7 @@ func TestRotatedPrograms(t *testing.T) {
 	}{
 		{"pages alone", func(*stage, *traffic.Visit, int) {}, traffic.StandingShy},
 		{"with assets", func(_ *stage, v *traffic.Visit, i int) {
-			if i%4 == 1 {
+			if i%2 == 1 {
 				v.Kind = traffic.KindAsset
 			}
 		}, traffic.StandingNew},

@@ -77,6 +77,48 @@ func TestThin(t *testing.T) {
 	}
 }
 
+// Who has a new name with every request is seen through, in peace as under attack, but
+// not where a visitor's clearance or a program that behaves well is behind the prefix.
+func TestThinInManyNames(t *testing.T) {
+	names := func(v *traffic.Visit, i int) { by(v, 100+i) }
+	for _, c := range []struct {
+		name    string
+		before  func(s *stage)
+		seconds int
+		kinds   string
+		want    traffic.Standing
+	}{
+		{"five pages", nil, 7, "ppa", traffic.StandingNew},
+		{"six", nil, 8, "ppa", traffic.StandingThin},
+		{"it goes on", nil, 200, "ppa", traffic.StandingThin},
+		{"one asset for three pages", nil, 12, "pppa", traffic.StandingThin},
+		{"two assets for three pages", nil, 200, "papap", traffic.StandingNew},
+		{"beside a visitor", func(s *stage) {
+			s.Decide(cleared(s.visit("192.0.2.1"), 1, s.wall().Add(-time.Minute)))
+		}, 60, "ppa", traffic.StandingNew},
+		{"long after a visitor", func(s *stage) {
+			s.Decide(cleared(s.visit("192.0.2.1"), 1, s.wall().Add(-time.Minute)))
+			s.pass(liveFor * time.Second)
+		}, 60, "ppa", traffic.StandingThin},
+		{"beside a browser that keeps no cookies", func(s *stage) {
+			s.asks(90, "ppa", nil)
+		}, 60, "ppa", traffic.StandingNew},
+	} {
+		for _, attack := range []bool{true, false} {
+			s := newStage(t)
+			if c.before != nil {
+				c.before(s)
+			}
+			if attack {
+				s.UnderAttack(s.wall())
+			}
+			if v, _ := s.asks(c.seconds, c.kinds, names); v.Standing != c.want {
+				t.Errorf("%s, attack %v: %s, want %s", c.name, attack, v.Standing, c.want)
+			}
+		}
+	}
+}
+
 // Over its budget again and again it is greedy, whatever it fetches.
 func TestThinAndGreedy(t *testing.T) {
 	s := newStage(t)
