@@ -71,7 +71,7 @@ func TestRejected(t *testing.T) {
 		{`country.startsWith("G")`, 1, `country.startsWith("G")`, "compared whole"},
 		{`kind == "pages"`, 1, `kind == "pages"`, "page, asset, feed or api"},
 		{`clearance == "some"`, 1, `clearance == "some"`, "none, proven or known"},
-		{`standing == "bad"`, 1, `standing == "bad"`, "new, good, shy or greedy"},
+		{`standing == "bad"`, 1, `standing == "bad"`, "new, good, shy, greedy or thin"},
 		{`header_order == "xyz"`, 1, `header_order == "xyz"`, "16 hexadecimal digits"},
 		{`client == "example.org"`, 1, `client == "example.org"`, "198.51.100.0/24"},
 		{`client in ["192.0.2.1", "192.0.2.2"]`, 1, `client in ["192.0.2.1", "192.0.2.2"]`, "one match for each"},

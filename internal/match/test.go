@@ -164,7 +164,7 @@ func number(f traffic.Field, key string) (uint64, error) {
 	case traffic.FieldStanding:
 		var s traffic.Standing
 		s, ok = traffic.ParseStanding(key)
-		n, hint = uint64(s), "new, good, shy or greedy"
+		n, hint = uint64(s), "new, good, shy, greedy or thin"
 	case traffic.FieldHTTP:
 		var v traffic.HTTPVersion
 		v, ok = traffic.ParseHTTPVersion(key)

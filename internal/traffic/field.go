@@ -146,10 +146,15 @@ const (
 	StandingShy
 	// StandingGreedy: went over its budget again and again.
 	StandingGreedy
+	// StandingThin: asks for page after page and for hardly what they are made of, at
+	// most half as many assets as pages, and never brought our cookie back. It is less
+	// than shy: a browser that has the assets already does so too. It tells something
+	// only where hardly any ordinary visit is thin, and costs nobody a rank or a budget.
+	StandingThin
 	Standings
 )
 
-var standingNames = [Standings]string{"new", "good", "shy", "greedy"}
+var standingNames = [Standings]string{"new", "good", "shy", "greedy", "thin"}
 
 func (s Standing) String() string {
 	if s < Standings {

@@ -68,10 +68,25 @@ func TestAccuracyOfAnotherSeed(t *testing.T) {
 	if a, b := share(r.PacketsTuned.Attacks.N, r.PacketsTuned.Attacks.Of), share(r.PacketsHeldOut.Attacks.N, r.PacketsHeldOut.Attacks.Of); a-b > 0.02 || b-a > 0.02 {
 		t.Errorf("%.3f of the floods of packets that may be looked at are noticed, and %.3f of the others", a, b)
 	}
+	thin := 0
 	for _, row := range r.Rows {
 		if row.Attack && (row.Flood == 0 || row.Ordinary == 0) || !row.Attack && row.Ordinary == 0 {
 			t.Errorf("nothing happened: %+v", row)
 		}
+		// Two requests in three of the others are what the flood is for.
+		least := 0.6
+		if strings.HasPrefix(row.Name, "wide") {
+			least = 0.9
+		}
+		if strings.Contains(row.Name, ", with an asset, ") {
+			thin++
+			if share(row.Stopped, row.Flood) < least {
+				t.Errorf("of %q %d of %d were stopped", row.Name, row.Stopped, row.Flood)
+			}
+		}
+	}
+	if thin != 9 {
+		t.Errorf("%d floods come with an asset", thin)
 	}
 }
 

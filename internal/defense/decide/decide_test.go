@@ -163,6 +163,8 @@ func TestSlowFirstThenRefuse(t *testing.T) {
 		{"hardly tested, but shy", flood(true, true), sig(shy, 0, 0, 10), []string{"refuse"}},
 		{"hardly tested", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0, 10), []string{"slow", "slow", "slow"}},
 		{"hardly tested, but no browser", flood(true, true), sig(`clearance == "none" && user_agent == "python"`, 0, 0, 10), []string{"refuse"}},
+		{"hardly tested, but thin", flood(true, true), sig(`path == "/" && standing == "thin"`, 0, 0, 10), []string{"slow", "slow", "slow"}},
+		{"thin", flood(true, true), sig(`path == "/" && standing == "thin"`, 0, 0, 1000), []string{"refuse"}},
 		{"hardly tested, not shy", flood(true, true), sig(`path == "/" && standing != "good"`, 0, 0, 10), []string{"slow", "slow"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

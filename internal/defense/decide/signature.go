@@ -112,7 +112,8 @@ func (d *Decider) expected(but *entry) float64 {
 
 // robust says that a match rests on how clients behaved towards us, which
 // needs no sample of ordinary traffic: a poor standing, or no cookie together
-// with a user agent that no browser sends.
+// with a user agent that no browser sends. Thin is no poor standing: how many visitors
+// are, only a sample tells.
 func robust(m *match.Match) bool {
 	none, program := false, false
 	for _, t := range m.Tests() {
@@ -122,7 +123,7 @@ func robust(m *match.Match) bool {
 		}
 		switch t.Field() {
 		case traffic.FieldStanding:
-			if !strings.Contains(text, `"new"`) && !strings.Contains(text, `"good"`) {
+			if !strings.Contains(text, `"new"`) && !strings.Contains(text, `"good"`) && !strings.Contains(text, `"thin"`) {
 				return true
 			}
 		case traffic.FieldClearance:

@@ -243,6 +243,36 @@ func TestNewnessIsNotAskedForInVain(t *testing.T) {
 	}
 }
 
+// A flood of thin visits is described by that where hardly any ordinary visit is thin, and
+// by nothing that refuses where more are.
+func TestThin(t *testing.T) {
+	for _, c := range []struct {
+		usual int // thin ones of 2,000 ordinary visits
+		want  float64
+	}{{0, 0.98}, {1, 0.98}, {20, 0.5}, {21, 0}, {400, 0}} {
+		r := dice()
+		n := normal(r, 2000, 0.05)
+		for i := range c.usual {
+			v := &n.Ordinary[i*2000/c.usual].Visit
+			v.Kind, v.Clearance, v.Standing = traffic.KindPage, traffic.ClearanceNone, traffic.StandingThin
+			v.Path = []string{"/", "/news", "/about"}[i%3]
+		}
+		draw := func() traffic.Sample {
+			s := bot(r, 0)
+			s.Visit.Standing = traffic.StandingThin
+			return s
+		}
+		s, f := mix(r, 1000, 4080, draw)
+		sigs := Mine(f, s, n)
+		if got := covered(sigs, clear, draw); got < c.want || c.want == 0 && got > 0 {
+			t.Errorf("%d of 2,000 are thin: refusable signatures cover %.2f, want %.2f\n%s", c.usual, got, c.want, texts(sigs))
+		}
+		if said := strings.Contains(texts(sigs), "thin"); said != (c.want > 0) {
+			t.Errorf("%d of 2,000 are thin:\n%s", c.usual, texts(sigs))
+		}
+	}
+}
+
 func TestPlaceAloneIsNoSignature(t *testing.T) {
 	r := dice()
 	n := normal(r, 2000, 1) // all look the same but for where they are from

@@ -26,6 +26,10 @@ const (
 	clippedHost   = 80
 	commonplace   = 0.95 // share of ordinary traffic from which a trait narrows nothing
 	enoughToJudge = 50   // ordinary samples from which commonplace is judged
+	// mostThin is the share of ordinary requests that may be thin for the word to be a
+	// trait. Beyond it, what narrows it until it hits none of the samples does so by
+	// chance, and many such signatures together hit more than any of them shows.
+	mostThin = 10 * clean
 )
 
 // trait is one test that part of the flood passes, with who passes it. Of each
@@ -157,7 +161,7 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 		}
 	}
 	found = slices.DeleteFunc(found, func(tr *trait) bool {
-		return t.excess(tr.flood.count(), tr.usual.count()) < keep
+		return t.excess(tr.flood.count(), tr.usual.count()) < keep || t.saysLittle(tr)
 	})
 	slices.SortFunc(found, func(a, b *trait) int {
 		return cmp.Or(cmp.Compare(b.flood.count(), a.flood.count()), slices.Compare(a.keys, b.keys))
@@ -167,6 +171,12 @@ func (t *table) addField(f traffic.Field, rank int, flood, ordinary []traffic.Sa
 		tr.common = t.ordinary >= enoughToJudge && float64(tr.usual.count()) >= commonplace*float64(t.ordinary)
 		t.traits = append(t.traits, tr)
 	}
+}
+
+// saysLittle says that a trait is that of thin visits, at a site where many are.
+func (t *table) saysLittle(tr *trait) bool {
+	return traffic.Field(tr.field) == traffic.FieldStanding && tr.keys[0] == traffic.StandingThin.String() &&
+		t.ordinary >= enoughToJudge && float64(tr.usual.count()) > mostThin*float64(t.ordinary)
 }
 
 // rare says that hardly anybody asked lately for what hits of n samples show: a page that was

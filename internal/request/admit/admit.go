@@ -108,6 +108,8 @@ type meeting struct {
 	reserved bool   // may use what strangers behind its prefix may not
 	greedy   bool   // its own clearance went over its budget again and again
 	browses  bool   // it or those like it fetch assets with their pages, or it keeps its clearance
+	behaved  bool   // its standing is good, or would be if it were not thin
+	thin     bool   // of those like it pages are wanted, and hardly what they are made of
 	noted    bool   // what it asks for is noted at its prefix
 	shared   bool   // whoever is behind its prefix, assets are fetched with the pages, and there is no attack
 	good     uint64 // the bit of crowd that it speaks for; 0 none

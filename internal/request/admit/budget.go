@@ -6,6 +6,7 @@ import (
 	"seawall/internal/kit/clock"
 	"seawall/internal/kit/gcra"
 	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
 )
 
 // limits are the budgets of each width of prefix.
@@ -111,6 +112,9 @@ func (a *Admit) charge(s *set[prefixCell], key uint64, l gcra.Limit, m *meeting,
 		m.noted = true // not again for the second budget
 		c.note(m.v.Kind)
 		m.shared = !m.hostile() && c.browses()
+		if m.v.Standing == traffic.StandingNew && !m.cookie && c.thin(m.sec) {
+			m.v.Standing = traffic.StandingThin // in the name of ever new programs
+		}
 	}
 	c.tat, ok, retry = l.Take(c.tat, m.now, m.weight)
 	if c.refused > 0 {

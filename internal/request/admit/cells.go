@@ -97,6 +97,14 @@ func (c *prefixCell) browses() bool {
 	return c.assets > 0 && c.pages > 0 && int(c.assets)*pagesPerAsset >= int(c.pages)
 }
 
+// thin says whether whoever is behind the prefix asks for page after page and hardly for
+// what they are made of, and no program there has behaved well for a while nor anybody
+// brought a clearance lately. Where there is no asset at all, recallPrefix knows more.
+func (c *prefixCell) thin(sec uint32) bool {
+	return c.pages >= rotatedPages && c.assets > 0 && int(c.assets)*thinPages <= int(c.pages) &&
+		c.prints == 0 && !c.liveClearance(sec)
+}
+
 // add adds one and stops at the top.
 func add(n *uint16) {
 	if *n < math.MaxUint16 {

@@ -39,7 +39,7 @@ func TestOrdersAgainstAList(t *testing.T) {
 		case 7:
 			x = is(traffic.FieldClearance, pick("none", "proven", "known"))
 		case 8:
-			x = is(traffic.FieldStanding, pick("new", "good", "shy"))
+			x = is(traffic.FieldStanding, pick("new", "good", "shy", "thin"))
 		case 9:
 			x = within(pick("192.0.2.0/24", "192.0.2.0/28"))
 		case 10:
@@ -72,7 +72,7 @@ func TestOrdersAgainstAList(t *testing.T) {
 			v.Path, v.UserAgent, v.HeaderOrder, v.QueryShape, v.Country = pick(paths...), pick(agents...), fp1, fp2, land
 			v.JA4, v.OpeningHTTP2 = pick(prints...), fp1
 			v.Network = []uint32{0, 1, 64496}[r.IntN(3)]
-			v.Kind, v.Clearance, v.Standing = traffic.Kind(r.IntN(4)), traffic.Clearance(r.IntN(3)), traffic.Standing(r.IntN(4))
+			v.Kind, v.Clearance, v.Standing = traffic.Kind(r.IntN(4)), traffic.Clearance(r.IntN(3)), traffic.Standing(r.IntN(int(traffic.Standings)))
 			var want mitigation.ID
 			for i := range o.list {
 				if e := &o.list[i]; !e.spares(v.Clearance) && e.match.Hits(v) {

@@ -44,10 +44,11 @@ func (a *Admit) recall(m *meeting) bool {
 	if m.hostile() && !m.cookie && m.v.Standing == traffic.StandingNew {
 		a.recallPrefix(m)
 	}
+	m.showThin()
 
 	m.reserved = m.reserved || m.v.Clearance == traffic.ClearanceKnown
 	m.weight = 1
-	if m.hostile() && m.v.Clearance == traffic.ClearanceNone && m.v.Standing != traffic.StandingGood {
+	if m.hostile() && m.v.Clearance == traffic.ClearanceNone && !m.behaved {
 		// A quarter of the rate and of the burst is the same as four times the
 		// price.
 		m.weight = 4
@@ -129,7 +130,7 @@ func (a *Admit) isRanked(m *meeting) bool {
 		v.Rank = mitigation.RankKnown
 	case m.v.Standing == traffic.StandingShy, m.v.Standing == traffic.StandingGreedy:
 		v.Rank = mitigation.RankSuspect
-	case m.cookie, m.v.Standing == traffic.StandingGood:
+	case m.cookie, m.behaved:
 		v.Rank = mitigation.RankProven
 	default:
 		v.Rank = mitigation.RankNewcomer

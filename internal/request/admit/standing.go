@@ -9,6 +9,9 @@ const (
 	// A page comes with assets, unless the browser has them already: one in so
 	// many pages is enough.
 	pagesPerAsset = 16
+	// Who fetches no more than one asset for so many pages is thin: a browser that has
+	// them already, or a bot that wants to look like one.
+	thinPages = 2
 	// Or the clearance comes back: with one in so many pages, at least.
 	pagesPerCleared = 4
 	printAge        = 60 // seconds of being good before a program counts
@@ -16,7 +19,7 @@ const (
 
 // recallStanding notes the visit at its client prefix and program, and
 // sets the visit's Standing. Who was good before the attack began, and still
-// is, counts as known.
+// is, counts as known, and is never thin.
 func (a *Admit) recallStanding(m *meeting) {
 	s := a.standings.at(m.standing)
 	s.acquire()
@@ -40,9 +43,10 @@ func (a *Admit) recallStanding(m *meeting) {
 		// their clearances.
 		m.v.Standing = traffic.StandingNew
 	}
-	m.browses = m.cookie && !m.greedy || m.v.Standing == traffic.StandingGood || !m.hostile() && c.goodWithout()
+	m.behaved = m.v.Standing == traffic.StandingGood
+	m.browses = m.cookie && !m.greedy || m.behaved || !m.hostile() && c.goodWithout()
 	switch {
-	case m.v.Standing == traffic.StandingGood:
+	case m.behaved:
 		if c.goodSince == 0 {
 			c.goodSince = m.sec
 		}
@@ -62,8 +66,19 @@ func (a *Admit) recallStanding(m *meeting) {
 		// visitor with a clearance is judged by what that clearance does.
 		m.v.Standing = traffic.StandingNew
 	}
-	if m.attack != nil && !m.greedy && m.v.Standing == traffic.StandingGood && c.goodSince != 0 && c.goodSince <= m.attack.sec {
+	if m.attack != nil && !m.greedy && m.behaved && c.goodSince != 0 && c.goodSince <= m.attack.sec {
 		m.v.Clearance = traffic.ClearanceKnown
+		return
+	}
+	m.thin = c.thin()
+}
+
+// showThin shows that a visit is thin, to orders and samples. Everything else here goes
+// by the standing that it would have otherwise: a browser that has the assets loses
+// nothing. In peace it shows as well, so that ordinary samples tell how many there are.
+func (m *meeting) showThin() {
+	if m.thin && (m.v.Standing == traffic.StandingNew || m.v.Standing == traffic.StandingGood) {
+		m.v.Standing = traffic.StandingThin
 	}
 }
 
@@ -141,6 +156,12 @@ func (c *standingCell) standing(sec uint32) traffic.Standing {
 		return traffic.StandingGood
 	}
 	return traffic.StandingNew
+}
+
+// thin says whether page after page is asked for, and hardly what they are made of, and
+// no clearance ever came back.
+func (c *standingCell) thin() bool {
+	return c.pages >= shyPages && c.cleared == 0 && int(c.assets)*thinPages <= int(c.pages)
 }
 
 // goodWithout says whether assets are fetched by those who bring no clearance,

@@ -40,9 +40,12 @@ func TestStanding(t *testing.T) {
 		{"pages and assets, for a while", 15, func(*stage) func(*traffic.Visit, int) {
 			return func(v *traffic.Visit, i int) { asset(v, 2, i) }
 		}, traffic.StandingGood},
-		{"an asset now and then is enough", 40, func(*stage) func(*traffic.Visit, int) {
+		{"an asset now and then is enough, and shows", 40, func(*stage) func(*traffic.Visit, int) {
 			return func(v *traffic.Visit, i int) { asset(v, 10, i) }
-		}, traffic.StandingGood},
+		}, traffic.StandingThin},
+		{"two pages for an asset", 15, func(*stage) func(*traffic.Visit, int) {
+			return func(v *traffic.Visit, i int) { asset(v, 3, i) }
+		}, traffic.StandingThin},
 		{"one asset and a hundred pages", 50, func(*stage) func(*traffic.Visit, int) {
 			return func(v *traffic.Visit, i int) { asset(v, 100, i+99) }
 		}, traffic.StandingShy},
@@ -195,7 +198,7 @@ func TestRotatedPrograms(t *testing.T) {
 	}{
 		{"pages alone", func(*stage, *traffic.Visit, int) {}, traffic.StandingShy},
 		{"with assets", func(_ *stage, v *traffic.Visit, i int) {
-			if i%4 == 1 {
+			if i%2 == 1 {
 				v.Kind = traffic.KindAsset
 			}
 		}, traffic.StandingNew},
