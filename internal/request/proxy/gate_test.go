@@ -172,8 +172,8 @@ func TestGateReserve(t *testing.T) {
 			free(more)
 		}
 		free(slots)
-		if n, slots = count(mitigation.RankSuspect); n != 3 {
-			t.Errorf("with a proven visitor about, suspects hold %d of 8 slots, want 3", n)
+		if n, slots = count(mitigation.RankSuspect); n != 2 {
+			t.Errorf("with a proven visitor about, suspects hold %d of 8 slots, want 2", n)
 		}
 		free(slots)
 		time.Sleep(reserveFor + time.Second)
@@ -299,7 +299,7 @@ func TestFloodBehindTheGate(t *testing.T) {
 		{"after a quiet phase", 5, 10 * time.Millisecond, 10 * time.Second, 25 * time.Millisecond, .8, mitigation.RankNewcomer},
 		// What pages usually take is to be learnt in the midst of the flood.
 		{"from the start", 5, 10 * time.Millisecond, 0, 30 * time.Millisecond, .8, mitigation.RankNewcomer},
-		{"a slow origin", 20, 80 * time.Millisecond, 10 * time.Second, 160 * time.Millisecond, .8, mitigation.RankNewcomer},
+		{"a slow origin", 20, 80 * time.Millisecond, 10 * time.Second, 180 * time.Millisecond, .8, mitigation.RankNewcomer},
 		{"once it is slowed", 5, 10 * time.Millisecond, 10 * time.Second, 18 * time.Millisecond, .4, mitigation.RankSuspect},
 	} {
 		t.Run(c.name, func(t *testing.T) {

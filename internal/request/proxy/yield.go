@@ -23,7 +23,7 @@ const (
 	doubtful, flooded = 3, 2.0
 
 	// suspects have one in so many of the places that newcomers have.
-	suspects = 2
+	suspects = 3
 
 	yieldInterval = interval / 2
 	yieldSamples  = 2 * minSamples
@@ -34,7 +34,7 @@ const (
 // which makes the most of the origin; with strangers alone waiting for their answers
 // that is right, but those whom we know would queue behind them inside the origin,
 // where nobody can let them pass. So strangers get as many places as leave the answers
-// nearly as quick as they are on a quiet day, and suspects half of those: what resembles
+// nearly as quick as they are on a quiet day, and suspects a third of those: what resembles
 // a flood must not be what visitors notice of it.
 //
 // It goes by the mean over many answers, not by the middle one, and by how certain that
