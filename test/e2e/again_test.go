@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 )
@@ -51,16 +50,7 @@ func TestOrdersReachTheLine(t *testing.T) {
 	}
 	go get("/other", "Mozilla/5.0", other)
 	time.Sleep(500 * time.Millisecond) // they are in line
-	order, err := http.NewRequest("POST", "http://"+w.admin+"/api/v1/mitigations", strings.NewReader(`{"action": "refuse", "match": "user_agent == \"flood/1\""}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	order.Header.Set("Seawall-Admin", "1")
-	resp, err := http.DefaultClient.Do(order)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
+	w.refuse(`user_agent == "flood/1"`)
 	for range flood {
 		if r := <-bots; r.status == http.StatusOK || r.ref == "" {
 			t.Errorf("in line: %+v", r)

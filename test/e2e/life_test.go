@@ -122,16 +122,7 @@ func TestReloadReachesWhoRepeats(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	w := start(t, nil, o.url)
-	order, err := http.NewRequest("POST", "http://"+w.admin+"/api/v1/mitigations", strings.NewReader(`{"action": "refuse", "match": "path == \"/no\""}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	order.Header.Set("Seawall-Admin", "1")
-	resp, err := http.DefaultClient.Do(order)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
+	w.refuse(`path == "/no"`)
 	c, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		t.Fatal(err)

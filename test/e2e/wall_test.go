@@ -261,6 +261,28 @@ func (w *wall) order(args ...string) string {
 	return out
 }
 
+// refuse has whoever meets an expression refused, as a person's order.
+func (w *wall) refuse(match string) {
+	w.t.Helper()
+	body, err := json.Marshal(map[string]string{"action": "refuse", "match": match})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	order, err := http.NewRequest("POST", "http://"+w.admin+"/api/v1/mitigations", bytes.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	order.Header.Set("Seawall-Admin", "1")
+	resp, err := http.DefaultClient.Do(order)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		w.t.Fatalf("refuse %s: %s", match, resp.Status)
+	}
+}
+
 func (w *wall) url(path string) string { return "http://" + w.addr + path }
 
 // api reads an answer of the admin API.

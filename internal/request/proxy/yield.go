@@ -18,6 +18,10 @@ const (
 	crowded, easy, quicker = 1.3, 1.15, 0.75
 	yieldSlack             = float64(time.Millisecond) // noise that does not count
 
+	// What usually takes less counts as taking so long: where answers take a millisecond,
+	// a busy processor makes it three, and nobody notices.
+	yieldLeast = float64(4 * time.Millisecond)
+
 	// A mean counts as crowded when it is so many standard errors above easy. The last
 	// few answers, which are looked at again and again, must be flooded times as slow.
 	doubtful, flooded = 3, 2.0
@@ -82,7 +86,7 @@ func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
 	if sent < y.since || u <= 0 {
 		return
 	}
-	r := min(max(0, x-yieldSlack)/u/y.base, outlier)
+	r := min(max(0, x-yieldSlack)/max(u, yieldLeast)/y.base, outlier)
 	y.late[y.n%minSamples] = r
 	y.n++
 	y.all.add(r)

@@ -79,7 +79,13 @@ func TestFindings(t *testing.T) {
 	}
 	storms := map[string]func(context.Context) error{"carpet": func(ctx context.Context) error { return carpet(ctx, w.clear) }}
 	for _, a := range storm.Attacks() {
-		storms[a.Name] = func(ctx context.Context) error { _, err := a.Run(ctx, w.target(), 1); return err }
+		factor := 1.0
+		if a.Name == "slow readers" {
+			// At 800 connections a second it is a flood besides: that is refused within a
+			// second, in line and at the door, and too few readers are left to be an attack.
+			factor = 0.1
+		}
+		storms[a.Name] = func(ctx context.Context) error { _, err := a.Run(ctx, w.target(), factor); return err }
 	}
 	for _, c := range []struct{ attack, vector, what string }{
 		{"connections", "connection-flood", "ask for nothing"},
