@@ -76,7 +76,10 @@ func TestSmallFloodTeachesNothing(t *testing.T) {
 			known.reset()
 			c.both(80, 2000, 20*time.Second, &known, &flood)
 			k := known.felt()
-			t.Logf("after %v of it: usually %.1f ms; known p50 %v p99 %v", ramp, c.g.limit.usual[0]/1e6, k.quantile(.5), k.quantile(.99))
+			c.g.mu.Lock()
+			usual := c.g.limit.usual[0] / 1e6
+			c.g.mu.Unlock()
+			t.Logf("after %v of it: usually %.1f ms; known p50 %v p99 %v", ramp, usual, k.quantile(.5), k.quantile(.99))
 			if p99 := k.quantile(.99); p99 > 28*time.Millisecond || k.shed > 0 {
 				t.Errorf("after %v of it known visitors' p99 is %v, %d shed", ramp, p99, k.shed)
 			}
