@@ -3,7 +3,6 @@
 
 export GOTOOLCHAIN := auto
 export CGO_ENABLED ?= 0
-SHELL := bash
 
 NEEDS_GO := Seawall needs Go 1.21 or newer (Debian 12: apt install -t bookworm-backports golang-go; or https://go.dev/dl/)
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -41,7 +40,7 @@ COMPUTES := ./internal/config ./internal/defense/... ./internal/match ./internal
 test: go
 	go vet ./...
 	go test -p 2 $(BESIDE) -count=1 $(TESTFLAGS) $(COMPUTES) ./test/accuracy ./test/replay
-	go test -p 1 $(BESIDE) -count=1 $(TESTFLAGS) $$(go list ./... | grep -vxFf <(go list $(COMPUTES) ./test/accuracy ./test/replay ./test/scenarios/...))
+	go test -p 1 $(BESIDE) -count=1 $(TESTFLAGS) $$(go list ./... | grep -vxF "$$(go list $(COMPUTES) ./test/accuracy ./test/replay ./test/scenarios/...)")
 	go test -p 1 -count=1 $(TESTFLAGS) ./test/scenarios/...
 
 # Built on all processors first, of which -p 1 uses one. Weeks that one goroutine goes
@@ -50,7 +49,7 @@ ALONE := ^(TestLearntSpans|TestSpansAreEven)$$
 race: go
 	CGO_ENABLED=1 go build -race ./internal/... ./cmd/...
 	CGO_ENABLED=1 go test -p 2 $(BESIDE) -count=1 -race -skip '$(ALONE)' $(COMPUTES)
-	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race $$(go list ./internal/... ./cmd/... | grep -vxFf <(go list $(COMPUTES)))
+	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race $$(go list ./internal/... ./cmd/... | grep -vxF "$$(go list $(COMPUTES))")
 
 lint: go
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; echo "gofmt -w the files above"; exit 1; }

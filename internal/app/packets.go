@@ -34,19 +34,6 @@ func (a appliers) Withdraw(id mitigation.ID) error {
 	return nil
 }
 
-// inLine has those who wait in line for the origin asked again once the door knows of a
-// mitigation. It fails at nothing.
-type inLine struct{ door *door }
-
-func (l inLine) Apply(m mitigation.Mitigation) error {
-	if m.Action >= mitigation.Slow && !m.Shadow && !m.Match.OnPackets() {
-		l.door.now.Load().rooms.proxy.Reconsider()
-	}
-	return nil
-}
-
-func (l inLine) Withdraw(mitigation.ID) error { return nil }
-
 // turnOff lets requests and packets through, or no longer.
 func (p *program) turnOff(off bool) {
 	p.door.admit.SetOff(off)

@@ -76,3 +76,16 @@ func (r *rooms) retire(ending <-chan struct{}) {
 		}
 	}
 }
+
+// inLine has those who wait in line for the origin asked again once the door knows of a
+// mitigation. It fails at nothing.
+type inLine struct{ door *door }
+
+func (l inLine) Apply(m mitigation.Mitigation) error {
+	if m.Action >= mitigation.Slow && !m.Shadow && !m.Match.OnPackets() {
+		l.door.now.Load().rooms.proxy.Reconsider()
+	}
+	return nil
+}
+
+func (l inLine) Withdraw(mitigation.ID) error { return nil }

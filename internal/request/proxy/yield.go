@@ -49,27 +49,29 @@ type yield struct {
 	used   bool // somebody was stopped by it during this interval
 	full   bool // all its places were taken meanwhile
 	began  clock.Instant
-	since  clock.Instant // requests sent before it show the past
-	moved  clock.Instant // when now did, last
-	before int           // what now was before it shrank, the last times in a row
-	bare   bool          // it is at the lowest, and none of those from before are at the origin
-	base   float64       // what answers take where strangers have next to nothing, in usual times; at least 1
-	all    spread        // of this interval's answers, in times of the base
-	n      int
+	since  clock.Instant       // requests sent before it show the past
+	moved  clock.Instant       // when now did, last
+	before int                 // what now was before it shrank; 0 once it has grown back
+	bare   bool                // it is at the lowest, and none of those from before are at the origin
+	base   float64             // what answers take where strangers have next to nothing, in usual times; at least 1
+	all    spread              // of this interval's answers, in times of the base
 	late   [minSamples]float64 // the last ones of them
 }
 
 // spread sums up numbers for their mean and its standard error.
-type spread struct{ n, sum, squares float64 }
+type spread struct {
+	n            int
+	sum, squares float64
+}
 
 func (s *spread) add(x float64) { s.n, s.sum, s.squares = s.n+1, s.sum+x, s.squares+x*x }
 
-func (s *spread) mean() float64 { return s.sum / s.n }
+func (s *spread) mean() float64 { return s.sum / float64(s.n) }
 
 // surely is what the mean is above, with so many standard errors of doubt.
 func (s *spread) surely(doubt float64) float64 {
-	m := s.mean()
-	return m - doubt*math.Sqrt(max(0, s.squares/s.n-m*m)/s.n)
+	m, n := s.mean(), float64(s.n)
+	return m - doubt*math.Sqrt(max(0, s.squares/n-m*m)/n)
 }
 
 // most is how many places it gives, of a limit: never more than leave a quarter free.
@@ -87,17 +89,17 @@ func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
 		return
 	}
 	r := min(max(0, x-yieldSlack)/max(u, yieldLeast)/y.base, outlier)
-	y.late[y.n%minSamples] = r
-	y.n++
+	y.late[y.all.n%minSamples] = r
 	y.all.add(r)
+	n := y.all.n
 	switch since := now.Sub(y.began); {
 	case !y.used:
 		if since >= yieldInterval {
 			y.next(now)
 		}
-	case since >= yieldInterval && y.n >= yieldSamples, since >= 4*yieldInterval && y.n >= minSamples:
+	case since >= yieldInterval && n >= yieldSamples, since >= 4*yieldInterval && n >= minSamples:
 		y.decide(now, limit)
-	case y.n >= minSamples && y.n%(minSamples/2) == 0:
+	case n >= minSamples && n%(minSamples/2) == 0:
 		y.flinch(now, limit)
 	}
 }
@@ -164,7 +166,7 @@ func (y *yield) restart(now clock.Instant) {
 
 // next begins the next interval.
 func (y *yield) next(now clock.Instant) {
-	y.began, y.all, y.n, y.used, y.full = now, spread{}, 0, false, false
+	y.began, y.all, y.used, y.full = now, spread{}, false, false
 }
 
 // reserves says whether slots are kept free for those whom we know.

@@ -2,7 +2,6 @@ package carpet
 
 import (
 	"cmp"
-	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -40,7 +39,7 @@ func (s *spread) over() bool { return len(s.networks) > 0 && s.share >= half }
 
 // covers says whether a lies in it.
 func (s *spread) covers(a netip.Addr) bool {
-	key, ok := keyOf(a)
+	key, ok := traffic.ClientKey(a)
 	return ok && slices.ContainsFunc(s.networks, func(n network) bool { return n.key == wideOf(key) })
 }
 
@@ -52,25 +51,8 @@ func (s *spread) addresses() (n int) {
 	return n
 }
 
-// fourTag sets IPv4 addresses apart from the first halves of IPv6 ones: it puts them
-// into 0:1::/32, a part of 0000::/8, which is reserved (RFC 4291, 2.4).
-const fourTag = 1 << 32
-
-// keyOf is an address's own prefix, the /32 or the /64, as a number. Sorted, those of
-// a network stand together.
-func keyOf(a netip.Addr) (uint64, bool) {
-	if a = a.Unmap(); a.Is4() {
-		b := a.As4()
-		return fourTag | uint64(binary.BigEndian.Uint32(b[:])), true
-	}
-	if !a.IsValid() {
-		return 0, false
-	}
-	b := a.As16()
-	return binary.BigEndian.Uint64(b[:8]), true
-}
-
-// wideOf is the /24 or /48 around a key.
+// wideOf is the /24 or /48 around a traffic.ClientKey. Sorted, those of a network stand
+// together.
 func wideOf(key uint64) uint64 {
 	if key>>32 == 1 {
 		return key &^ 0xff
@@ -80,14 +62,11 @@ func wideOf(key uint64) uint64 {
 
 // prefixOf is the prefix of a key of wideOf.
 func prefixOf(key uint64) netip.Prefix {
-	if key>>32 == 1 {
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], uint32(key))
-		return netip.PrefixFrom(netip.AddrFrom4(b), 24)
+	p := traffic.ClientPrefix(key)
+	if p.Addr().Is4() {
+		return netip.PrefixFrom(p.Addr(), 24)
 	}
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], key)
-	return netip.PrefixFrom(netip.AddrFrom16(b), 48)
+	return netip.PrefixFrom(p.Addr(), 48)
 }
 
 // gather finds the networks over which n samples are spread evenly; of gives the
@@ -98,7 +77,7 @@ func gather(n int, of func(i int) netip.Addr) spread {
 	}
 	keys := make([]uint64, 0, n)
 	for i := range n {
-		if key, ok := keyOf(of(i)); ok {
+		if key, ok := traffic.ClientKey(of(i)); ok {
 			keys = append(keys, key)
 		}
 	}
@@ -163,7 +142,7 @@ func opened(l *traffic.Links) spread {
 		}
 		// At least so many clients share it, even if all have as many as the heaviest.
 		if addresses := max(int((count+most-1)/most), named); addresses >= leastAddresses {
-			key, _ := keyOf(p.Addr())
+			key, _ := traffic.ClientKey(p.Addr())
 			list = append(list, network{key, int(count), addresses})
 		}
 	}
