@@ -68,7 +68,7 @@ func (l *Loop) lookEarly(now decide.Moment, since time.Duration) {
 	l.early.looked = true
 	o := l.origin()
 	w := &traffic.Window{At: now.At, Wall: now.Wall, Span: since, Offered: l.observer.Offered(), Packets: l.early.take(l.deps.Packets())}
-	w.Origin.InFlight, w.Origin.Waiting = o.InFlight, o.Waiting
+	w.Origin.InFlight, w.Origin.Waiting, w.Origin.Behind = o.InFlight, o.Waiting, o.Behind
 	var findings []attack.Finding
 	for _, d := range l.detectors {
 		if d, ok := d.(Brief); ok {

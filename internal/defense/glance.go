@@ -23,13 +23,19 @@ func (l *Loop) glance(now decide.Moment) {
 	// it is recorded, but came earlier. What came is what was recorded and what
 	// the line grew by, or less what it shrank by.
 	came := uint64(max(int(g.Admitted)+inLine-l.inLine, 0))
-	l.inLine = inLine
+	slowed := uint64(max(int(g.Slowed)+o.Behind-l.behind, 0))
+	l.inLine, l.behind = inLine, o.Behind
 	w := &traffic.Window{
 		At: g.At, Wall: now.Wall, Span: g.Span,
 		Offered: g.Refused + came, Admitted: came, Refused: g.Refused,
 		ByKind: g.AdmittedKind, ByClearance: g.AdmittedBy, Origin: o,
 	}
 	w.Origin.Asked, w.Origin.Failed, w.Origin.Shed = g.Asked, g.Failed, g.Shed
+	if l.decider.Slowing() {
+		// What waits behind everybody else then is a flood whose traits are known.
+		w.Admitted -= min(slowed, w.Admitted)
+		w.Origin.Waiting -= o.Behind
+	}
 	n := l.baseline.Normal()
 	for _, d := range l.detectors {
 		q, ok := d.(Quick)

@@ -141,6 +141,7 @@ type Loop struct {
 	sampleAt clock.Instant // when samples are to be saved, too
 	window   *traffic.Window
 	inLine   int // in flight or waiting at the last glance
+	behind   int // of those, in line behind everybody else
 	crowd    *attack.Finding
 	gathered gathered      // samples of floods of few requests
 	stance   bool          // the door was told of an attack

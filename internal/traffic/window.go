@@ -20,6 +20,7 @@ type Origin struct {
 	Shed     uint64        `json:"shed"`      // let in, but the line was full
 	InFlight int           `json:"in_flight"` // at the window's end
 	Waiting  int           `json:"waiting"`   // in line at the window's end
+	Behind   int           `json:"behind"`    // of Waiting, suspects, who wait behind everybody else
 	Limit    int           `json:"limit"`     // most that may be in flight; 0 none
 	Healthy  int           `json:"healthy"`   // origins that pass their health checks
 	P50      time.Duration `json:"p50"`       // of the time to its first byte

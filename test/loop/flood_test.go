@@ -82,7 +82,7 @@ func TestFloods(t *testing.T) {
 				c.cookie = true
 			}
 			return out
-		}, nil, 0.99, 0.7, true, false},
+		}, nil, 0.99, 0.75, true, false},
 		{"another program with every request", quiet, func(*world) []*client {
 			return bots(2000, 2, each(func(c *client, r *rand.Rand) ask { rotate(c, r); return ask{path: "/"} }))
 		}, nil, 0.99, 0.95, true, false},

@@ -103,7 +103,7 @@ func (w *world) start() {
 		Applier: w.door, Stance: stance{w.door, w.always}, SetOff: w.door.SetOff, Offences: w.door.Offences(),
 		Origin: func() traffic.Origin {
 			g := gate.Gauges()
-			return traffic.Origin{InFlight: g.InFlight, Waiting: g.Waiting, Limit: g.Limit, Healthy: 1}
+			return traffic.Origin{InFlight: g.InFlight, Waiting: g.Waiting, Behind: g.Behind, Limit: g.Limit, Healthy: 1}
 		},
 	})
 	if err != nil {

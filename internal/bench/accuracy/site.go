@@ -51,7 +51,7 @@ func (o *site) init(s *stage) { o.s, o.work = s, pageWork }
 
 // gauges are what the loop is told of the line.
 func (o *site) gauges() traffic.Origin {
-	return traffic.Origin{InFlight: o.flight, Waiting: o.waiting, Limit: inFlight, Healthy: 1}
+	return traffic.Origin{InFlight: o.flight, Waiting: o.waiting, Behind: len(o.line[mitigation.RankSuspect]), Limit: inFlight, Healthy: 1}
 }
 
 func (o *site) arrive(j *job) {

@@ -104,6 +104,7 @@ type Decider struct {
 	forgiveAt clock.Instant   // when lenient is to be forgotten; 0 not yet
 	hurting   bool            // visitors with a clearance are not served well
 	latest    *traffic.Window // nil: none yet
+	slowing   bool            // see Slowing
 	calm      time.Duration   // for how long the flood has been held off
 	newBans   int             // since the last Step
 	noRoom    int             // bans that found no room, since the last Step
@@ -158,6 +159,10 @@ func (d *Decider) Step(in Input) Output {
 		d.refresh(in.Now)
 	}
 	d.packets(in)
+	d.slowing = false
+	for _, e := range d.active {
+		d.slowing = d.slowing || e.slows()
+	}
 	d.tellBans()
 	d.sweep(in.Now)
 	return d.take()

@@ -63,14 +63,43 @@ const (
 
 // held says whether a flood has been held off for a while without the help of the
 // emergency: little more is let in than the requests a second that are usual at the whole
-// site, and nobody finds the line full.
+// site, what is slowed by what the flood has in common apart, or no more than those are
+// slowed by the emergency alone; and nobody else finds the line full. Whoever is new is
+// better off beside such a slowed flood than in one rank with it.
 func (d *Decider) held(w *traffic.Window, usual float64) bool {
-	if w == nil || w.Rate(w.Admitted) > heldTimes*usual || w.Origin.Shed > 0 || w.Origin.Limit > 0 && w.Origin.Waiting >= w.Origin.Limit {
+	if w == nil {
+		d.calm = 0
+		return false
+	}
+	o, behind := &w.Origin, d.behind(w)
+	alone, in := w.Slowed-min(behind, w.Slowed), w.Admitted-min(behind, w.Admitted)
+	full := o.Limit > 0 && o.Waiting-min(int(behind), o.Behind) >= o.Limit
+	if w.Rate(in) > heldTimes*usual && (behind == 0 || w.Rate(alone) > usual) || o.Shed > behind || full {
 		d.calm = 0
 		return false
 	}
 	d.calm += w.Span
 	return d.calm >= heldFor
+}
+
+// behind is how many requests of a window, at least, were let in behind everybody else for
+// another reason than the emergency.
+func (d *Decider) behind(w *traffic.Window) uint64 {
+	n := uint64(0)
+	for id, e := range d.active {
+		if e.slows() {
+			n += w.Hits[uint32(id)]
+		}
+	}
+	return n
+}
+
+// Slowing says whether, when the last window was judged, something was slowed for what it
+// is, and nothing is now for being new.
+func (d *Decider) Slowing() bool { return d.slowing && !d.Emergent() }
+
+func (e *entry) slows() bool {
+	return e.kind != kindEmergency && e.m.Action == mitigation.Slow && !e.m.Shadow
 }
 
 // liftEmergency ends the emergency, if there is one.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"seawall/internal/attack"
+	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
 
@@ -65,4 +66,48 @@ func TestEmergencyIsLifted(t *testing.T) {
 			t.Errorf("%s: after two seconds %q", c.name, w.actions())
 		}
 	}
+}
+
+// Beside a flood that is slowed by what it has in common, newcomers go as what they are:
+// behind everybody else they would wait in one rank with it.
+func TestEmergencyGivesWayToSlowing(t *testing.T) {
+	const slowing = 2 // the signature's ID; the emergency is #1
+	full := traffic.Origin{Shed: 500, Waiting: 550, Behind: 545, Limit: 15}
+	for _, c := range []struct {
+		name   string
+		window traffic.Window
+		lifted bool
+	}{
+		{"nearly all of it is slowed", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 30, slowing, 610), Origin: full}, true},
+		{"what is let in besides is little", traffic.Window{Admitted: 700, Slowed: 690, Hits: hits(1, 90, slowing, 600), Origin: full}, true},
+		{"much of it is slowed by the emergency alone", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 130, slowing, 510), Origin: full}, false},
+		{"others find the line full", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Shed: 700, Limit: 15}}, false},
+		{"others wait", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Waiting: 570, Behind: 545, Limit: 15}}, false},
+		{"nothing is slowed by what it has in common", traffic.Window{Admitted: 850, Slowed: 20, Hits: hits(1, 20), Origin: traffic.Origin{Limit: 15}}, false},
+	} {
+		w := newWorld(t)
+		w.emergency()
+		signature := sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000)
+		for range 3 {
+			w.pass(time.Second)
+			win := c.window
+			win.At, win.Span = w.now.At, time.Second
+			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: flood(true, false), Signatures: []attack.Signature{signature}, Usual: 80}))
+		}
+		if w.stands[slowing].Action != mitigation.Slow {
+			t.Fatalf("%s: #%d is %v", c.name, slowing, w.stands[slowing])
+		}
+		if w.Emergent() == c.lifted {
+			t.Errorf("%s: lifted is %v", c.name, !c.lifted)
+		}
+	}
+}
+
+// hits pairs mitigations with what each met.
+func hits(pairs ...uint64) map[uint32]uint64 {
+	out := map[uint32]uint64{}
+	for i := 0; i < len(pairs); i += 2 {
+		out[uint32(pairs[i])] = pairs[i+1]
+	}
+	return out
 }

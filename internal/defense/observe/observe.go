@@ -165,7 +165,7 @@ func (o *Observer) pace(offered uint64, span time.Duration) {
 }
 
 // Cut ends the current window and returns it. Of origin it takes over what
-// only the proxy knows (InFlight, Waiting, Limit, Healthy); the rest of
+// only the proxy knows (InFlight, Waiting, Behind, Limit, Healthy); the rest of
 // Window.Origin was counted here. For the control loop's goroutine only.
 func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 	now, all := o.clock.Now(), o.read()
@@ -199,7 +199,7 @@ func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 	w.At, w.Wall, w.Span = now, o.clock.Wall(now), span
 	w.Lost = d.lost
 	w.Samples = kept.Items()
-	w.Origin.InFlight, w.Origin.Waiting = origin.InFlight, origin.Waiting
+	w.Origin.InFlight, w.Origin.Waiting, w.Origin.Behind = origin.InFlight, origin.Waiting, origin.Behind
 	w.Origin.Limit, w.Origin.Healthy = origin.Limit, origin.Healthy
 	return w
 }

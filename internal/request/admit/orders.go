@@ -54,6 +54,12 @@ func compile(list []order) *orders {
 		if c := cmp.Compare(y.severity(), x.severity()); c != 0 {
 			return c
 		}
+		if b := x.broad(); b != y.broad() {
+			if b {
+				return 1
+			}
+			return -1
+		}
 		return cmp.Compare(x.id, y.id)
 	})
 	for i, e := range o.list {
@@ -90,6 +96,14 @@ func (e *order) severity() int {
 		return int(mitigation.Actions)
 	}
 	return int(e.action)
+}
+
+// broad says whether the machine ordered it of all whom it does not know, whatever they
+// ask. It comes after its equals, so that what is counted of it is what they leave.
+func (e *order) broad() bool {
+	return e.machine && !slices.ContainsFunc(e.match.Tests(), func(t match.Test) bool {
+		return t.Field() != traffic.FieldClearance && t.Field() != traffic.FieldStanding
+	})
 }
 
 // spares says whether an order leaves alone all visitors of a clearance. What

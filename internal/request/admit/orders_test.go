@@ -92,3 +92,21 @@ func TestOrdersAgainstAList(t *testing.T) {
 		t.Errorf("only %d hits; the test shows little", hits)
 	}
 }
+
+// Of two that slow a visit, the one counted is not what the machine does to all whom it
+// does not know, which would hide how much the other meets.
+func TestTheNarrowerIsCounted(t *testing.T) {
+	for _, c := range []struct {
+		by   mitigation.By
+		want mitigation.ID
+	}{{mitigation.ByMachine, 2}, {mitigation.ByOperator, 1}} {
+		s := newStage(t)
+		s.apply(1, c.by, mitigation.Slow, is(traffic.FieldClearance, "none"), match.Not(is(traffic.FieldStanding, "good")))
+		s.apply(2, mitigation.ByMachine, mitigation.Slow, is(traffic.FieldPath, "/"))
+		v := s.visit("192.0.2.1")
+		v.Path = "/"
+		if d := s.Decide(v); d.ID != c.want {
+			t.Errorf("the first by %v: #%d is counted, want #%d", c.by, d.ID, c.want)
+		}
+	}
+}

@@ -284,11 +284,16 @@ func (s *Slot) Observe(class uint8, sent clock.Instant, took time.Duration) {
 // Gauges are what the Gate holds at a moment.
 type Gauges struct {
 	InFlight, Waiting, Streams, Limit int
+
+	Behind int // of Waiting, suspects
 }
 
 // Gauges reads the gate.
 func (g *Gate) Gauges() Gauges {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return Gauges{InFlight: g.inFlight, Waiting: g.waiting, Streams: g.streams, Limit: g.limit.now}
+	return Gauges{
+		InFlight: g.inFlight, Waiting: g.waiting, Streams: g.streams, Limit: g.limit.now,
+		Behind: g.lines[mitigation.RankSuspect].n,
+	}
 }

@@ -122,11 +122,11 @@ func (p *Proxy) Close() {
 	p.pipes.close()
 }
 
-// Origin returns the gauges of this moment: InFlight, Waiting, Limit, Healthy.
+// Origin returns the gauges of this moment: InFlight, Waiting, Behind, Limit, Healthy.
 // Counts and latencies come from Outcomes.
 func (p *Proxy) Origin() traffic.Origin {
 	g := p.gate.Gauges()
-	o := traffic.Origin{InFlight: g.InFlight, Waiting: g.Waiting, Limit: g.Limit}
+	o := traffic.Origin{InFlight: g.InFlight, Waiting: g.Waiting, Behind: g.Behind, Limit: g.Limit}
 	for _, b := range p.backends {
 		if !b.down.Load() {
 			o.Healthy++
