@@ -89,17 +89,21 @@ func printLetter(w io.Writer, l *dashboard.Letter) {
 func gather(sum, d *dashboard.Stopped) {
 	sum.Refused += d.Refused
 	sum.Slowed += d.Slowed
+	sum.Challenged += d.Challenged
 	sum.Cleared += d.Cleared
 	sum.Clients += d.Clients
 	sum.Visitors += d.Visitors
 }
 
 func printStopped(w io.Writer, has string, s *dashboard.Stopped) {
-	if s.Refused+s.Slowed == 0 {
+	if s.Refused+s.Slowed+s.Challenged == 0 {
 		fmt.Fprintf(w, "  %s stopped nobody\n", has)
 		return
 	}
 	fmt.Fprintf(w, "  %s refused %s requests of about %s, and slowed %s\n", has, figures.Thousands(s.Refused), clients(s.Clients), figures.Thousands(s.Slowed))
+	if s.Challenged > 0 {
+		fmt.Fprintf(w, "  asked %s requests to come back with a cookie, which browsers do unseen\n", figures.Thousands(s.Challenged))
+	}
 	fmt.Fprintf(w, "  with a clearance: %s requests refused, of about %s\n", figures.Thousands(s.Cleared), clients(s.Visitors))
 	reasons := slices.SortedFunc(maps.Keys(s.Reasons), func(a, b string) int {
 		if s.Reasons[a] != s.Reasons[b] {

@@ -212,9 +212,13 @@ func (v *view) traffic(line func(string, string, ...any), w *traffic.Window) {
 		parts = []string{"nobody asked for anything in the last second"}
 	}
 	line("Served", "%s", strings.Join(parts, " · "))
-	line("Traffic", "%s/s from %s addresses: let in %s, slowed %s, refused %s",
+	asked := ""
+	if w.Challenged > 0 {
+		asked = ", challenged " + group(uint64(w.Rate(w.Challenged)))
+	}
+	line("Traffic", "%s/s from %s addresses: let in %s, slowed %s%s, refused %s",
 		group(uint64(w.Rate(w.Offered))), group(w.Clients), group(uint64(w.Rate(w.Admitted))),
-		group(uint64(w.Rate(w.Slowed))), group(uint64(w.Rate(w.Refused))))
+		group(uint64(w.Rate(w.Slowed))), asked, group(uint64(w.Rate(w.Refused))))
 	v.in = remember(v.in, w.Rate(w.Admitted))
 	v.out = remember(v.out, w.Rate(w.Refused))
 	if len(v.in) > 1 {

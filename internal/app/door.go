@@ -64,7 +64,13 @@ func (d *door) Straight(s listen.Straight) bool {
 }
 
 func (d *door) Refuse(buf []byte, v *traffic.Visit, verdict mitigation.Verdict, h traffic.Headers) mitigation.Answer {
-	a := d.now.Load().refuse.Refuse(buf, v, verdict, h)
+	now := d.now.Load()
+	a := now.refuse.Refuse(buf, v, verdict, h)
+	if verdict.Action == mitigation.Challenge {
+		// Where its neighbours have had their share of cookies there is none: it comes back
+		// without, and is not asked a second time.
+		a.Cookie = now.identify.Cookie(v)
+	}
 	a.Close = a.Close || d.last.Load()
 	return a
 }

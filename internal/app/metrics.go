@@ -54,6 +54,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	g.watched(out, &door)
+	count("challenges_answered_total", "Visits that came back with the cookie that they were asked to come back with.", door.Answered)
 	count("clients_evicted_total", "Newcomers whose place in the table of clients went to a newer one.", door.Evicted)
 	count("offences_lost_total", "Reports of repeat offenders for which the queue had no room.", door.LostOffences)
 	gauge("banned_prefixes", "Prefixes that are banned now.", float64(door.Banned))

@@ -65,7 +65,7 @@ func TestBrokenRules(t *testing.T) {
 		"f:4: rules[0].match: column 6: ",
 		"f:6: rules[1].name: \"a\" is the name of rules[0], too; give each rule its own name",
 		"f:7: rules[1].match: column 17: `cuntry` ",
-		"f:8: rules[1].action: \"block\" is no action of a rule; write admit, slow or refuse; drop for packets",
+		"f:8: rules[1].action: \"block\" is no action of a rule; write admit, slow, challenge or refuse; drop for packets",
 		"f:9: rules[2].name: \"two words\" is no name; write letters, digits, dots, - and _, at most 64, such as no-xmlrpc",
 		"f:10: rules[2].match: hits everybody; name at least one condition, such as path == \"/xmlrpc.php\"",
 		"f:12: rules[2].dryrun: is no setting; did you mean dry_run?",

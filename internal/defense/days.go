@@ -155,6 +155,7 @@ func whatOf(m *match.Match) string {
 func (s *Stopped) add(w *traffic.Stopped) {
 	s.Refused += w.Refused
 	s.Slowed += w.Slowed
+	s.Challenged += w.Challenged
 	s.Cleared += w.Cleared
 	for why, n := range w.Reasons {
 		if s.Reasons == nil {

@@ -79,7 +79,7 @@ func (r *Rule) Validate() problem.List {
 	action, known := ruleActions[r.Action]
 	switch {
 	case !known:
-		l.Add("action", "write admit, slow or refuse; drop for packets", "%q is no action of a rule", r.Action)
+		l.Add("action", "write admit, slow, challenge or refuse; drop for packets", "%q is no action of a rule", r.Action)
 	case m == nil:
 	case m.OnPackets() && action != mitigation.Drop:
 		l.Add("action", "write drop; dry_run: true only counts", "packets cannot be met with %s", r.Action)
@@ -90,7 +90,7 @@ func (r *Rule) Validate() problem.List {
 }
 
 var ruleActions = map[string]mitigation.Action{
-	"admit": mitigation.Admit, "slow": mitigation.Slow, "refuse": mitigation.Refuse, "drop": mitigation.Drop,
+	"admit": mitigation.Admit, "slow": mitigation.Slow, "challenge": mitigation.Challenge, "refuse": mitigation.Refuse, "drop": mitigation.Drop,
 }
 
 // readMatch parses the expression; nil: it cannot be used.

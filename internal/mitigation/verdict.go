@@ -15,7 +15,7 @@ type Action uint8
 const (
 	Admit     Action = iota // let in
 	Slow                    // let in behind everybody else; of packets: only counted
-	Challenge               // ask for a sign of being no flood
+	Challenge               // ask for a sign of being no flood: to come back with a clearance
 	Queue                   // a place in the waiting room
 	ServeCopy               // the last good copy
 	Refuse                  // an answer that says why, and when to come back
@@ -119,7 +119,7 @@ type Verdict struct {
 	Reason     Reason
 	Rank       Rank
 	ID         ID            // the mitigation behind it; 0 none
-	RetryAfter time.Duration // valid iff Action is Refuse, Queue or Challenge
+	RetryAfter time.Duration // valid iff Action is Refuse or Queue
 	Would      Would         // valid iff it lets in
 }
 

@@ -44,10 +44,14 @@ func (h *hits) visit(c *client, v *traffic.Visit, d mitigation.Verdict) {
 	if c != nil {
 		h.come(c, v.At)
 	}
-	if d.LetsIn() {
-		if d.Action == mitigation.Slow {
-			h.requests.Slowed++
-		}
+	switch {
+	case d.Action == mitigation.Slow:
+		h.requests.Slowed++
+		return
+	case d.Action == mitigation.Challenge:
+		h.requests.Challenged++
+		return
+	case d.LetsIn():
 		return
 	}
 	h.requests.Refused++

@@ -64,6 +64,9 @@ type Requests struct {
 	All     uint64 `json:"all"`
 	Refused uint64 `json:"refused"`
 	Slowed  uint64 `json:"slowed"`
+	// Challenged is how many would have been asked to come back with a cookie. In a log
+	// nobody does.
+	Challenged uint64 `json:"challenged"`
 }
 
 // Done is a mitigation that would have been made.

@@ -190,13 +190,17 @@ func (d *Done) rule() string {
 }
 
 func (r *Report) hit(w *bufio.Writer) {
-	if r.Requests.Refused+r.Requests.Slowed == 0 {
+	if r.Requests.Refused+r.Requests.Slowed+r.Requests.Challenged == 0 {
 		fmt.Fprintf(w, "\nNobody would have been refused or slowed.\n")
 		return
 	}
+	asked := ""
+	if r.Requests.Challenged > 0 {
+		asked = fmt.Sprintf(", %s asked to come back with a cookie", figures.Thousands(r.Requests.Challenged))
+	}
 	share := func(n, of uint64) float64 { return 100 * float64(n) / float64(max(of, 1)) }
 	fmt.Fprintf(w, "\nWHOM IT WOULD HAVE HIT\n")
-	fmt.Fprintf(w, "%s requests refused (%.2f %%) and %s slowed, of %s\n", figures.Thousands(r.Requests.Refused), share(r.Requests.Refused, r.Requests.All), figures.Thousands(r.Requests.Slowed), figures.Thousands(r.Requests.All))
+	fmt.Fprintf(w, "%s requests refused (%.2f %%) and %s slowed%s, of %s\n", figures.Thousands(r.Requests.Refused), share(r.Requests.Refused, r.Requests.All), figures.Thousands(r.Requests.Slowed), asked, figures.Thousands(r.Requests.All))
 	fmt.Fprintf(w, "%s of %s clients; of %s that had come for ten minutes before: %s\n",
 		figures.Thousands(r.Hit.Refused), figures.Thousands(r.Hit.Clients), figures.Thousands(r.Hit.Regulars), figures.Thousands(r.Hit.RegularsR))
 	for _, l := range []struct {

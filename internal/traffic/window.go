@@ -38,10 +38,11 @@ type Felt struct {
 
 // Stopped is whom the door stopped: turned away, or put behind everybody else.
 type Stopped struct {
-	Refused uint64 `json:"refused"` // requests turned away
-	Slowed  uint64 `json:"slowed"`
-	Cleared uint64 `json:"cleared"` // of Refused, those of visitors with a clearance
-	// Reasons counts both by mitigation.Reason's name.
+	Refused    uint64 `json:"refused"` // requests turned away
+	Slowed     uint64 `json:"slowed"`
+	Challenged uint64 `json:"challenged"` // asked to come back with a cookie
+	Cleared    uint64 `json:"cleared"`    // of Refused, those of visitors with a clearance
+	// Reasons counts all of them by mitigation.Reason's name.
 	Reasons map[string]uint64 `json:"reasons"`
 }
 
@@ -52,20 +53,21 @@ type Window struct {
 	Wall time.Time     `json:"at"`   // its end, for people
 	Span time.Duration `json:"span"` // its length
 
-	Offered   uint64            `json:"offered"`    // requests that met the door
-	Admitted  uint64            `json:"admitted"`   // let in, slowed ones among them
-	Slowed    uint64            `json:"slowed"`     // let in behind everybody else
-	Refused   uint64            `json:"refused"`    // turned away by the door
-	Ruled     uint64            `json:"ruled"`      // of Refused, by rules of the configuration
-	Reasons   map[string]uint64 `json:"reasons"`    // by mitigation.Reason's name
-	Hits      map[uint32]uint64 `json:"hits"`       // requests that each mitigation met, or on a dry run would have, by its ID
-	Cleared   map[uint32]uint64 `json:"cleared"`    // of Hits, those of visitors with a clearance
-	RefusedIn map[string]uint64 `json:"refused_in"` // refused, by the country that the address is registered in
-	Stopped   Stopped           `json:"stopped"`    // by budgets and mitigations, not by rules
-	Would     Stopped           `json:"would"`      // what watch mode let in, and would otherwise have been stopped
-	BytesIn   uint64            `json:"bytes_in"`   // of bodies
-	BytesOut  uint64            `json:"bytes_out"`  // of bodies
-	Status    [6]uint64         `json:"status"`     // answers by hundreds; [0] none
+	Offered    uint64            `json:"offered"`    // requests that met the door
+	Admitted   uint64            `json:"admitted"`   // let in, slowed ones among them
+	Slowed     uint64            `json:"slowed"`     // let in behind everybody else
+	Challenged uint64            `json:"challenged"` // asked to come back with a cookie
+	Refused    uint64            `json:"refused"`    // turned away by the door
+	Ruled      uint64            `json:"ruled"`      // of Refused, by rules of the configuration
+	Reasons    map[string]uint64 `json:"reasons"`    // by mitigation.Reason's name
+	Hits       map[uint32]uint64 `json:"hits"`       // requests that each mitigation met, or on a dry run would have, by its ID
+	Cleared    map[uint32]uint64 `json:"cleared"`    // of Hits, those of visitors with a clearance
+	RefusedIn  map[string]uint64 `json:"refused_in"` // refused, by the country that the address is registered in
+	Stopped    Stopped           `json:"stopped"`    // by budgets and mitigations, not by rules
+	Would      Stopped           `json:"would"`      // what watch mode let in, and would otherwise have been stopped
+	BytesIn    uint64            `json:"bytes_in"`   // of bodies
+	BytesOut   uint64            `json:"bytes_out"`  // of bodies
+	Status     [6]uint64         `json:"status"`     // answers by hundreds; [0] none
 
 	ByKind      [Kinds]uint64      `json:"by_kind"` // offered
 	ByClearance [Clearances]uint64 `json:"by_clearance"`

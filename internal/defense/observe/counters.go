@@ -19,6 +19,7 @@ const (
 	admittedYes             // let in, and served
 	slowed                  // let in behind everybody else, and not served
 	slowedYes               // let in behind everybody else, and served
+	challenged              // asked to come back with a cookie
 	fates
 )
 
@@ -30,6 +31,8 @@ func fateOf(d mitigation.Verdict, o *traffic.Outcome) fate {
 		f = admitted
 	case mitigation.Slow:
 		f = slowed
+	case mitigation.Challenge:
+		return challenged
 	case mitigation.ServeCopy:
 		// f + 1 is copied.
 	default:
@@ -133,7 +136,7 @@ type Glance struct {
 	At   clock.Instant // its end
 	Span time.Duration // its length
 
-	Offered, Admitted, Slowed, Refused uint64 // Admitted counts the slowed too
+	Offered, Admitted, Slowed, Challenged, Refused uint64 // Admitted counts the slowed too
 
 	ByKind      [traffic.Kinds]uint64 // offered
 	ByClearance [traffic.Clearances]uint64
@@ -171,6 +174,8 @@ func (c *counts) glance() Glance {
 				switch f {
 				case refused, copied:
 					g.Refused += n
+				case challenged:
+					g.Challenged += n
 				case slowed, slowedYes:
 					g.Slowed += n
 					fallthrough

@@ -47,7 +47,7 @@ func TestServed(t *testing.T) {
 		{"saved copy", mitigation.ServeCopy, traffic.Outcome{Status: 200}, copied},
 		{"no copy after all", mitigation.ServeCopy, traffic.Outcome{Status: 503}, refused},
 		{"refused", mitigation.Refuse, traffic.Outcome{Status: 429}, refused},
-		{"challenged", mitigation.Challenge, traffic.Outcome{Status: 200}, refused},
+		{"challenged", mitigation.Challenge, traffic.Outcome{Status: 307}, challenged},
 		{"dropped", mitigation.Drop, traffic.Outcome{}, refused},
 	} {
 		if got := fateOf(mitigation.Verdict{Action: c.action}, &c.o); got != c.want {

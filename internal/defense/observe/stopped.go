@@ -8,10 +8,10 @@ import (
 
 // stopped counts whom the door stopped, or would have stopped in watch mode.
 type stopped struct {
-	refused, slowed, cleared uint64
-	reasons                  [mitigation.Reasons]uint64
-	clients                  *sketch.Distinct // refused ones; a window's are those of both kinds
-	visitors                 *sketch.Distinct // of those, with a clearance; as above
+	refused, slowed, challenged, cleared uint64
+	reasons                              [mitigation.Reasons]uint64
+	clients                              *sketch.Distinct // refused ones; a window's are those of both kinds
+	visitors                             *sketch.Distinct // of those, with a clearance; as above
 }
 
 // The two kinds.
@@ -52,6 +52,10 @@ func (t *tally) stop(v *traffic.Visit, d mitigation.Verdict, client uint64, know
 		s.slowed++
 		s.reasons[why]++
 		return
+	case action == mitigation.Challenge:
+		s.challenged++
+		s.reasons[why]++
+		return
 	}
 	s.refused++
 	s.reasons[why]++
@@ -69,6 +73,7 @@ func (t *tally) stop(v *traffic.Visit, d mitigation.Verdict, client uint64, know
 func (s *stopped) merge(o *stopped) {
 	s.refused += o.refused
 	s.slowed += o.slowed
+	s.challenged += o.challenged
 	s.cleared += o.cleared
 	sum(s.reasons[:], o.reasons[:])
 	if o.refused > 0 {
@@ -82,12 +87,12 @@ func (s *stopped) reset() {
 		s.clients.Reset()
 		s.visitors.Reset()
 	}
-	s.refused, s.slowed, s.cleared = 0, 0, 0
+	s.refused, s.slowed, s.challenged, s.cleared = 0, 0, 0, 0
 	clear(s.reasons[:])
 }
 
 func (s *stopped) told() traffic.Stopped {
-	out := traffic.Stopped{Refused: s.refused, Slowed: s.slowed, Cleared: s.cleared, Reasons: map[string]uint64{}}
+	out := traffic.Stopped{Refused: s.refused, Slowed: s.slowed, Challenged: s.challenged, Cleared: s.cleared, Reasons: map[string]uint64{}}
 	for r, n := range s.reasons {
 		if n > 0 {
 			out.Reasons[mitigation.Reason(r).String()] = n

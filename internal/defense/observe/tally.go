@@ -81,7 +81,8 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 			t.cleared.Add(uint64(d.ID), 1)
 		}
 	}
-	if d.Reason == mitigation.ReasonRule && !d.LetsIn() {
+	refused := !d.LetsIn() && d.Action != mitigation.Challenge
+	if d.Reason == mitigation.ReasonRule && refused {
 		t.ruled++
 	}
 	t.status[hundreds(o.Status)]++
@@ -91,7 +92,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	t.http[min(v.HTTP, traffic.HTTPVersions-1)]++
 	place := placeOf(v.Country)
 	t.offeredIn[place]++
-	if !d.LetsIn() {
+	if refused {
 		t.refusedIn[place]++
 	}
 	if f.served() && o.Status != 101 {
@@ -106,7 +107,7 @@ func (t *tally) add(v *traffic.Visit, d mitigation.Verdict, o *traffic.Outcome, 
 	}
 	t.stop(v, d, client, known)
 	if s := t.kept.Offer(); s != nil {
-		s.keep(v, o, !d.LetsIn())
+		s.keep(v, o, refused)
 	}
 	if step > 1 && t.toss()%step != 0 {
 		return

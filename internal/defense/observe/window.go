@@ -15,7 +15,7 @@ import (
 // one shard, whose tally this is; else t is the sum.
 func (t *tally) window(g *Glance, top int, alone bool) *traffic.Window {
 	w := &traffic.Window{
-		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Refused: g.Refused, Ruled: min(t.ruled, g.Refused),
+		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Challenged: g.Challenged, Refused: g.Refused, Ruled: min(t.ruled, g.Refused),
 		ByKind: g.ByKind, ByClearance: g.ByClearance, ByStanding: t.standing,
 		Reasons: map[string]uint64{}, Hits: map[uint32]uint64{}, Cleared: map[uint32]uint64{}, RefusedIn: map[string]uint64{},
 		Stopped: t.stopped[didStop].told(), Would: t.stopped[wouldStop].told(),

@@ -114,6 +114,7 @@ type meeting struct {
 	shared   bool   // whoever is behind its prefix, assets are fetched with the pages, and there is no attack
 	good     uint64 // the bit of crowd that it speaks for; 0 none
 	print    uint8  // the bit of prints that it speaks for; 0 none
+	answers  bool   // it comes back with the clearance that it was asked to come with
 	forgive  bool   // its prefix has refusals that being let in makes good
 	weight   int    // what it is charged, in requests
 	warmed   uint32 // means nothing; keeps the loads of warm from being left out

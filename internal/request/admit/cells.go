@@ -53,7 +53,7 @@ type clearanceCell struct {
 }
 
 // standingCell is what is remembered of a client prefix together with a program:
-// 20 bytes. Its counts are halved every minute, so that behaviour weighs
+// 24 bytes. Its counts are halved every minute, so that behaviour weighs
 // less the longer ago it was.
 type standingCell struct {
 	first     uint32 // second of its first visit
@@ -64,12 +64,14 @@ type standingCell struct {
 	cleared   uint16 // visits that brought a clearance
 	over      uint16 // times over its budget
 	bare      uint16 // assets that were fetched without a clearance
+	asked     uint16 // times that a sign was asked for and did not come
+	askedAt   uint16 // second of the last time
 }
 
 // BytesPerClient is what one unit of Config.Clients costs in memory: an entry
 // for the client prefix, one for its standing, and half an entry each for wider
 // prefixes and for clearances, with their share of the sets' heads.
-const BytesPerClient = (8 + 32) + (8 + 20) + (8+32)/2 + (8+24)/2
+const BytesPerClient = (8 + 32) + (8 + 24) + (8+32)/2 + (8+24)/2
 
 // liveClearance says whether a visitor with a clearance was let in from this
 // prefix lately.

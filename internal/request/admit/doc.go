@@ -12,6 +12,10 @@
 // clearances, goes behind everybody else (Slow) before it is refused: there may
 // be many people behind it.
 //
+// A challenge asks who wants a page, and has no clearance, to come back with one at
+// once, seldom enough that nobody is sent round in a circle; who does not, and whoever
+// wants anything else, is slowed.
+//
 // Greet is asked before all that, about connections that begin a TLS handshake,
 // and knows only what they show. It turns away who is banned, and those whom a
 // mitigation describes by that alone and whom the door has just refused several

@@ -108,7 +108,7 @@ func (a *Admit) isBannedAnyway(m *meeting, shared bool) bool {
 func (a *Admit) isDescribed(m *meeting, shared bool, refused int) bool {
 	if r := a.rules.Load(); r != nil {
 		if e := r.describes(m, shared, refused); e != nil {
-			return e.action != mitigation.Admit && m.mitigate(e.id, e.action, e.until, mitigation.ReasonRule)
+			return e.action != mitigation.Admit && a.mitigate(m, e, mitigation.ReasonRule)
 		}
 	}
 	o := a.orders.Load()
@@ -119,7 +119,7 @@ func (a *Admit) isDescribed(m *meeting, shared bool, refused int) bool {
 		return false // that comes before these, see isMitigated
 	}
 	e := o.describes(m, shared, refused)
-	return e != nil && e.action != mitigation.Admit && m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+	return e != nil && e.action != mitigation.Admit && a.mitigate(m, e, mitigation.ReasonMitigation)
 }
 
 // describes is the first of the list that refuses all that comes by such a

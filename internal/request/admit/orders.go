@@ -108,15 +108,17 @@ func (e *order) broad() bool {
 
 // spares says whether an order leaves alone all visitors of a clearance. What
 // the machine orders never keeps out a visitor who holds a clearance, and never
-// even slows one known since before the attack.
+// even slows one known since before the attack. Whoever orders a challenge, a clearance
+// answers it.
 func (e *order) spares(c traffic.Clearance) bool { return spares(e.machine, e.action, c) }
 
 func spares(machine bool, action mitigation.Action, c traffic.Clearance) bool {
-	if !machine {
+	switch {
+	case action == mitigation.Challenge:
+		return c != traffic.ClearanceNone // that is the sign that is asked for
+	case !machine:
 		return false
-	}
-	switch action {
-	case mitigation.Refuse, mitigation.Drop, mitigation.Challenge:
+	case action == mitigation.Refuse, action == mitigation.Drop:
 		return c != traffic.ClearanceNone
 	}
 	return c == traffic.ClearanceKnown
@@ -134,18 +136,19 @@ func mayHit(mt *match.Match, f traffic.Field, v traffic.Visit) bool {
 }
 
 // isMitigated does what an active mitigation says. What the configuration lets in
-// or keeps out is settled by that. Slow is not the end: there may be a severer
-// mitigation, and the visit still has to be within its neighbours' budget.
+// or keeps out is settled by that. Slow is not the end, nor is Challenge for who is not
+// asked: there may be a severer mitigation, and the visit still has to be within its
+// neighbours' budget.
 func (a *Admit) isMitigated(m *meeting) bool {
 	var rule *order
 	if r := a.rules.Load(); r != nil {
-		if rule = r.first(m); rule != nil && rule.action != mitigation.Slow {
-			return m.mitigate(rule.id, rule.action, rule.until, mitigation.ReasonRule)
+		if rule = r.first(m); rule != nil && rule.action != mitigation.Slow && rule.action != mitigation.Challenge {
+			return a.mitigate(m, rule, mitigation.ReasonRule)
 		}
 	}
 	if e, ok := a.milder.Longest(m.v.Client, m.now); ok && !e.shadow && !spares(e.machine, e.action, m.v.Clearance) {
 		if !e.rule {
-			return m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+			return a.mitigate(m, &order{id: e.id, action: e.action, until: e.until}, mitigation.ReasonMitigation)
 		}
 		if rule == nil || e.id < rule.id { // the older
 			rule = &order{id: e.id, action: e.action, until: e.until, rule: true}
@@ -153,9 +156,9 @@ func (a *Admit) isMitigated(m *meeting) bool {
 	}
 	e := a.orders.Load().first(m)
 	if rule != nil && (e == nil || e.severity() <= rule.severity()) {
-		return m.mitigate(rule.id, rule.action, rule.until, mitigation.ReasonRule)
+		return a.mitigate(m, rule, mitigation.ReasonRule)
 	}
-	return e != nil && m.mitigate(e.id, e.action, e.until, mitigation.ReasonMitigation)
+	return e != nil && a.mitigate(m, e, mitigation.ReasonMitigation)
 }
 
 // first is the first of the list that meets the visit, and acts; nil: none does.
@@ -186,17 +189,22 @@ func (o *orders) first(m *meeting) *order {
 	return nil
 }
 
-func (m *meeting) mitigate(id mitigation.ID, action mitigation.Action, until clock.Instant, why mitigation.Reason) (decided bool) {
-	m.verdict = mitigation.Verdict{Action: action, Reason: why, ID: id, Rank: mitigation.RankSuspect}
-	if m.verdict.LetsIn() {
+func (a *Admit) mitigate(m *meeting, e *order, why mitigation.Reason) (decided bool) {
+	m.verdict = mitigation.Verdict{Action: e.action, Reason: why, ID: e.id, Rank: mitigation.RankSuspect}
+	switch {
+	case e.action == mitigation.Challenge && !a.asks(m):
+		m.verdict.Action = mitigation.Slow
 		return false
-	}
-	if why == mitigation.ReasonRule {
+	case e.action == mitigation.Challenge:
+		return true // to come back at once is what is asked for
+	case m.verdict.LetsIn():
+		return false
+	case why == mitigation.ReasonRule:
 		return true // it does not go away by itself: trying again is in vain
 	}
 	m.verdict.RetryAfter = retryMitigated
-	if until != 0 {
-		m.verdict.RetryAfter = max(time.Second, min(retryMitigated, until.Sub(m.now)))
+	if e.until != 0 {
+		m.verdict.RetryAfter = max(time.Second, min(retryMitigated, e.until.Sub(m.now)))
 	}
 	return true
 }

@@ -36,6 +36,7 @@ func (a *Admit) recallStanding(m *meeting) {
 	c := &s.cells[i]
 	s.touch(i, m.sec)
 	c.note(m)
+	m.answers = c.answers(m)
 	m.v.Standing = c.standing(m.sec)
 	good := m.v.Standing == traffic.StandingGood
 	if good && !m.cookie && !c.goodWithout() {
@@ -123,6 +124,7 @@ func (a *Admit) recallPrefix(m *meeting) {
 func (c *standingCell) note(m *meeting) {
 	if n := fade(&c.fadeAt, m.sec); n > 0 {
 		c.over >>= n
+		c.asked >>= n
 		c.pages, c.cleared = keepOne(c.pages, n), keepOne(c.cleared, n)
 		c.assets, c.bare = keepOne(c.assets, n), keepOne(c.bare, n)
 	}

@@ -18,6 +18,7 @@ type counters struct {
 type shard struct {
 	decisions [mitigation.Actions][mitigation.Reasons]atomic.Uint64
 	would     [mitigation.Actions][mitigation.Reasons]atomic.Uint64 // of visits that watch mode let in
+	answered  atomic.Uint64                                         // challenges
 	filled    [tables]atomic.Uint64
 	evicted   atomic.Uint64
 	_         [64]byte
@@ -37,6 +38,9 @@ func (c *counters) decided(m *meeting) {
 	s.decisions[m.verdict.Action][m.verdict.Reason].Add(1)
 	if w := &m.verdict.Would; w.Action != mitigation.Admit {
 		s.would[w.Action][w.Reason].Add(1)
+	}
+	if m.answers {
+		s.answered.Add(1)
 	}
 }
 
@@ -60,6 +64,7 @@ type Table struct {
 type Stats struct {
 	Decisions    [mitigation.Actions][mitigation.Reasons]uint64
 	Would        [mitigation.Actions][mitigation.Reasons]uint64 // of visits that watch mode let in
+	Answered     uint64                                         // challenges: who was asked came back with a clearance
 	Evicted      uint64                                         // newcomers whose entry a newer one took
 	LostOffences uint64                                         // reports for which the queue had no room
 	Clients      Table
@@ -87,6 +92,7 @@ func (a *Admit) Stats() Stats {
 	for i := range a.counts.shard {
 		s := &a.counts.shard[i]
 		st.Evicted += s.evicted.Load()
+		st.Answered += s.answered.Load()
 		for t, n := range filled {
 			*n += int(s.filled[t].Load())
 		}

@@ -18,7 +18,7 @@ func TestSizesInMemory(t *testing.T) {
 		"head":                 {unsafe.Sizeof(head{}), 64},
 		"set of prefixes":      {unsafe.Sizeof(set[prefixCell]{}), 64 + 8*32},
 		"set of clearances":    {unsafe.Sizeof(set[clearanceCell]{}), 64 + 8*24},
-		"set of standings":     {unsafe.Sizeof(set[standingCell]{}), 64 + 8*20},
+		"set of standings":     {unsafe.Sizeof(set[standingCell]{}), 64 + 8*24},
 		"a client, all in all": {(unsafe.Sizeof(set[prefixCell]{})*3/2 + unsafe.Sizeof(set[standingCell]{}) + unsafe.Sizeof(set[clearanceCell]{})/2) / ways, BytesPerClient},
 	} {
 		if c.got != c.want {

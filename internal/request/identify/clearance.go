@@ -111,7 +111,7 @@ func (id *Identify) widePrefix(a netip.Addr, purpose byte) uint64 {
 // visit: a renewed one for who has one, a new one for who has none; "" where the
 // visitor's wide prefix has had its share of new ones for this minute. Calling
 // it takes one of that share.
-func (id *Identify) Cookie(v *traffic.Visit) string { return id.setCookie(v, false) }
+func (id *Identify) Cookie(v *traffic.Visit) string { return id.setCookie(v, v.Secure) }
 
 func (id *Identify) setCookie(v *traffic.Visit, secure bool) string {
 	now := id.clock.Wall(v.At)

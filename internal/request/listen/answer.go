@@ -27,6 +27,7 @@ func appendAnswer(b []byte, date []byte, alt string, a *mitigation.Answer, isHea
 		b = strconv.AppendInt(b, int64(a.RetryAfter), 10)
 	}
 	b = appendField(b, "Seawall-Ref", a.Ref)
+	b = appendField(b, "Location", a.Location)
 	b = appendField(b, "Set-Cookie", a.Cookie)
 	b = appendField(b, "Alt-Svc", alt)
 	switch {

@@ -168,7 +168,24 @@ func (x *exchange) refusal(buf []byte) (a mitigation.Answer) {
 			a = mitigation.Answer{Status: http.StatusServiceUnavailable, RetryAfter: 10, Close: true}
 		}
 	}()
-	return s.door.Refuse(buf, &x.visit, x.verdict, x)
+	if a = s.door.Refuse(buf, &x.visit, x.verdict, x); a.Again {
+		a.Location = x.itself()
+	}
+	return a
+}
+
+// itself is what was asked for, as a Location field has it: on this site, whatever the
+// path looks like. Two slashes at its beginning, or what browsers take for them, would
+// name another one.
+func (x *exchange) itself() string {
+	target := x.head.target.in(x.text)[x.head.pathFrom:]
+	switch {
+	case target == "" || target[0] != '/':
+		return "/" + target
+	case len(target) > 1 && (target[1] == '/' || target[1] == '\\'):
+		return "/." + target
+	}
+	return target
 }
 
 // record tells the watcher, once.

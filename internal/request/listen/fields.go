@@ -207,7 +207,7 @@ func cleanValue(v string) bool {
 func appendRefusal(b []byte, alt string, a *mitigation.Answer, put putField) []byte {
 	for _, f := range [...][2]string{
 		{"Content-Type", a.ContentType}, {"Content-Language", a.Language},
-		{"Seawall-Ref", a.Ref}, {"Set-Cookie", a.Cookie}, {"Alt-Svc", alt},
+		{"Seawall-Ref", a.Ref}, {"Location", a.Location}, {"Set-Cookie", a.Cookie}, {"Alt-Svc", alt},
 	} {
 		if f[1] != "" {
 			b = put(b, f[0], f[1])

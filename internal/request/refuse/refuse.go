@@ -3,6 +3,7 @@ package refuse
 import (
 	"fmt"
 	"html/template"
+	"net/http"
 	"strings"
 	"sync/atomic"
 
@@ -61,12 +62,19 @@ func New(cfg Config, box *sealed.Box) (*Refuse, error) {
 // Refuse makes the answer to a visit that the verdict does not let in. The
 // answer's Body lies in buf, or in a larger copy of it.
 func (r *Refuse) Refuse(buf []byte, v *traffic.Visit, d mitigation.Verdict, h traffic.Headers) mitigation.Answer {
+	if d.Action == mitigation.Challenge {
+		// Nobody is refused. The cookie is for who gives them out.
+		return mitigation.Answer{
+			Status: http.StatusTemporaryRedirect, ContentType: formatText.contentType(), Language: language,
+			Again: true, Body: append(buf[:0], textAsked...),
+		}
+	}
 	why := d.Reason
 	if int(why) >= len(r.bodies) {
 		why = mitigation.ReasonNone
 	}
 	seconds := d.RetrySeconds()
-	if seconds <= 0 && (why == mitigation.ReasonOriginFull || d.Action == mitigation.Queue || d.Action == mitigation.Challenge) {
+	if seconds <= 0 && (why == mitigation.ReasonOriginFull || d.Action == mitigation.Queue) {
 		seconds = fullRetry
 	}
 	f := formatFor(v, h)
@@ -100,7 +108,7 @@ func statusOf(act mitigation.Action, why mitigation.Reason, again bool) int {
 	case mitigation.ReasonOriginFull:
 		return 503
 	}
-	if again || act == mitigation.Queue || act == mitigation.Challenge || act == mitigation.ServeCopy {
+	if again || act == mitigation.Queue || act == mitigation.ServeCopy {
 		return 503
 	}
 	return 403

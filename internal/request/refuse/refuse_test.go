@@ -65,6 +65,9 @@ func TestFormats(t *testing.T) {
 		}
 		for why := range mitigation.Reason(mitigation.Reasons) {
 			for act := range mitigation.Actions {
+				if act == mitigation.Challenge {
+					continue // refuses nobody
+				}
 				a := r.Refuse(nil, visit(c.kind), mitigation.Verdict{Action: act, Reason: why, RetryAfter: time.Second}, h)
 				if a.ContentType != c.want || strings.Contains(string(a.Body), "<html") != (c.want == html) {
 					t.Errorf("%s, Accept %.40q, %s for %s: %s", c.kind, c.accept, act, why, a.ContentType)
@@ -95,11 +98,14 @@ func TestStatus(t *testing.T) {
 		{mitigation.Refuse, mitigation.ReasonOriginFull, 0, 503, 10},
 		{mitigation.Refuse, mitigation.ReasonOriginFull, 3 * time.Second, 503, 3},
 		{mitigation.Queue, mitigation.ReasonMitigation, 0, 503, 10},
-		{mitigation.Challenge, mitigation.ReasonMitigation, 0, 503, 10},
+		{mitigation.Challenge, mitigation.ReasonMitigation, 0, 307, 0},
 		{mitigation.Drop, mitigation.ReasonBan, 0, 403, 0},
 		{mitigation.Refuse, 200, 0, 403, 0},
 	} {
 		a := r.Refuse(nil, visit(traffic.KindAPI), mitigation.Verdict{Action: c.act, Reason: c.why, RetryAfter: c.retry}, nil)
+		if a.Again != (c.act == mitigation.Challenge) || a.Again != (a.Ref == "") || len(a.Body) == 0 {
+			t.Errorf("%s: again %v, reference %q, %q", c.act, a.Again, a.Ref, a.Body)
+		}
 		if a.Status != c.status || a.RetryAfter != c.after || a.Close != (c.act == mitigation.Drop) {
 			t.Errorf("%s for %s after %v: %d, Retry-After %d, want %d, %d", c.act, c.why, c.retry, a.Status, a.RetryAfter, c.status, c.after)
 		}

@@ -67,4 +67,5 @@ const (
 	textContact  = "If it does not get better, tell the site's keepers, with this code:"
 	textNoOne    = "If you tell the site's keepers, give them this code:"
 	textRef      = "Reference"
+	textAsked    = "Your browser is asked to come back for this page with a cookie, which most do unseen. If you read this, please open the page again.\n"
 )

@@ -6,10 +6,15 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"maps"
 	"net/http"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +72,100 @@ func TestBrowser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBrowserIsChallenged has a real browser asked for a sign by each protocol, on its
+// first page: it shows the page all the same, at the address that was asked for, and on
+// the next one nothing is asked. Without cookies it is let in as well.
+func TestBrowserIsChallenged(t *testing.T) {
+	path := browser(t)
+	s := newSite(t)
+	w := start(t, s.addr, 0, config{"http3": true}, config{"rules": []config{{"name": "ask", "match": `kind == "page"`, "action": "challenge"}}})
+	port := decimal(w.secure.Port())
+	secure := "https://" + host + ":" + port + "/"
+	count := func() (asked, answered int) {
+		var list []struct {
+			Action string `json:"action"`
+			Count  int    `json:"count"`
+		}
+		read(t, "http://"+w.admin+"/api/v1/verdicts", &list)
+		for _, v := range list {
+			if v.Action == "challenge" {
+				asked += v.Count
+			}
+		}
+		return asked, counter(t, w, "seawall_challenges_answered_total")
+	}
+	for _, c := range []struct {
+		name, url string
+		flags     map[string]any
+		answers   int
+	}{
+		{"clear text", "http://" + host + ":" + decimal(w.clear.Port()) + "/", nil, 1},
+		{"HTTP/2", secure, nil, 1},
+		{"HTTP/3", secure, map[string]any{"enable-quic": true, "origin-to-force-quic-on": host + ":" + port, "ignore-certificate-errors-spki-list": keyHash(t, w)}, 1},
+		{"without cookies", secure, map[string]any{"user-data-dir": cookieless(t)}, 0},
+	} {
+		asked, answered := count()
+		flags := map[string]any{"user-agent": "Mozilla/5.0 (" + c.name + ")"} // nobody of one address and program is asked twice at once
+		maps.Copy(flags, c.flags)
+		ctx := drive(t, path, w.secure.Addr(), flags)
+		for _, query := range []string{"?from=letter&n=1", "?n=2"} {
+			if _, err := chromedp.Run(ctx, chromedp.Navigate(c.url+query)); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			title, err := chromedp.Run(ctx, chromedp.Title())
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, err := chromedp.Run(ctx, chromedp.Location())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if title != "A site" || at != c.url+query {
+				t.Errorf("%s: shows %q at %s", c.name, title, at)
+			}
+		}
+		a, b := count()
+		if a-asked != 1 || b-answered != c.answers {
+			t.Errorf("%s: asked %d times, %d answered", c.name, a-asked, b-answered)
+		}
+	}
+}
+
+// cookieless is the folder of a browser whose user lets no site keep cookies.
+func cookieless(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "Default"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	settings := `{"profile": {"default_content_setting_values": {"cookies": 2}}}`
+	if err := os.WriteFile(filepath.Join(dir, "Default", "Preferences"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// counter reads one metric that has no labels.
+func counter(t *testing.T, w *wall, name string) int {
+	t.Helper()
+	answer, err := http.Get("http://" + w.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n"+name+" ")
+	value, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 // keyHash is the certificate's key as the browser wants it named.
