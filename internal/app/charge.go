@@ -77,6 +77,7 @@ func (p *program) takeCharge() error {
 			Watch:      cfg.Watch(),
 			Rules:      cfg.Rules.Parsed(),
 			Shadows:    p.door.admit.Shadows,
+			Trials:     p.door.admit.Trials,
 			SetOff:     p.turnOff,
 		})
 		if err == nil {

@@ -129,9 +129,9 @@ func TestFit(t *testing.T) {
 		conns   int
 		small   bool
 	}{
-		{"64MiB", 161319, 819, true},
-		{"256MiB", 645277, 3276, false},
-		{"1GiB", 2581110, 8192, false},
+		{"64MiB", 155344, 819, true},
+		{"256MiB", 621378, 3276, false},
+		{"1GiB", 2485513, 8192, false},
 	} {
 		cfg := read(t, site+"memory: "+c.memory+"\n")
 		fit(cfg)

@@ -65,7 +65,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, 
 	deps := defense.Deps{
 		Clock: clk, Log: log, Applier: s.made, Stance: stance{s.door, cfg.UnderAttack}, Detectors: detectors(cfg),
 		Origin: origin, Offences: s.door.Offences(), SetOff: s.door.SetOff,
-		Watch: cfg.Watch(), Rules: cfg.Rules.Parsed(), Shadows: s.door.Shadows,
+		Watch: cfg.Watch(), Rules: cfg.Rules.Parsed(), Shadows: s.door.Shadows, Trials: s.door.Trials,
 		Tell: func(r defense.Record) { *s.steps = append(*s.steps, r) },
 	}
 	if packets != nil {

@@ -104,6 +104,9 @@ type Deps struct {
 	// called, and how much of that came with a clearance; nil: nobody counts. Only
 	// the loop's goroutine calls it.
 	Shadows func(tell func(id mitigation.ID, met, cleared uint64))
+	// Trials tells whom each challenge asked since it was last called, and how many of
+	// those answered; nil: nobody counts. Only the loop's goroutine calls it.
+	Trials func(tell func(id mitigation.ID, asked, answered uint64))
 	// Offences are the door's reports; nil: none.
 	Offences <-chan mitigation.Offence
 }

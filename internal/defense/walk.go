@@ -91,6 +91,12 @@ func (l *Loop) second(now decide.Moment) {
 			w.Cleared[uint32(id)] += cleared
 		})
 	}
+	if l.deps.Trials != nil {
+		w.Trials = map[uint32]traffic.Trial{}
+		l.deps.Trials(func(id mitigation.ID, asked, answered uint64) {
+			w.Trials[uint32(id)] = traffic.Trial{Asked: asked, Answered: answered}
+		})
+	}
 	if l.deps.Packets != nil {
 		w.Packets = l.early.take(l.deps.Packets())
 		l.early.head, l.early.looked = traffic.Packets{}, false

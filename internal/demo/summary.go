@@ -37,6 +37,7 @@ type Felt struct {
 	Meant  uint64            `json:"meant"`
 	Served uint64            `json:"served"`
 	Share  float64           `json:"share"`
+	Sent   uint64            `json:"challenged"` // sent back to their page with a cookie
 	Wrong  map[string]uint64 `json:"wrong,omitempty"`
 	P50    float64           `json:"p50_ms"`
 	P99    float64           `json:"p99_ms"`
@@ -85,7 +86,7 @@ type Shield struct {
 
 func feltOf(f crowd.Felt) Felt {
 	out := Felt{
-		Meant: f.Meant, Served: f.Served, Share: f.Share(), Wrong: f.Wrong,
+		Meant: f.Meant, Served: f.Served, Share: f.Share(), Sent: f.Sent, Wrong: f.Wrong,
 		P50: millis(f.P50), P99: millis(f.P99),
 	}
 	if f.Span > 0 {

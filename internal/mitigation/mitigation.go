@@ -41,6 +41,9 @@ type Mitigation struct {
 	// Shadow says that it is on a dry run: what it would have met is counted, and
 	// nothing is done.
 	Shadow bool `json:"dry_run,omitempty"`
+	// Few says that a challenge asks one client in sixteen, to see who answers; the others
+	// are slowed.
+	Few bool `json:"few,omitempty"`
 	// Direct says that the client banned was met at the other end of a
 	// connection, so that its packets may be stopped before they make one.
 	// Meant for the machine's bans; valid iff Banned.

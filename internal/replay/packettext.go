@@ -113,7 +113,7 @@ func (d *Done) packets(w *bufio.Writer, until string) {
 	if d.Action < mitigation.Refuse {
 		what = "count"
 	}
-	fmt.Fprintf(w, "%s to %s  %-7s %9s packets  %s\n", stamp(d.From), until, what, figures.Thousands(d.Packets), d.Match)
+	fmt.Fprintf(w, "%s to %s  %-9s %9s packets  %s\n", stamp(d.From), until, what, figures.Thousands(d.Packets), d.Match)
 	if d.Ordinary == 0 {
 		fmt.Fprintf(w, "    there were no ordinary packets to test it on: play an ordinary capture before\n")
 		return

@@ -171,7 +171,7 @@ func (r *Report) done(w *bufio.Writer) {
 			d.packets(w, until)
 			continue
 		}
-		fmt.Fprintf(w, "%s to %s  %-7s %9s requests  %s%s\n", stamp(d.From), until, d.Action, figures.Thousands(d.Requests), d.Match, d.rule())
+		fmt.Fprintf(w, "%s to %s  %-9s %9s requests  %s%s\n", stamp(d.From), until, d.Action, figures.Thousands(d.Requests), d.Match, d.rule())
 	}
 	if bans > 0 {
 		fmt.Fprintf(w, "and %s banned that went on after being refused many times\n", plural(bans, "client"))
@@ -200,7 +200,7 @@ func (r *Report) hit(w *bufio.Writer) {
 	}
 	share := func(n, of uint64) float64 { return 100 * float64(n) / float64(max(of, 1)) }
 	fmt.Fprintf(w, "\nWHOM IT WOULD HAVE HIT\n")
-	fmt.Fprintf(w, "%s requests refused (%.2f %%) and %s slowed%s, of %s\n", figures.Thousands(r.Requests.Refused), share(r.Requests.Refused, r.Requests.All), figures.Thousands(r.Requests.Slowed), asked, figures.Thousands(r.Requests.All))
+	fmt.Fprintf(w, "%s requests refused (%.2f %%)%s and %s slowed, of %s\n", figures.Thousands(r.Requests.Refused), share(r.Requests.Refused, r.Requests.All), asked, figures.Thousands(r.Requests.Slowed), figures.Thousands(r.Requests.All))
 	fmt.Fprintf(w, "%s of %s clients; of %s that had come for ten minutes before: %s\n",
 		figures.Thousands(r.Hit.Refused), figures.Thousands(r.Hit.Clients), figures.Thousands(r.Hit.Regulars), figures.Thousands(r.Hit.RegularsR))
 	for _, l := range []struct {

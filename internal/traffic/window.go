@@ -46,6 +46,13 @@ type Stopped struct {
 	Reasons map[string]uint64 `json:"reasons"`
 }
 
+// Trial is what became of whom a challenge asked. Answers come a moment later than the
+// question, and may fall into the next window.
+type Trial struct {
+	Asked    uint64 `json:"asked"`
+	Answered uint64 `json:"answered"` // came back with a clearance
+}
+
 // Window sums up a stretch of traffic, a second as a rule. Whoever receives
 // one may read it for ever and never write to it.
 type Window struct {
@@ -62,6 +69,7 @@ type Window struct {
 	Reasons    map[string]uint64 `json:"reasons"`    // by mitigation.Reason's name
 	Hits       map[uint32]uint64 `json:"hits"`       // requests that each mitigation met, or on a dry run would have, by its ID
 	Cleared    map[uint32]uint64 `json:"cleared"`    // of Hits, those of visitors with a clearance
+	Trials     map[uint32]Trial  `json:"trials"`     // of mitigations that challenge, by ID; the silent are left out
 	RefusedIn  map[string]uint64 `json:"refused_in"` // refused, by the country that the address is registered in
 	Stopped    Stopped           `json:"stopped"`    // by budgets and mitigations, not by rules
 	Would      Stopped           `json:"would"`      // what watch mode let in, and would otherwise have been stopped

@@ -100,7 +100,7 @@ func (w *world) start() {
 	gate := w.gate
 	w.loop, err = defense.New(defense.DefaultConfig(), defense.Deps{
 		Clock: w.clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), DataDir: w.dir,
-		Applier: w.door, Stance: stance{w.door, w.always}, SetOff: w.door.SetOff, Offences: w.door.Offences(),
+		Applier: w.door, Stance: stance{w.door, w.always}, SetOff: w.door.SetOff, Offences: w.door.Offences(), Trials: w.door.Trials,
 		Origin: func() traffic.Origin {
 			g := gate.Gauges()
 			return traffic.Origin{InFlight: g.InFlight, Waiting: g.Waiting, Behind: g.Behind, Limit: g.Limit, Healthy: 1}
@@ -139,15 +139,16 @@ type load struct {
 
 // client is one source of requests.
 type client struct {
-	group  string
-	addr   netip.Addr
-	agent  string
-	order  uint64
-	cookie bool                                // keeps them
-	next   func(c *client, r *rand.Rand) []ask // a page with all that it needs
-	rate   float64                             // requests a second, in the long run
-	even   bool                                // at even distances rather than at random
-	gone   bool
+	group   string
+	addr    netip.Addr
+	agent   string
+	order   uint64
+	cookie  bool                                // keeps them
+	next    func(c *client, r *rand.Rand) []ask // a page with all that it needs
+	rate    float64                             // requests a second, in the long run
+	program bool                                // goes where it is sent to no more than it keeps cookies
+	even    bool                                // at even distances rather than at random
+	gone    bool
 
 	id     uint64 // of its clearance; 0 none
 	issued time.Time
@@ -217,12 +218,22 @@ func (w *world) request(c *client, a ask) {
 	d := w.door.Decide(v)
 	w.books.mu.Lock()
 	t := w.books.of(c.group)
-	t.offered++
+	if d.Action != mitigation.Challenge { // it comes again
+		t.offered++
+	}
 	t.reasons[d.Reason]++
 	if had && !d.LetsIn() && (d.Reason == mitigation.ReasonMitigation || d.Reason == mitigation.ReasonBan) {
 		w.broken = append(w.broken, fmt.Sprintf("%s was refused by #%d with a clearance", c.group, d.ID))
 	}
 	w.books.mu.Unlock()
+	if d.Action == mitigation.Challenge {
+		w.loop.Record(v, d, traffic.Outcome{Status: 307, Took: time.Microsecond})
+		if !c.program {
+			w.mint(c, v)
+			w.later = append(w.later, load{time.Now().Add(60 * time.Millisecond), c, []ask{a}})
+		}
+		return
+	}
 	if !d.LetsIn() {
 		w.loop.Record(v, d, traffic.Outcome{Status: 403, Took: time.Microsecond})
 		return

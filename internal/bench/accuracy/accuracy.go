@@ -55,10 +55,11 @@ type Row struct {
 	Find    float64  `json:"find_seconds"`  // from its beginning
 	Besides []string `json:"found_besides"` // other findings
 
-	Ordinary int `json:"ordinary"` // requests of people and their programs
-	Refused  int `json:"refused"`  // of those
-	Slowed   int `json:"slowed"`   // put at the end of the line
-	Unserved int `json:"unserved"` // let in, and met a full line or a failing origin
+	Ordinary int `json:"ordinary"`   // requests of people and their programs
+	Refused  int `json:"refused"`    // of those
+	Slowed   int `json:"slowed"`     // put at the end of the line
+	Asked    int `json:"challenged"` // sent once more to what they asked for, with a cookie; not among Ordinary
+	Unserved int `json:"unserved"`   // let in, and met a full line or a failing origin
 	Visitors int `json:"visitors"`
 	Touched  int `json:"touched"` // of those, with a request refused
 	Held     int `json:"held"`    // or slowed
@@ -91,6 +92,7 @@ type Score struct {
 	Met       Count   `json:"calms_refused"` // calm scenarios in which a visitor was refused
 	Refused   Count   `json:"refused"`       // ordinary requests
 	Slowed    Count   `json:"slowed"`        //
+	Asked     Count   `json:"challenged"`    // ordinary requests
 	Unserved  Count   `json:"unserved"`      // ordinary requests let in during a flood, and not served
 	Touched   Count   `json:"visitors_hit"`  // visitors with a request refused
 }
@@ -220,7 +222,7 @@ func play(sc scenario, o Options) (Row, error) {
 		Name: sc.name, Attack: sc.attack, HeldOut: heldOut(sc.name),
 		Noticed: b.noticed != 0, Mitigated: b.mitigated != 0,
 		Flood: b.late[false], Stopped: b.late[true], FalseAlarm: b.alarms, Vectors: []string{},
-		Ordinary: b.requests[true], Refused: b.refused[true], Slowed: b.slowed[true], Unserved: b.unserved,
+		Ordinary: b.requests[true], Refused: b.refused[true], Slowed: b.slowed[true], Asked: b.asked, Unserved: b.unserved,
 		Visitors: b.clients[true], Touched: b.touched, Held: b.held,
 	}
 	row.Besides = []string{}
@@ -254,6 +256,7 @@ func score(rows []Row, in func(Row) bool) (s Score) {
 		}
 		s.Refused.add(r.Refused, r.Ordinary)
 		s.Slowed.add(r.Slowed, r.Ordinary)
+		s.Asked.add(r.Asked, r.Ordinary)
 		s.Touched.add(r.Touched, r.Visitors)
 		if !r.Attack {
 			s.Alarms.add(one(r.FalseAlarm > 0), 1)
@@ -271,7 +274,7 @@ func score(rows []Row, in func(Row) bool) (s Score) {
 		notice, mitigate = append(notice, took(r.Noticed, r.Notice, lasts)), append(mitigate, took(r.Mitigated, r.Mitigate, lasts))
 	}
 	s.Notice95, s.Mitig95 = p95(notice), p95(mitigate)
-	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Found, &s.Besides, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Unserved, &s.Touched} {
+	for _, c := range []*Count{&s.Attacks, &s.Mitigated, &s.Stopped, &s.Found, &s.Besides, &s.Alarms, &s.Met, &s.Refused, &s.Slowed, &s.Asked, &s.Unserved, &s.Touched} {
 		c.Low, c.Up = wilson(c.N, c.Of)
 	}
 	return s

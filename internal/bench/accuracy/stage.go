@@ -188,6 +188,16 @@ func (s *stage) request(c *client, a ask, then func()) {
 	}
 	d := s.w.Door.Decide(&v)
 	s.books.decided(s, c, d)
+	if d.Action == mitigation.Challenge {
+		s.w.Loop.Record(&v, d, traffic.Outcome{Status: 307, Took: time.Microsecond})
+		s.mint(c, &v)
+		if c.ordinary || c.cookie {
+			// A browser goes where it is sent to, and so does what keeps cookies as browsers
+			// do; tools that flood do neither.
+			s.after(time.Duration(20+s.rng.IntN(120))*time.Millisecond, func() { s.request(c, a, then) })
+		}
+		return
+	}
 	if !d.LetsIn() {
 		s.w.Loop.Record(&v, d, traffic.Outcome{Status: 403, Took: time.Microsecond})
 		return
@@ -234,6 +244,7 @@ type books struct {
 	requests map[bool]int
 	refused  map[bool]int
 	slowed   map[bool]int
+	asked    int // ordinary requests challenged; not in requests, since each comes again
 	touched  int // ordinary clients of whom a request was refused
 	held     int // or slowed
 	unserved int // ordinary requests that were let in, and not served
@@ -256,7 +267,9 @@ func newBooks() *books {
 }
 
 func (b *books) decided(s *stage, c *client, d mitigation.Verdict) {
-	b.requests[c.ordinary]++
+	if !c.ordinary || d.Action != mitigation.Challenge {
+		b.requests[c.ordinary]++
+	}
 	if c.in != b {
 		c.in, c.met, c.slowed = b, false, false
 		b.clients[c.ordinary]++
@@ -266,6 +279,8 @@ func (b *books) decided(s *stage, c *client, d mitigation.Verdict) {
 		b.late[false]++
 	}
 	switch {
+	case d.Action == mitigation.Challenge && c.ordinary:
+		b.asked++
 	case !d.LetsIn():
 		b.refused[c.ordinary]++
 		if late {

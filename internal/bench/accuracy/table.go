@@ -27,17 +27,17 @@ func wilson(n, of int) (low, up float64) {
 func (r *Report) Table(out io.Writer) error {
 	w := bufio.NewWriter(out) // keeps the first error
 	fmt.Fprintf(w, "On our generated scenarios, seed %d. Counts first; of the share, the 95 %% interval.\n\n", r.Seed)
-	fmt.Fprintf(w, "%-46s %-8s %-9s %-17s %s\n", "flood", "noticed", "mitigated", "stopped", "ordinary requests refused, slowed, unserved")
+	fmt.Fprintf(w, "%-46s %-8s %-9s %-17s %s\n", "flood", "noticed", "mitigated", "stopped", "ordinary requests refused, challenged, slowed, unserved")
 	for _, row := range r.Rows {
 		if row.Attack {
-			fmt.Fprintf(w, "%-46s %-8s %-9s %7d of %-7d %d, %d and %d of %d\n", row.mark(), when(row.Noticed, row.Notice), when(row.Mitigated, row.Mitigate),
-				row.Stopped, row.Flood, row.Refused, row.Slowed, row.Unserved, row.Ordinary)
+			fmt.Fprintf(w, "%-46s %-8s %-9s %7d of %-7d %d, %d, %d and %d of %d\n", row.mark(), when(row.Noticed, row.Notice), when(row.Mitigated, row.Mitigate),
+				row.Stopped, row.Flood, row.Refused, row.Asked, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
-	fmt.Fprintf(w, "\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "found", "ordinary requests refused, slowed, unserved")
+	fmt.Fprintf(w, "\n%-46s %-8s %-9s %s\n", "no attack", "alarms", "found", "ordinary requests refused, challenged, slowed, unserved")
 	for _, row := range r.Rows {
 		if !row.Attack {
-			fmt.Fprintf(w, "%-46s %-8d %-9s %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, row.finds(), row.Refused, row.Slowed, row.Unserved, row.Ordinary)
+			fmt.Fprintf(w, "%-46s %-8d %-9s %d, %d, %d and %d of %d\n", row.mark(), row.FalseAlarm, row.finds(), row.Refused, row.Asked, row.Slowed, row.Unserved, row.Ordinary)
 		}
 	}
 	r.packets(w)
@@ -56,7 +56,7 @@ func (r *Report) Table(out io.Writer) error {
 			{"floods noticed", s.Attacks}, {"floods that something was done about", s.Mitigated}, {"of the flood's requests, stopped", s.Stopped},
 			{"found, of what is no attack but to be known", s.Found}, {"something found that was not there", s.Besides},
 			{"false alarms, of scenarios without attack", s.Alarms}, {"of those, with a request refused", s.Met},
-			{"ordinary requests refused", s.Refused}, {"ordinary requests slowed", s.Slowed},
+			{"ordinary requests refused", s.Refused}, {"ordinary requests challenged", s.Asked}, {"ordinary requests slowed", s.Slowed},
 			{"let in during a flood, and not served", s.Unserved}, {"visitors with a request refused", s.Touched},
 		} {
 			fmt.Fprintf(w, "  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())

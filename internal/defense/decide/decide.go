@@ -63,6 +63,8 @@ type entry struct {
 
 	hits     uint64
 	cleared  uint64  // of hits, those of visitors with a clearance
+	asked    uint64  // of hits, those asked to come back with a clearance
+	answered uint64  // of those, who did
 	rate     float64 // hits a second in the last window
 	peak     float64
 	good     uint64 // samples of real visitors that it was compared with
@@ -105,9 +107,10 @@ type Decider struct {
 	hurting   bool            // visitors with a clearance are not served well
 	latest    *traffic.Window // nil: none yet
 	slowing   bool            // see Slowing
-	calm      time.Duration   // for how long the flood has been held off
-	newBans   int             // since the last Step
-	noRoom    int             // bans that found no room, since the last Step
+	asking    asking
+	calm      time.Duration // for how long the flood has been held off
+	newBans   int           // since the last Step
+	noRoom    int           // bans that found no room, since the last Step
 	sweepAt   clock.Instant
 
 	out Output
@@ -149,6 +152,9 @@ func (d *Decider) Step(in Input) Output {
 		d.liftEmergency(in.Now, "the many visitors are an ordinary crowd")
 	case flood != nil && d.held(in.Window, in.Usual):
 		d.liftEmergency(in.Now, "what the flood has in common is refused, and the rest is served")
+	}
+	if in.Window != nil {
+		d.followAsking(in.Now, in.Window)
 	}
 	d.loosen(in.Now, in.Window)
 	d.spread(in.Now, in.Window)
@@ -301,6 +307,8 @@ func (d *Decider) account(w *traffic.Window) {
 		}
 		e.hits += n
 		e.cleared += w.Cleared[uint32(id)]
+		e.asked += w.Trials[uint32(id)].Asked
+		e.answered += w.Trials[uint32(id)].Answered
 		e.rate = w.Rate(n)
 		e.peak = max(e.peak, e.rate)
 	}

@@ -158,14 +158,17 @@ func TestSlowFirstThenRefuse(t *testing.T) {
 		{"blatant and clean", flood(true, false), sig(shy, 0, 0, 1000), []string{"refuse", "refuse"}},
 		{"suffering and clean", flood(false, true), sig(shy, 0.001, 0, 1000), []string{"refuse", "refuse"}},
 		{"neither", flood(false, false), sig(shy, 0, 0, 1000), []string{"slow", "refuse", "refuse"}},
-		{"would hit ordinary traffic", flood(true, true), sig(shy, 0.0011, 0, 1000), []string{"slow", "slow", "slow", "slow"}},
-		{"would hit first visits", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000), []string{"slow", "slow", "slow", "slow", "slow"}},
+		{"would hit ordinary traffic", flood(true, true), sig(shy, 0.0011, 0, 1000), []string{"challenge", "challenge", "challenge", "challenge"}},
+		{"would hit ordinary assets", flood(true, true), sig(`kind == "asset"`, 0.0011, 0, 1000), []string{"slow", "slow"}},
+		{"would hit ordinary forms", flood(true, true), sig(`path == "/" && method == "POST"`, 0.0011, 0, 1000), []string{"slow", "slow"}},
+		{"would hit those with a clearance", flood(true, true), sig(`clearance in ["known", "proven"]`, 0.0011, 0, 1000), []string{"slow", "slow"}},
+		{"would hit first visits", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000), []string{"challenge", "challenge", "challenge", "challenge", "challenge"}},
 		{"hardly tested, but shy", flood(true, true), sig(shy, 0, 0, 10), []string{"refuse"}},
-		{"hardly tested", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0, 10), []string{"slow", "slow", "slow"}},
+		{"hardly tested", flood(true, true), sig(`path == "/" && clearance == "none"`, 0, 0, 10), []string{"challenge", "challenge", "challenge"}},
 		{"hardly tested, but no browser", flood(true, true), sig(`clearance == "none" && user_agent == "python"`, 0, 0, 10), []string{"refuse"}},
-		{"hardly tested, but thin", flood(true, true), sig(`path == "/" && standing == "thin"`, 0, 0, 10), []string{"slow", "slow", "slow"}},
+		{"hardly tested, but thin", flood(true, true), sig(`path == "/" && standing == "thin"`, 0, 0, 10), []string{"challenge", "challenge", "challenge"}},
 		{"thin", flood(true, true), sig(`path == "/" && standing == "thin"`, 0, 0, 1000), []string{"refuse"}},
-		{"hardly tested, not shy", flood(true, true), sig(`path == "/" && standing != "good"`, 0, 0, 10), []string{"slow", "slow"}},
+		{"hardly tested, not shy", flood(true, true), sig(`path == "/" && standing != "good"`, 0, 0, 10), []string{"challenge", "challenge"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -179,8 +182,8 @@ func TestSlowFirstThenRefuse(t *testing.T) {
 	}
 }
 
-// What also hits first visits refuses only when slowing did not help those
-// with a clearance.
+// What also hits first visits refuses only when nothing gentler helped those with a
+// clearance.
 func TestFirstVisitsWaitUntilVisitorsHurt(t *testing.T) {
 	w := newWorld(t)
 	s := sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000)
@@ -189,7 +192,7 @@ func TestFirstVisitsWaitUntilVisitorsHurt(t *testing.T) {
 		win := &traffic.Window{Span: time.Second, Hits: map[uint32]uint64{1: 1000}, Samples: bot(100)}
 		win.Felt[traffic.ClearanceProven] = traffic.Felt{Offered: 80, Served: 60}
 		w.apply(w.Step(Input{Now: w.now, Window: win, Findings: flood(true, true), Signatures: []attack.Signature{s}}))
-		want := "slow"
+		want := "challenge"
 		if i >= 3 {
 			want = "refuse"
 		}
@@ -289,13 +292,13 @@ func TestLoosensWhatHitsVisitors(t *testing.T) {
 		visitors[i].Visit.Clearance, visitors[i].Refused = traffic.ClearanceProven, true
 	}
 	w.second(flood(true, true), nil, visitors...)
-	if w.actions() != "slow" {
+	if w.actions() != "challenge" {
 		t.Fatalf("not loosened: %q", w.actions())
 	}
 	for range 5 {
 		w.second(flood(true, true), s, bot(100)...)
 	}
-	if w.actions() != "slow" {
+	if w.actions() != "challenge" {
 		t.Errorf("refuses again within the same attack")
 	}
 	if k, _ := w.Find(1); k.Observed <= 0 {
@@ -372,7 +375,7 @@ func TestSumOfCollateralIsBounded(t *testing.T) {
 		samples = append(samples, s...)
 	}
 	w.second(flood(true, true), sigs, samples...)
-	if got := w.actions(); got != "refuse refuse slow slow" {
+	if got := w.actions(); got != "refuse refuse challenge challenge" {
 		t.Errorf("%q", got)
 	}
 }

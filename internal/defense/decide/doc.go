@@ -14,8 +14,11 @@
 //     the recent ordinary traffic, enough ordinary requests were there to test
 //     it on (or it rests on a poor standing), and first visits are spared. It
 //     does so at once when the flood is blatant or the origin suffers, otherwise
-//     a window later. What locks out first visits refuses only after slowing
+//     a window later. What locks out first visits refuses only after that
 //     did not keep visitors served.
+//   - What must not be refused is challenged, where somebody whom it meets could
+//     answer: a few first, to see whether a flood answers too (see asking), and
+//     nobody where it does. What visitors answer for is not refused.
 //   - Everything has an end. A mitigation lives 30 s beyond the last time that
 //     the flood met it, and twice as long each time it comes back within one
 //     attack, up to ten minutes; the end of an attack ends all of it.

@@ -88,7 +88,7 @@ func (d *Decider) behind(w *traffic.Window) uint64 {
 	n := uint64(0)
 	for id, e := range d.active {
 		if e.slows() {
-			n += w.Hits[uint32(id)]
+			n += w.Hits[uint32(id)] - min(w.Trials[uint32(id)].Asked, w.Hits[uint32(id)])
 		}
 	}
 	return n
@@ -98,8 +98,9 @@ func (d *Decider) behind(w *traffic.Window) uint64 {
 // is, and nothing is now for being new.
 func (d *Decider) Slowing() bool { return d.slowing && !d.Emergent() }
 
+// slows says whether e slows what it meets for what it is. A challenge does, unless it asks.
 func (e *entry) slows() bool {
-	return e.kind != kindEmergency && e.m.Action == mitigation.Slow && !e.m.Shadow
+	return e.kind != kindEmergency && !e.m.Shadow && (e.m.Action == mitigation.Slow || e.m.Action == mitigation.Challenge)
 }
 
 // liftEmergency ends the emergency, if there is one.

@@ -75,26 +75,32 @@ func TestEmergencyGivesWayToSlowing(t *testing.T) {
 	full := traffic.Origin{Shed: 500, Waiting: 550, Behind: 545, Limit: 15}
 	for _, c := range []struct {
 		name   string
+		action mitigation.Action
 		window traffic.Window
 		lifted bool
 	}{
-		{"nearly all of it is slowed", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 30, slowing, 610), Origin: full}, true},
-		{"what is let in besides is little", traffic.Window{Admitted: 700, Slowed: 690, Hits: hits(1, 90, slowing, 600), Origin: full}, true},
-		{"much of it is slowed by the emergency alone", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 130, slowing, 510), Origin: full}, false},
-		{"others find the line full", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Shed: 700, Limit: 15}}, false},
-		{"others wait", traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Waiting: 570, Behind: 545, Limit: 15}}, false},
-		{"nothing is slowed by what it has in common", traffic.Window{Admitted: 850, Slowed: 20, Hits: hits(1, 20), Origin: traffic.Origin{Limit: 15}}, false},
+		{"nearly all of it is slowed", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 30, slowing, 610), Origin: full}, true},
+		{"nearly all of it is challenged", mitigation.Challenge, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 30, slowing, 1000), Trials: map[uint32]traffic.Trial{slowing: {Asked: 390}}, Origin: full}, true},
+		{"of what is challenged much was asked, and is not in line", mitigation.Challenge, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 130, slowing, 900), Trials: map[uint32]traffic.Trial{slowing: {Asked: 390}}, Origin: full}, false},
+		{"what is let in besides is little", mitigation.Slow, traffic.Window{Admitted: 700, Slowed: 690, Hits: hits(1, 90, slowing, 600), Origin: full}, true},
+		{"much of it is slowed by the emergency alone", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 130, slowing, 510), Origin: full}, false},
+		{"others find the line full", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Shed: 700, Limit: 15}}, false},
+		{"others wait", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Waiting: 570, Behind: 545, Limit: 15}}, false},
+		{"nothing is slowed by what it has in common", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 20, Hits: hits(1, 20), Origin: traffic.Origin{Limit: 15}}, false},
 	} {
 		w := newWorld(t)
 		w.emergency()
 		signature := sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000)
+		if c.action == mitigation.Slow {
+			signature = sig(`path == "/" && kind == "asset"`, 0, 0.2, 1000)
+		}
 		for range 3 {
 			w.pass(time.Second)
 			win := c.window
 			win.At, win.Span = w.now.At, time.Second
 			w.apply(w.Step(Input{Now: w.now, Window: &win, Findings: flood(true, false), Signatures: []attack.Signature{signature}, Usual: 80}))
 		}
-		if w.stands[slowing].Action != mitigation.Slow {
+		if w.stands[slowing].Action != c.action {
 			t.Fatalf("%s: #%d is %v", c.name, slowing, w.stands[slowing])
 		}
 		if w.Emergent() == c.lifted {

@@ -149,6 +149,8 @@ type Listed struct {
 	Kind     string  `json:"kind"`                // signature (of requests or packets), emergency, ban, order or rule
 	Hits     uint64  `json:"hits"`                // on a dry run: what it would have met
 	Cleared  uint64  `json:"hits_cleared"`        // of them, requests of visitors with a clearance
+	Asked    uint64  `json:"asked,omitempty"`     // of them, asked to come back with a cookie
+	Answered uint64  `json:"answered,omitempty"`  // of those, who did
 	Observed float64 `json:"observed_collateral"` // share of real visitors' sampled requests that it met
 }
 
@@ -162,7 +164,7 @@ func (k kind) told() string {
 }
 
 func (e *entry) listed() Listed {
-	l := Listed{Mitigation: e.m, Kind: e.kind.told(), Hits: e.hits, Cleared: e.cleared}
+	l := Listed{Mitigation: e.m, Kind: e.kind.told(), Hits: e.hits, Cleared: e.cleared, Asked: e.asked, Answered: e.answered}
 	if e.good > 0 {
 		l.Observed = float64(e.met) / float64(e.good)
 	}

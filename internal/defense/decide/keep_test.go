@@ -157,7 +157,7 @@ func TestSignaturesFiguresAreKept(t *testing.T) {
 	s.Low, s.High, s.CollateralHour, s.CollateralDay, s.CollateralWeek = 0.007, 0.014, 0.001, 0.002, 0.01
 	s.OrdinaryDay, s.OrdinaryWeek, s.Known, s.KnownOf, s.Examples = 2000, 1932, 3, 300, []string{"GET / (curl/8.0)"}
 	w.second(flood(true, true), []attack.Signature{s}, bot(100)...)
-	if w.actions() != "slow" || !strings.Contains(strings.Join(w.notes, "\n"), "1.00 % of ordinary requests of the last 7 days") {
+	if w.actions() != "challenge" || !strings.Contains(strings.Join(w.notes, "\n"), "1.00 % of ordinary requests of the last 7 days") {
 		t.Errorf("%s: %q", w.actions(), w.notes)
 	}
 	find := func(disk [][]byte) *attack.Signature {

@@ -172,7 +172,7 @@ func TestLoosenedIsNotRecalled(t *testing.T) {
 		// Visitors that it was not expected to hit, and not so many that it would not begin.
 		w.second(flood(true, true), []attack.Signature{sig(shyAll, 0, 0, 1000)}, append(good(3), bot(100)...)...)
 	}
-	if got := w.actions(); got != "slow" {
+	if got := w.actions(); got != "challenge" {
 		t.Fatalf("%q: nothing was loosened\n%s", got, strings.Join(w.notes, "\n"))
 	}
 	for range 120 {
@@ -182,7 +182,7 @@ func TestLoosenedIsNotRecalled(t *testing.T) {
 	if got := w.actions(); got != "" {
 		t.Errorf("%q", got)
 	}
-	for i, want := range []string{"slow", "slow", "slow"} {
+	for i, want := range []string{"challenge", "challenge", "challenge"} {
 		w.second(flood(true, true), []attack.Signature{sig(shyAll, 0, 0, 1000)}, bot(100)...)
 		if got := w.actions(); got != want {
 			t.Errorf("second %d: %q, want %q", i, got, want)
@@ -263,11 +263,11 @@ func TestRefusedInOtherWords(t *testing.T) {
 	if got := w.actions(); got != "slow refuse" {
 		t.Errorf("%q", got)
 	}
-	// Not what may only be slowed.
+	// Not what must not be refused.
 	w = newWorld(t)
 	w.second(flood(false, false), []attack.Signature{wide}, bot(100)...)
 	w.second(flood(false, false), []attack.Signature{sig(shy, 0.01, 0, 1000)}, bot(100)...)
-	if got := w.actions(); got != "slow" {
+	if got := w.actions(); got != "slow challenge" {
 		t.Errorf("%q", got)
 	}
 	// Nor what meets visitors, however long it was slowed.

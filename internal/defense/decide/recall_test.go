@@ -100,7 +100,7 @@ func TestPopularPageIsNotRecalled(t *testing.T) {
 	w.pass(time.Second)
 	win := &traffic.Window{At: w.now.At, Span: time.Second, Samples: bot(100)}
 	w.apply(w.Step(Input{Now: w.now, Window: win, Findings: flood(true, true), Judge: w.judge, Signatures: []attack.Signature{s}}))
-	if w.actions() != "slow slow" {
+	if w.actions() != "slow challenge" {
 		t.Errorf("in the window: %q", w.actions())
 	}
 }

@@ -29,7 +29,8 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 		// It was slowed already, by what described it in other words.
 		action, why = mitigation.Refuse, "the flood goes on"
 	}
-	if action == mitigation.Refuse && meetsVisitors(w, s.Match) {
+	if action > mitigation.Slow && meetsVisitors(w, s.Match) {
+		// They are slowed by that alone, whatever their clearance.
 		action, why = mitigation.Slow, "a part of what it meets are visitors with a clearance"
 	}
 	if e == nil {
@@ -48,7 +49,7 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 		ttl := min(d.cfg.TimeToLive<<min(d.levels[text], 10), d.cfg.TimeMost)
 		finding, sig := *f, *s
 		e = d.begin(now, kindSignature, mitigation.Mitigation{
-			Match: s.Match, Action: action, By: mitigation.ByMachine, Note: sentence(f, s, action, why),
+			Match: s.Match, Action: action, Few: d.few(action), By: mitigation.ByMachine, Note: sentence(f, s, action, why),
 			Finding: &finding, Signature: &sig, Expected: s.Collateral,
 		}, ttl)
 		d.tellAction(e, s, why)
@@ -58,7 +59,7 @@ func (d *Decider) consider(now Moment, w *traffic.Window, f *attack.Finding, s *
 		return
 	}
 	sig := *s
-	e.m.Action, e.m.Signature, e.m.Expected = action, &sig, s.Collateral
+	e.m.Action, e.m.Few, e.m.Signature, e.m.Expected = action, d.few(action), &sig, s.Collateral
 	e.m.Note = sentence(f, s, action, why)
 	e.harsh = now.At
 	d.extend(now, e, e.ttl)
@@ -72,19 +73,21 @@ const slowFirst = "slowing comes first"
 func (d *Decider) choose(now Moment, f *attack.Finding, s *attack.Signature, e *entry) (mitigation.Action, string) {
 	switch {
 	case s.Collateral > Never:
-		return mitigation.Slow, fmt.Sprintf("it would have hit %.2f %% of ordinary requests%s", 100*s.Collateral, s.When())
+		return d.gentle(s.Match), fmt.Sprintf("it would have hit %.2f %% of ordinary requests%s", 100*s.Collateral, s.When())
 	case s.Ordinary < d.cfg.LeastOrdinary && !robust(s.Match):
-		return mitigation.Slow, fmt.Sprintf("only %s were there to test it on", plural(s.Ordinary, "ordinary request"))
+		return d.gentle(s.Match), fmt.Sprintf("only %s were there to test it on", plural(s.Ordinary, "ordinary request"))
 	case d.lenient[s.Match.String()] || e != nil && e.loosened:
-		return mitigation.Slow, "it hit real visitors before"
+		return d.gentle(s.Match), "it hit real visitors before"
+	case e != nil && e.answered >= answersFew && float64(e.answered) > answersMost*float64(e.asked):
+		return d.gentle(s.Match), fmt.Sprintf("%d of %d that were asked for a cookie came back with it", e.answered, e.asked)
 	case d.expected(e)+s.Collateral > neverSum:
-		return mitigation.Slow, "together with what is refused already it would hit too much ordinary traffic"
+		return d.gentle(s.Match), "together with what is refused already it would hit too much ordinary traffic"
 	}
 	if s.Newcomers > newcomers {
 		refusing := e != nil && e.m.Action == mitigation.Refuse
 		waited := e != nil && now.At.Sub(e.made) >= slowNewcomers
 		if !refusing && !(waited && d.hurting) {
-			return mitigation.Slow, fmt.Sprintf("it would also hit %.0f %% of first visits", 100*s.Newcomers)
+			return d.gentle(s.Match), fmt.Sprintf("it would also hit %.0f %% of first visits", 100*s.Newcomers)
 		}
 		return mitigation.Refuse, "slowing it did not keep visitors served"
 	}
@@ -98,6 +101,14 @@ func (d *Decider) choose(now Moment, f *attack.Finding, s *attack.Signature, e *
 	}
 	return mitigation.Slow, slowFirst
 }
+
+// Of those whom a challenge asked so few must have answered for what it meets to be
+// refused: a flood of programs answers next to nothing, and who does answer is a visitor,
+// whatever the samples said.
+const (
+	answersFew  = 3
+	answersMost = 0.05 // of those asked
+)
 
 // expected sums up the collateral of all that refuses, but for e.
 func (d *Decider) expected(but *entry) float64 {
@@ -199,7 +210,7 @@ func (d *Decider) refresh(now Moment) {
 	}
 }
 
-// loosen turns what hits real visitors more than expected into slowing.
+// loosen turns what hits real visitors more than expected into what is gentle.
 func (d *Decider) loosen(now Moment, w *traffic.Window) {
 	if w == nil {
 		return
@@ -240,11 +251,12 @@ func (d *Decider) loosen(now Moment, w *traffic.Window) {
 		}
 		e.loosened, d.lenient[e.m.Match.String()] = true, true
 		d.forgetText(e.m.Match.String())
-		e.m.Action, e.harsh = mitigation.Slow, now.At
+		e.m.Action, e.harsh = d.gentle(e.m.Match), now.At
+		e.m.Few = d.few(e.m.Action)
 		e.m.Note += " Loosened, because it hit real visitors."
 		d.publish(e)
 		d.out.Notes = append(d.out.Notes, Note{Step: "decide", Warn: true,
-			Text:    does(e, "Loosened", "loosen") + " #" + itoa(id) + " from refusing to slowing: it hit more real visitors than expected.",
+			Text:    does(e, "Loosened", "loosen") + " #" + itoa(id) + " from refusing to " + doing[e.m.Action] + ": it hit more real visitors than expected.",
 			Numbers: map[string]float64{"id": float64(id), "expected_collateral": e.m.Expected, "observed_collateral": share, "refused_visitors": float64(refused)}})
 	}
 }
@@ -284,11 +296,15 @@ func (d *Decider) once(key, text string, numbers map[string]float64) {
 	}
 }
 
+// What actions are called in sentences.
+var (
+	doing = map[mitigation.Action]string{mitigation.Slow: "slowing", mitigation.Challenge: "challenging", mitigation.Refuse: "refusing"}
+	done  = map[mitigation.Action]string{mitigation.Slow: "slowed", mitigation.Challenge: "asked to come back with a cookie", mitigation.Refuse: "refused"}
+)
+
 func (d *Decider) tellAction(e *entry, s *attack.Signature, why string) {
-	verb := does(e, "Slow", "slow")
-	if e.m.Action == mitigation.Refuse {
-		verb = does(e, "Refuse", "refuse")
-	}
+	name := e.m.Action.String()
+	verb := does(e, strings.ToUpper(name[:1])+name[1:], name)
 	d.note("decide", fmt.Sprintf("%s #%d for %s (%s): %s.", verb, e.m.ID, e.ttl.Round(time.Second), why, e.m.Match), map[string]float64{
 		"id": float64(e.m.ID), "coverage": s.Coverage, "collateral": s.Collateral, "collateral_at_most": s.Bound,
 		"collateral_day": s.CollateralDay, "collateral_week": s.CollateralWeek, "known": float64(s.Known),
@@ -309,10 +325,6 @@ const onlyWatched = "Only watched: would "
 
 // sentence says why, to somebody who was refused or who looks it up.
 func sentence(f *attack.Finding, s *attack.Signature, a mitigation.Action, why string) string {
-	verb := "slowed"
-	if a == mitigation.Refuse {
-		verb = "refused"
-	}
 	return fmt.Sprintf("A flood of %.0f requests a second (%.0f are usual) looks like this: %.0f %% of it, and %.2f %% of ordinary requests%s. It is %s because %s.",
-		f.Rate, f.Normal, 100*s.Coverage, 100*s.Collateral, s.When(), verb, strings.TrimSuffix(why, "."))
+		f.Rate, f.Normal, 100*s.Coverage, 100*s.Collateral, s.When(), done[a], strings.TrimSuffix(why, "."))
 }

@@ -128,6 +128,7 @@ func (r *record) add(o *record) {
 	r.felt.Meant += o.felt.Meant
 	r.felt.Served += o.felt.Served
 	r.felt.Missed += o.felt.Missed
+	r.felt.Sent += o.felt.Sent
 	for k, v := range o.felt.Wrong {
 		if r.felt.Wrong == nil {
 			r.felt.Wrong = map[string]uint64{}

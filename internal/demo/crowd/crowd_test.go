@@ -110,6 +110,34 @@ func TestVisitorsBehaveLikeBrowsers(t *testing.T) {
 	}
 }
 
+// Who is sent back to the same page goes there with the cookie that came, and is served;
+// who is sent in a circle is not.
+func TestVisitorsAreSentBack(t *testing.T) {
+	for _, knows := range []bool{true, false} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := r.Cookie("c"); err != nil || !knows {
+				http.SetCookie(w, &http.Cookie{Name: "c", Value: "v"})
+				w.Header().Set("Location", r.RequestURI)
+				w.WriteHeader(http.StatusTemporaryRedirect)
+				return
+			}
+			_, _ = io.WriteString(w, `right <a href="/next">n</a>`)
+		}))
+		f := run(t, config(srv.Listener.Addr().String(), 2), 2, 1500*time.Millisecond)
+		srv.Close()
+		switch {
+		case knows && (f.Sent != 2 || f.Served == 0 || len(f.Wrong) > f.mayMiss()):
+			t.Errorf("%+v", f)
+		case !knows && (f.Served > 0 || f.Wrong[wrongError] == 0 || f.Sent < mostHops):
+			t.Errorf("in a circle: %+v", f)
+		}
+	}
+}
+
+// mayMiss is how many kinds of wrong there may be: where the machine stands still for a
+// moment, clicks are missed.
+func (f Felt) mayMiss() int { return min(int(f.Missed), 1) }
+
 func TestVisitorsSeeWhatGoesWrong(t *testing.T) {
 	answers := map[string]func(w http.ResponseWriter){
 		wrongRefused: func(w http.ResponseWriter) { w.Header().Set("Seawall-Ref", "R"); w.WriteHeader(503) },

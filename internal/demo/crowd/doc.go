@@ -15,6 +15,9 @@
 // request meant and not served. So a slow site cannot look better by slowing its
 // visitors down.
 //
+// Where an answer sends it to the page that it asked for once more, it goes there, with
+// the cookies that came; what it waits for both counts.
+//
 // Served means: the status is 200 or 304, and the right body came back, as the
 // Check handed in says.
 //

@@ -11,6 +11,7 @@ type Felt struct {
 	Meant  uint64            `json:"meant"`  // requests that they meant to make
 	Served uint64            `json:"served"` // got the right body
 	Missed uint64            `json:"missed"` // could not even be made: the page before was still missing
+	Sent   uint64            `json:"sent"`   // back to the page that was asked for, with a cookie
 	Wrong  map[string]uint64 `json:"wrong,omitempty"`
 	P50    time.Duration     `json:"p50"` // of the time to the whole answer, served ones only; nanoseconds
 	P99    time.Duration     `json:"p99"`
@@ -168,15 +169,27 @@ func (m *measures) note(group string, meant time.Time, wrong string) {
 	took := now.Sub(meant)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := key{m.phaseAt(meant), group}
+	m.record(group, meant).note(wrong, took)
+	s := m.second(now)
+	s.note(wrong, took)
+}
+
+// sent notes that an answer sent somebody back to what was meant to be asked for then.
+func (m *measures) sent(group string, meant time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.record(group, meant).felt.Sent++
+}
+
+// record is that of a group in the phase of a moment; hold m.mu.
+func (m *measures) record(group string, at time.Time) *record {
+	k := key{m.phaseAt(at), group}
 	r := m.felt[k]
 	if r == nil {
 		r = &record{}
 		m.felt[k] = r
 	}
-	r.note(wrong, took)
-	s := m.second(now)
-	s.note(wrong, took)
+	return r
 }
 
 // second is the record of the second now; hold m.mu.

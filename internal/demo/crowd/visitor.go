@@ -181,11 +181,11 @@ func (v *visitor) asset(ctx context.Context, path, from string, meant time.Time)
 // ask makes a request on one of the visitor's connections, notes how it went,
 // and says whether it was served.
 func (v *visitor) ask(ctx context.Context, q request, lines []string, meant time.Time) (reply, bool) {
-	q.host, q.agent, q.cookie = v.crowd.cfg.Host, v.browser.Agent, v.cookie()
+	q.host, q.agent = v.crowd.cfg.Host, v.browser.Agent
 	until := time.Now().Add(v.crowd.cfg.Patience)
 	n := v.crowd.m.begin(v.group, meant)
 	defer v.crowd.m.done(n)
-	a, err := v.exchange(ctx, q.method, q.head(lines), until)
+	a, err := v.followed(ctx, q, lines, meant, until)
 	wrong := ""
 	switch {
 	case ctx.Err() != nil:
@@ -204,9 +204,28 @@ func (v *visitor) ask(ctx context.Context, q request, lines []string, meant time
 			wrong = wrongBody
 		}
 	}
-	v.keep(a.header)
 	v.crowd.m.note(v.group, meant, wrong)
 	return a, wrong == ""
+}
+
+// mostHops is how often browsers let themselves be sent elsewhere for one page.
+const mostHops = 20
+
+// followed makes a request, and makes it again with the cookies that came where the
+// answer sends it there.
+func (v *visitor) followed(ctx context.Context, q request, lines []string, meant, until time.Time) (a reply, err error) {
+	for range mostHops {
+		q.cookie = v.cookie()
+		if a, err = v.exchange(ctx, q.method, q.head(lines), until); err != nil {
+			return a, err
+		}
+		v.keep(a.header)
+		if a.status != http.StatusTemporaryRedirect || a.header.Get("Location") != q.path {
+			break
+		}
+		v.crowd.m.sent(v.group, meant)
+	}
+	return a, nil
 }
 
 // exchange sends a request on an idle or a new connection. A connection that

@@ -114,6 +114,7 @@ type meeting struct {
 	shared   bool   // whoever is behind its prefix, assets are fetched with the pages, and there is no attack
 	good     uint64 // the bit of crowd that it speaks for; 0 none
 	print    uint8  // the bit of prints that it speaks for; 0 none
+	askedBy  uint8  // see standingCell; valid iff answers
 	answers  bool   // it comes back with the clearance that it was asked to come with
 	forgive  bool   // its prefix has refusals that being let in makes good
 	weight   int    // what it is charged, in requests

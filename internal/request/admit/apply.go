@@ -98,7 +98,7 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	n := applied{reason: mitigation.ReasonAllowList, order: order{
 		match: mit.Match, id: mit.ID, action: mit.Action,
 		machine: mit.By == mitigation.ByMachine || mit.By == mitigation.ByPeer,
-		rule:    mit.By == mitigation.ByRule,
+		rule:    mit.By == mitigation.ByRule, few: mit.Few,
 	}}
 	if n.action == mitigation.Admit && n.machine {
 		return fmt.Errorf("apply mitigation #%d: %w", mit.ID, ErrNotAllowed)
@@ -120,6 +120,11 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if mit.Shadow && (n.on == onOrders || n.on == onRules) {
 		if n.shade = old.shade; n.shade == nil {
 			n.shade = new(shade)
+		}
+	}
+	if n.action == mitigation.Challenge && (n.on == onOrders || n.on == onRules) {
+		if n.trial = old.trial; n.trial == nil {
+			n.trial = new(trial)
 		}
 	}
 	if n.until != 0 && n.until <= now {

@@ -84,6 +84,12 @@ func TestAskedOnce(t *testing.T) {
 			t.Fatalf("person %d comes back: %s", i, got)
 		}
 	}
+	s.Trials(func(id mitigation.ID, asked, answered uint64) {
+		if id != 1 || asked != 26 || answered != 20 {
+			t.Errorf("#%d asked %d, %d answered", id, asked, answered)
+		}
+	})
+	s.Trials(func(id mitigation.ID, asked, answered uint64) { t.Errorf("#%d twice", id) })
 	st := s.Stats()
 	if n := st.Decisions[mitigation.Challenge][mitigation.ReasonMitigation]; n != 26 || st.Answered != 20 {
 		t.Errorf("%d were asked, %d answered", n, st.Answered)

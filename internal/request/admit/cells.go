@@ -64,8 +64,9 @@ type standingCell struct {
 	cleared   uint16 // visits that brought a clearance
 	over      uint16 // times over its budget
 	bare      uint16 // assets that were fetched without a clearance
-	asked     uint16 // times that a sign was asked for and did not come
-	askedAt   uint16 // second of the last time
+	askedAt   uint16 // second in which a sign was last asked for
+	asked     uint8  // times that one was, and did not come
+	askedBy   uint8  // last byte of the number of the mitigation that asked last
 }
 
 // BytesPerClient is what one unit of Config.Clients costs in memory: an entry

@@ -29,8 +29,10 @@ type order struct {
 	action  mitigation.Action
 	machine bool   // ordered by the machine or a peer
 	rule    bool   // of the configuration's rules
+	few     bool   // asks one client in sixteen; valid iff action is Challenge
 	shadow  bool   // on a dry run
 	plain   bool   // lets in by the path: not one that is the same to us and may be another to the site
+	trial   *trial // counts whom it asked; nil iff it is no challenge, or stands on a list of prefixes
 	shade   *shade // counts what it would meet; nil: it acts, or stands on a list of prefixes
 }
 
@@ -192,7 +194,7 @@ func (o *orders) first(m *meeting) *order {
 func (a *Admit) mitigate(m *meeting, e *order, why mitigation.Reason) (decided bool) {
 	m.verdict = mitigation.Verdict{Action: e.action, Reason: why, ID: e.id, Rank: mitigation.RankSuspect}
 	switch {
-	case e.action == mitigation.Challenge && !a.asks(m):
+	case e.action == mitigation.Challenge && !a.asks(m, e):
 		m.verdict.Action = mitigation.Slow
 		return false
 	case e.action == mitigation.Challenge:

@@ -27,6 +27,9 @@ func (a *Admit) settle(m *meeting) {
 		m.verdict.Would = m.would
 	}
 	a.counts.decided(m)
+	if m.answers {
+		a.answered(m)
+	}
 	switch m.verdict.Action {
 	case mitigation.Refuse, mitigation.Drop:
 		a.noteRefusal(m)
