@@ -174,6 +174,8 @@ type listed struct {
 	Kind     string  `json:"kind"`
 	Hits     uint64  `json:"hits"`
 	Cleared  uint64  `json:"hits_cleared"`
+	Asked    uint64  `json:"asked"`
+	Answered uint64  `json:"answered"`
 	Observed float64 `json:"observed_collateral"`
 }
 
@@ -187,6 +189,12 @@ func printHits(w io.Writer, m *listed) {
 	fmt.Fprintf(w, "      %s %d, of visitors with a clearance %d · ordinary visitors hit: expected %.2f %%", hits, m.Hits, m.Cleared, 100*m.Expected)
 	if m.By == mitigation.ByMachine {
 		fmt.Fprintf(w, ", observed %.2f %%", 100*m.Observed)
+	}
+	if m.Asked > 0 {
+		fmt.Fprintf(w, "\n      asked to come back with a cookie %d, did %d", m.Asked, m.Answered)
+		if m.Few {
+			fmt.Fprint(w, " (one client in sixteen is asked at first, to see who answers)")
+		}
 	}
 	fmt.Fprintln(w)
 }

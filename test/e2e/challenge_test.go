@@ -88,6 +88,9 @@ func TestChallenge(t *testing.T) {
 	if asked != 3 || answered != 1 {
 		t.Errorf("%v were asked, %v answered", asked, answered)
 	}
+	until(t, 5*time.Second, "the rule's answers are listed", func() bool {
+		return strings.Contains(w.order("mitigations"), "asked to come back with a cookie 3, did 1\n")
+	})
 }
 
 // Whatever is asked for, nobody is sent to another site.
