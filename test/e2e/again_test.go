@@ -32,19 +32,9 @@ func TestOrdersReachTheLine(t *testing.T) {
 		resp.Body.Close()
 		into <- result{resp.StatusCode, resp.Header.Get("Seawall-Ref")}
 	}
-	seen := func(path string) (n int) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, r := range o.seen {
-			if r.URL.Path == path {
-				n++
-			}
-		}
-		return n
-	}
 	slow, bots, other := make(chan result, 1), make(chan result, flood), make(chan result, 1)
 	go get("/slow?d=2s", "Mozilla/5.0", slow)
-	until(t, 5*time.Second, "the origin is busy", func() bool { return seen("/slow") == 1 })
+	until(t, 5*time.Second, "the origin is busy", func() bool { return o.count("/slow") == 1 })
 	for range flood {
 		go get("/page", "flood/1", bots)
 	}
@@ -61,8 +51,8 @@ func TestOrdersReachTheLine(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
-	if seen("/page") != 0 || seen("/other") != 1 {
-		t.Errorf("the origin was asked for /page %d times, for /other %d times", seen("/page"), seen("/other"))
+	if o.count("/page") != 0 || o.count("/other") != 1 {
+		t.Errorf("the origin was asked for /page %d times, for /other %d times", o.count("/page"), o.count("/other"))
 	}
 	refused := 0.0
 	for _, v := range w.verdicts() {

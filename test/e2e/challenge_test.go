@@ -19,16 +19,6 @@ func TestChallenge(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	w := start(t, config{"rules": []config{{"name": "ask", "match": `path.startsWith("/asked")`, "action": "challenge"}}}, o.url)
-	seen := func(path string) (n int) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, r := range o.seen {
-			if r.URL.Path == path {
-				n++
-			}
-		}
-		return n
-	}
 	ask := func(jar http.CookieJar, method, path, agent, accept string) (status, redirects int, at string) {
 		c := &http.Client{Jar: jar, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { redirects++; return nil }}
 		r, err := http.NewRequest(method, w.url(path), strings.NewReader(""))
@@ -71,8 +61,8 @@ func TestChallenge(t *testing.T) {
 		}
 		status, redirects, at := ask(c.jar, c.method, c.path, agent, c.accept)
 		path, _, _ := strings.Cut(c.path, "?")
-		if status != http.StatusOK || redirects != c.redirects || at != c.path || seen(path) != 1 {
-			t.Errorf("%s: %d after %d redirects at %s, the origin was asked %d times", c.name, status, redirects, at, seen(path))
+		if status != http.StatusOK || redirects != c.redirects || at != c.path || o.count(path) != 1 {
+			t.Errorf("%s: %d after %d redirects at %s, the origin was asked %d times", c.name, status, redirects, at, o.count(path))
 		}
 	}
 	if here, _ := url.Parse(w.url("/")); len(jar.Cookies(here)) != 1 {
