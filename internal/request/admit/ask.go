@@ -62,10 +62,11 @@ func (a *Admit) asks(m *meeting, e *order) bool {
 	return true
 }
 
-// answers says whether who was asked comes back with a clearance. It is no longer open
-// then, and counts no more against others.
+// answers says whether who was asked comes back with the clearance. It is no longer open
+// then, and counts no more against others. A clearance answers once, and only where it may
+// be the one that was sent: what others behind the prefix have long had answers for nobody.
 func (c *standingCell) answers(m *meeting) bool {
-	if !m.cookie || c.asked == 0 || since(m.sec, c.askedAt) >= askAgain {
+	if !m.fresh || c.asked == 0 || since(m.sec, c.askedAt) >= askAgain {
 		return false
 	}
 	c.asked--
