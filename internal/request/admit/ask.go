@@ -40,7 +40,7 @@ func (t *trial) take() (asked, answered uint64) {
 // asked, and a browser does it unseen. Everybody else goes on, behind everybody else;
 // so do those who were asked and keep no cookies.
 func (a *Admit) asks(m *meeting, e *order) bool {
-	if m.again || e.few && m.client>>8%16 != 0 || m.v.Kind != traffic.KindPage || m.v.Method != "GET" && m.v.Method != "HEAD" {
+	if m.again || e.few && m.client>>8%16 != 0 || !askable(m.v) {
 		return false
 	}
 	s := a.standings.at(m.standing)
@@ -60,6 +60,11 @@ func (a *Admit) asks(m *meeting, e *order) bool {
 		e.trial.asked[(m.client>>20)%shards].n.Add(1)
 	}
 	return true
+}
+
+// askable says that a visit looks at a page: it can come back for it.
+func askable(v *traffic.Visit) bool {
+	return v.Kind == traffic.KindPage && (v.Method == "GET" || v.Method == "HEAD")
 }
 
 // answers says whether who was asked comes back with the clearance. It is no longer open
