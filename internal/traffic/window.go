@@ -30,7 +30,7 @@ type Origin struct {
 
 // Felt is what one class of visitors felt during a window.
 type Felt struct {
-	Offered uint64        `json:"offered"` // requests they made
+	Offered uint64        `json:"offered"` // requests they made, but those that are asked to come back with a cookie
 	Served  uint64        `json:"served"`  // answered by origin or cache, not by an error of ours or a 5xx
 	P50     time.Duration `json:"p50"`     // of the time from head read to answer finished, served ones only
 	P99     time.Duration `json:"p99"`

@@ -72,7 +72,8 @@ func (d *Decider) held(w *traffic.Window, usual float64) bool {
 		return false
 	}
 	o, behind := &w.Origin, d.behind(w)
-	alone, in := w.Slowed-min(behind, w.Slowed), w.Admitted-min(behind, w.Admitted)
+	alone := max(w.Slowed-behind, w.Hits[uint32(d.byText[unknown().String()])])
+	in := w.Admitted - min(behind, w.Admitted)
 	full := o.Limit > 0 && o.Waiting-min(int(behind), o.Behind) >= o.Limit
 	if w.Rate(in) > heldTimes*usual && (behind == 0 || w.Rate(alone) > usual) || o.Shed > behind || full {
 		d.calm = 0
@@ -83,7 +84,9 @@ func (d *Decider) held(w *traffic.Window, usual float64) bool {
 }
 
 // behind is how many requests of a window, at least, were let in behind everybody else for
-// another reason than the emergency.
+// another reason than the emergency. No more were than were slowed at all: a mitigation may
+// have refused in the first part of the window, and a challenge of a prefix says not whom it
+// asked.
 func (d *Decider) behind(w *traffic.Window) uint64 {
 	n := uint64(0)
 	for id, e := range d.active {
@@ -91,7 +94,7 @@ func (d *Decider) behind(w *traffic.Window) uint64 {
 			n += w.Hits[uint32(id)] - min(w.Trials[uint32(id)].Asked, w.Hits[uint32(id)])
 		}
 	}
-	return n
+	return min(n, w.Slowed)
 }
 
 // Slowing says whether, when the last window was judged, something was slowed for what it

@@ -84,6 +84,7 @@ func TestEmergencyGivesWayToSlowing(t *testing.T) {
 		{"of what is challenged much was asked, and is not in line", mitigation.Challenge, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 130, slowing, 900), Trials: map[uint32]traffic.Trial{slowing: {Asked: 390}}, Origin: full}, false},
 		{"what is let in besides is little", mitigation.Slow, traffic.Window{Admitted: 700, Slowed: 690, Hits: hits(1, 90, slowing, 600), Origin: full}, true},
 		{"much of it is slowed by the emergency alone", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(1, 130, slowing, 510), Origin: full}, false},
+		{"what was met was not slowed", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 140, Hits: hits(1, 130, slowing, 1000), Origin: traffic.Origin{Limit: 15}}, false},
 		{"others find the line full", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Shed: 700, Limit: 15}}, false},
 		{"others wait", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 640, Hits: hits(slowing, 610), Origin: traffic.Origin{Waiting: 570, Behind: 545, Limit: 15}}, false},
 		{"nothing is slowed by what it has in common", mitigation.Slow, traffic.Window{Admitted: 850, Slowed: 20, Hits: hits(1, 20), Origin: traffic.Origin{Limit: 15}}, false},

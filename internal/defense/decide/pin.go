@@ -27,6 +27,7 @@ func (d *Decider) pin(now Moment, o Order) (Result, error) {
 	e.kind, e.m.By, e.harsh, e.ttl = kindOrder, o.By, now.At, o.For
 	// In watch mode what a person wants is done all the same.
 	e.m.Shadow = false
+	e.m.Few = false // a trial ends with the attack; this does not
 	e.m.Note = "Pinned. " + e.m.Note
 	if o.Note != "" {
 		e.m.Note = o.Note

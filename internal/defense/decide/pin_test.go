@@ -50,6 +50,21 @@ func TestPin(t *testing.T) {
 	}
 }
 
+// A challenge that is pinned while it is tried on a few asks everybody: nobody would end the
+// trial.
+func TestPinEndsTheTrial(t *testing.T) {
+	w := newWorld(t)
+	w.second(flood(true, true), []attack.Signature{sig(`path == "/" && clearance == "none"`, 0, 0.2, 1000)}, bot(100)...)
+	id := w.ids()[0]
+	if m := w.stands[id]; m.Action != mitigation.Challenge || !m.Few {
+		t.Fatalf("%+v", m)
+	}
+	w.order(Order{Verb: Pin, ID: id})
+	if m := w.stands[id]; m.Action != mitigation.Challenge || m.Few {
+		t.Errorf("pinned: %v, few %v", m.Action, m.Few)
+	}
+}
+
 func TestPinRefuses(t *testing.T) {
 	w := newWorld(t)
 	w.order(Order{Verb: Refuse, Match: `path == "/x"`})

@@ -141,6 +141,7 @@ type Glance struct {
 	ByKind      [traffic.Kinds]uint64 // offered
 	ByClearance [traffic.Clearances]uint64
 	AdmittedBy  [traffic.Clearances]uint64
+	AskedBy     [traffic.Clearances]uint64 // challenged
 
 	AdmittedKind [traffic.Kinds]uint64
 	ServedBy     [traffic.Clearances]uint64
@@ -176,6 +177,7 @@ func (c *counts) glance() Glance {
 					g.Refused += n
 				case challenged:
 					g.Challenged += n
+					g.AskedBy[cl] += n
 				case slowed, slowedYes:
 					g.Slowed += n
 					fallthrough

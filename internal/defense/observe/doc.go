@@ -19,7 +19,8 @@
 //
 // Felt.Served are requests that got what they came for: let in (or given a
 // saved copy), not shed by the full line, answered with a status below 500.
-// A refused request counts as offered by its clearance and not as served.
+// A refused request counts as offered by its clearance and not as served; one that is
+// asked to come back with a cookie counts when it comes back.
 // Times felt are of served requests only, and not of those that became a
 // connection of another protocol (status 101).
 //

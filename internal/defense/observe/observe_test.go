@@ -56,6 +56,27 @@ func TestServed(t *testing.T) {
 	}
 }
 
+// Who is challenged comes again, and is nobody who was not served.
+func TestChallengedIsFeltOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := New(DefaultConfig(), clock.New())
+		for range 10 {
+			v := visit()
+			v.Clearance = traffic.ClearanceNone
+			o.Record(v, mitigation.Verdict{Action: mitigation.Challenge, Reason: mitigation.ReasonMitigation, ID: 7}, traffic.Outcome{Status: 307})
+			o.Record(visit(), letIn, served)
+		}
+		time.Sleep(time.Second)
+		w := o.Cut(traffic.Origin{})
+		if w.Offered != 20 || w.Offered != w.Admitted+w.Refused+w.Challenged || w.Challenged != 10 || w.Refused != 0 {
+			t.Errorf("%d came, %d let in, %d challenged, %d refused", w.Offered, w.Admitted, w.Challenged, w.Refused)
+		}
+		if none, proven := w.Felt[traffic.ClearanceNone], w.Felt[traffic.ClearanceProven]; none.Offered != 0 || proven.Offered != 10 || proven.Served != 10 {
+			t.Errorf("newcomers felt %+v, visitors %+v", none, proven)
+		}
+	})
+}
+
 // TestWindow records a known second and looks at every number of its window.
 func TestWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -41,7 +41,7 @@ func (t *tally) window(g *Glance, top int, alone bool) *traffic.Window {
 	}
 	for c := range w.Felt {
 		w.Felt[c] = traffic.Felt{
-			Offered: g.ByClearance[c], Served: g.ServedBy[c],
+			Offered: g.ByClearance[c] - g.AskedBy[c], Served: g.ServedBy[c],
 			P50: t.felt[c].Quantile(0.50), P99: t.felt[c].Quantile(0.99),
 		}
 	}

@@ -105,6 +105,7 @@ type meeting struct {
 	recalled bool   // recall has run
 	again    bool   // it is judged again, and was counted before
 	cookie   bool   // the visit came with a clearance, not only with a past
+	fresh    bool   // with one issued a moment ago, which nobody has brought before
 	reserved bool   // may use what strangers behind its prefix may not
 	greedy   bool   // its own clearance went over its budget again and again
 	browses  bool   // it or those like it fetch assets with their pages, or it keeps its clearance

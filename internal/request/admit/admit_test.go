@@ -215,6 +215,7 @@ func TestMachineNeverHits(t *testing.T) {
 	}
 	for _, by := range []mitigation.By{mitigation.ByMachine, mitigation.ByPeer} {
 		for _, what := range []match.Test{all, within("192.0.2.0/24")} {
+			s.pass(askAgain * time.Second) // or the stranger was asked just now
 			for _, act := range []mitigation.Action{mitigation.Refuse, mitigation.Drop, mitigation.Challenge} {
 				s.apply(1, by, act, what)
 				for who, v := range visits {

@@ -40,7 +40,7 @@ func (t *trial) take() (asked, answered uint64) {
 // asked, and a browser does it unseen. Everybody else goes on, behind everybody else;
 // so do those who were asked and keep no cookies.
 func (a *Admit) asks(m *meeting, e *order) bool {
-	if m.again || e.few && m.client>>8%16 != 0 || m.v.Kind != traffic.KindPage || m.v.Method != "GET" && m.v.Method != "HEAD" {
+	if m.again || e.few && m.client>>8%16 != 0 || !askable(m.v) {
 		return false
 	}
 	s := a.standings.at(m.standing)
@@ -62,10 +62,16 @@ func (a *Admit) asks(m *meeting, e *order) bool {
 	return true
 }
 
-// answers says whether who was asked comes back with a clearance. It is no longer open
-// then, and counts no more against others.
+// askable says that a visit looks at a page: it can come back for it.
+func askable(v *traffic.Visit) bool {
+	return v.Kind == traffic.KindPage && (v.Method == "GET" || v.Method == "HEAD")
+}
+
+// answers says whether who was asked comes back with the clearance. It is no longer open
+// then, and counts no more against others. A clearance answers once, and only where it may
+// be the one that was sent: what others behind the prefix have long had answers for nobody.
 func (c *standingCell) answers(m *meeting) bool {
-	if !m.cookie || c.asked == 0 || since(m.sec, c.askedAt) >= askAgain {
+	if !m.fresh || c.asked == 0 || since(m.sec, c.askedAt) >= askAgain {
 		return false
 	}
 	c.asked--

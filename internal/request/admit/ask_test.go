@@ -96,6 +96,36 @@ func TestAskedOnce(t *testing.T) {
 	}
 }
 
+// Only the clearance that was sent is an answer, and once: else one cookie would answer for
+// all programs behind an address, as often as they are asked.
+func TestOldClearanceAnswersNothing(t *testing.T) {
+	s := newStage(t)
+	s.apply(1, mitigation.ByMachine, mitigation.Challenge, is(traffic.FieldPath, "/"))
+	ask := func(want mitigation.Action) {
+		t.Helper()
+		if d := s.Decide(s.visit("192.0.2.7")); d.Action != want {
+			t.Errorf("%v, want %v", d.Action, want)
+		}
+	}
+	answered := func() uint64 { return s.Stats().Answered }
+	old := s.wall()
+	s.pass(time.Minute)
+	ask(mitigation.Challenge)
+	s.Decide(cleared(s.visit("192.0.2.7"), 1, old))
+	if ask(mitigation.Slow); answered() != 0 {
+		t.Error("a clearance of a minute ago answers")
+	}
+	s.Decide(cleared(s.visit("192.0.2.7"), 2, s.wall()))
+	if ask(mitigation.Challenge); answered() != 1 {
+		t.Errorf("the one that was sent: %d answers", answered())
+	}
+	s.pass(time.Second)
+	s.Decide(cleared(s.visit("192.0.2.7"), 2, s.wall().Add(-time.Second)))
+	if ask(mitigation.Slow); answered() != 1 {
+		t.Errorf("the same once more: %d answers", answered())
+	}
+}
+
 // A challenge refuses nobody: whoever is asked again and again is no offender.
 func TestAskedIsNoOffender(t *testing.T) {
 	s := newStage(t, func(cfg *Config) { cfg.Rate, cfg.Burst = 1000, 1000 })

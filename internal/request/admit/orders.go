@@ -184,9 +184,14 @@ func (o *orders) first(m *meeting) *order {
 		if m.would.Action < mitigation.Challenge { // else that would have been the end
 			e.shade.count(m)
 		}
-		if e.machine {
-			m.spare(e.action, mitigation.ReasonMitigation, e.id)
+		if !e.machine {
+			continue
 		}
+		action := e.action
+		if action == mitigation.Challenge && !askable(m.v) {
+			action = mitigation.Slow
+		}
+		m.spare(action, mitigation.ReasonMitigation, e.id)
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ func (m *meeting) identify(s *seeds) {
 // known before the attack, and whether it speaks for a person (see crowd.go).
 func (a *Admit) recallClearance(m *meeting) {
 	age := time.Duration(a.wall.nanos(a.clk, m.now) - m.v.ClearanceAt.UnixNano())
+	m.fresh = age < (askAgain+1)*time.Second // issued says the second alone
 	s := a.clearances.at(m.clearance)
 	s.acquire()
 	i := s.find(m.clearance)
@@ -97,6 +98,7 @@ func (a *Admit) recallClearance(m *meeting) {
 			c.home = home
 		}
 		add(&c.visits)
+		m.fresh = m.fresh && c.visits == 1
 		m.greedy = c.over >= greedyOver
 		if age >= vettedAge && elapsed(m.sec, c.first) >= vettedUse && c.visits >= vettedVisits && c.over == 0 {
 			m.reserved = true

@@ -76,3 +76,28 @@ func TestWatch(t *testing.T) {
 		t.Errorf("counted %q", got)
 	}
 }
+
+// In watch mode nobody is asked, and only who could have been counts as one who would have.
+func TestWatchAsksNobody(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Watch = true })
+	if err := s.Apply(mitigation.Mitigation{ID: 1, Match: match.All(is(traffic.FieldPath, "/")), Action: mitigation.Challenge, By: mitigation.ByMachine, Shadow: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		kind   traffic.Kind
+		method string
+		would  mitigation.Action
+	}{
+		{traffic.KindPage, "GET", mitigation.Challenge},
+		{traffic.KindPage, "POST", mitigation.Slow},
+		{traffic.KindAsset, "GET", mitigation.Slow},
+		{traffic.KindAPI, "GET", mitigation.Slow},
+	} {
+		v := s.visit("192.0.2.7")
+		v.Kind, v.Method = c.kind, c.method
+		if d := s.Decide(v); d.Action != mitigation.Admit || d.Would.Action != c.would {
+			t.Errorf("%s %s: %+v", c.method, c.kind, d)
+		}
+	}
+	s.Trials(func(id mitigation.ID, asked, _ uint64) { t.Errorf("#%d asked %d", id, asked) })
+}

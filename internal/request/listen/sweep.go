@@ -3,10 +3,12 @@ package listen
 import (
 	"cmp"
 	"net/http"
-	"seawall/internal/traffic"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"seawall/internal/mitigation"
+	"seawall/internal/traffic"
 )
 
 // A conn's watch word holds what it waits for (the low 8 bits) and until when
@@ -341,11 +343,15 @@ const (
 )
 
 // weigh notes what a visit that was decided says of its connection, and says whether it
-// goes on to the rooms.
+// goes on to the rooms. Who is challenged does not, and is refused nothing: the next
+// request is about to come.
 func (c *conn) weigh(x *exchange) (in bool) {
 	cleared := x.visit.Clearance != traffic.ClearanceNone
 	c.cleared.Store(cleared)
 	switch {
+	case x.verdict.Action == mitigation.Challenge && x.proof == "":
+		c.worth.Store(letIn)
+		return false
 	case !x.verdict.LetsIn() || x.proof != "":
 		c.worth.Store(0)
 		c.unwanted.Store(true)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"seawall/internal/kit/clock"
+	"seawall/internal/mitigation"
 )
 
 // The coarse time follows the clock, but for times in which nothing ran.
@@ -33,4 +34,26 @@ func TestCoarseTimeStandsStillWithTheProgram(t *testing.T) {
 			t.Errorf("after the pause it goes on to %v", d)
 		}
 	})
+}
+
+// Who is challenged is about to ask once more, on the same connection: it is no more
+// among the first to be closed than who was let in.
+func TestChallengedConnectionIsKept(t *testing.T) {
+	for _, c := range []struct {
+		action   mitigation.Action
+		in       bool
+		worth    uint32
+		unwanted bool
+	}{
+		{mitigation.Admit, true, letIn, false},
+		{mitigation.Slow, true, letIn, false},
+		{mitigation.Challenge, false, letIn, false},
+		{mitigation.Refuse, false, 0, true},
+	} {
+		var one conn
+		in := one.weigh(&exchange{verdict: mitigation.Verdict{Action: c.action}})
+		if in != c.in || one.worth.Load() != c.worth || one.unwanted.Load() != c.unwanted {
+			t.Errorf("%v: goes on %v, worth %d, unwanted %v", c.action, in, one.worth.Load(), one.unwanted.Load())
+		}
+	}
 }
