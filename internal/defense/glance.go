@@ -25,7 +25,8 @@ func (l *Loop) glance(now decide.Moment) {
 	came := uint64(max(int(g.Admitted)+inLine-l.inLine, 0))
 	slowed := uint64(max(int(g.Slowed)+o.Behind-l.behind, 0))
 	l.inLine, l.behind = inLine, o.Behind
-	w := &traffic.Window{
+	w := &l.glanced
+	*w = traffic.Window{
 		At: g.At, Wall: now.Wall, Span: g.Span,
 		Offered: g.Refused + came, Admitted: came, Refused: g.Refused,
 		ByKind: g.AdmittedKind, ByClearance: g.AdmittedBy, Origin: o,

@@ -58,7 +58,8 @@ type After interface {
 // second in which only At, Span, Offered, Admitted, Refused, ByKind,
 // ByClearance and Origin are filled. ByKind and ByClearance count those let in
 // that have been answered; those in line count as Offered and Admitted. A
-// FlashCrowd says that more is wanted than the origin can serve, by people.
+// FlashCrowd says that more is wanted than the origin can serve, by people. The
+// Window is valid until Blatant returns.
 type Quick interface {
 	Blatant(w *traffic.Window, n *traffic.Normal) (attack.Finding, bool)
 }
@@ -143,8 +144,9 @@ type Loop struct {
 	saveAt   clock.Instant
 	sampleAt clock.Instant // when samples are to be saved, too
 	window   *traffic.Window
-	inLine   int // in flight or waiting at the last glance
-	behind   int // of those, in line behind everybody else
+	glanced  traffic.Window // the last glance's; its memory is used again
+	inLine   int            // in flight or waiting at the last glance
+	behind   int            // of those, in line behind everybody else
 	crowd    *attack.Finding
 	gathered gathered      // samples of floods of few requests
 	stance   bool          // the door was told of an attack

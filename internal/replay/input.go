@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -42,7 +43,8 @@ func openInput(ctx context.Context, path string, read func(n int64)) (_ *input, 
 	in.unhook = context.AfterFunc(ctx, func() { _ = in.file.Close() }) // what waits for a pipe ends
 	raw := bufio.NewReaderSize(counted{in.file, read}, 64<<10)
 	begins, _ := raw.Peek(4)
-	in.from = raw
+	ahead, _ := raw.Peek(raw.Buffered())
+	in.from = io.MultiReader(bytes.NewReader(ahead), counted{in.file, read}) // who reads lines has a buffer
 	switch {
 	case len(begins) >= 2 && begins[0] == 0x1f && begins[1] == 0x8b:
 		z, err := gzip.NewReader(raw)

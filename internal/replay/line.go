@@ -61,10 +61,10 @@ func newLine(first time.Time, goes func(time.Time, []held)) *line {
 }
 
 // hold makes out of an entry, whose strings may change afterwards, what stays.
-func (l *line) hold(e *accesslog.Entry) held {
+func (l *line) hold(to *held, e *accesslog.Entry) {
 	path := l.texts.keep(e.Path)
 	judged := urlpath.Clean(path)
-	return held{
+	*to = held{
 		client: e.Client, method: l.texts.keep(e.Method), host: l.texts.keep(e.Host),
 		path: judged, respelt: judged != path && urlpath.Resegmented(path),
 		query: strings.Clone(e.Query), // hardly any comes twice
@@ -84,19 +84,39 @@ func (l *line) take(e *accesslog.Entry) (out uint64) {
 		if sec < ahead.sec-together {
 			out++ // it was the only one from there
 		} else {
-			out += l.put(ahead.sec, ahead.held)
+			out += l.put(ahead)
 		}
 	}
 	if l.newest != 0 && sec-l.newest > leap {
-		l.leap = &leaping{sec, l.hold(e)}
+		l.leap = &leaping{sec: sec}
+		l.hold(&l.leap.held, e)
 		return out
 	}
-	return out + l.put(sec, l.hold(e))
+	h := l.room(sec)
+	if h == nil {
+		return out + 1
+	}
+	l.hold(h, e)
+	l.count(h)
+	return out
 }
 
-func (l *line) put(sec int64, h held) (out uint64) {
-	if sec < l.base {
+// put puts one that was far ahead in line.
+func (l *line) put(ahead *leaping) (out uint64) {
+	h := l.room(ahead.sec)
+	if h == nil {
 		return 1
+	}
+	*h = ahead.held
+	l.count(h)
+	return 0
+}
+
+// room makes room for one more of a second, and lets those go that waited long enough; nil
+// where the second has gone already. What is put there is to be counted.
+func (l *line) room(sec int64) *held {
+	if sec < l.base {
+		return nil
 	}
 	l.newest = max(l.newest, sec)
 	for sec-l.base >= together {
@@ -111,12 +131,16 @@ func (l *line) put(sec int64, h held) (out uint64) {
 		// About as many come as in the second before.
 		*b = make([]held, 0, len(l.seconds[(sec+together-1)%together])*5/4)
 	}
-	*b = append(*b, h)
+	*b = append(*b, held{})
+	return &(*b)[len(*b)-1]
+}
+
+// count counts what was put in line.
+func (l *line) count(h *held) {
 	l.some++
 	for l.bytes += int(h.size); l.bytes > mostHeld; {
 		l.oldest()
 	}
-	return 0
 }
 
 // oldest lets the oldest second go.
@@ -137,7 +161,7 @@ func (l *line) oldest() {
 // rest lets all go.
 func (l *line) rest() {
 	if l.leap != nil { // nothing came after it that could tell
-		l.put(l.leap.sec, l.leap.held)
+		l.put(l.leap)
 		l.leap = nil
 	}
 	for l.some > 0 {

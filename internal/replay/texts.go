@@ -30,6 +30,8 @@ func (t *texts) keep(s string) string {
 	switch {
 	case s == "":
 		return ""
+	case s == "GET": // most
+		return "GET"
 	case len(s) > longText:
 		return strings.Clone(s)
 	}

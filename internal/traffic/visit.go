@@ -75,11 +75,10 @@ type Visit struct {
 	// connection vouches for: from an earlier visit on it.
 	Located bool
 
+	Standing    Standing // set by admit while deciding
 	Clearance   Clearance
 	ClearanceID uint64    // valid iff Clearance != ClearanceNone
 	ClearanceAt time.Time // when it was issued; valid iff Clearance != ClearanceNone
-
-	Standing Standing // set by admit while deciding
 }
 
 // Direct says that the client itself is at the other end of the connection,
@@ -209,9 +208,9 @@ type Outcome struct {
 	BytesIn    int64         // body bytes read from the client
 	BytesOut   int64         // body bytes written to the client
 	Took       time.Duration // from head read to answer finished; 0 where no room answered
-	Reached    bool          // the origin was asked
 	OriginTime time.Duration // until the origin's first answer byte; valid iff Reached
 	Waited     time.Duration // in line for the origin; valid iff Reached or Shed
+	Reached    bool          // the origin was asked
 	Failed     bool          // the origin gave no usable answer, or was too slow
 	Shed       bool          // let in by the door, but the line for the origin was full
 	Left       bool          // the client went away before the end

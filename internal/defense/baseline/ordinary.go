@@ -82,14 +82,14 @@ func (o *ordinary) some(from []traffic.Sample, n int) []traffic.Sample {
 		return from
 	}
 	out := make([]traffic.Sample, 0, n)
-	for _, i := range pick(o.coin, len(from), n) {
+	for _, i := range pick(nil, o.coin, len(from), n) {
 		out = append(out, from[i])
 	}
 	return out
 }
 
-// letIn returns copies of a random choice of most samples of those that were let in, in the
-// order they came.
+// letIn returns a random choice of most samples of those that were let in, in the order they
+// came: the window's own where that is all of them.
 func (o *ordinary) letIn(from []traffic.Sample, most int) []traffic.Sample {
 	n := 0
 	for i := range from {
@@ -97,7 +97,10 @@ func (o *ordinary) letIn(from []traffic.Sample, most int) []traffic.Sample {
 			n++
 		}
 	}
-	chosen := pick(o.coin, n, most)
+	if n == len(from) && n <= most {
+		return from[:n:n]
+	}
+	chosen := pick(nil, o.coin, n, most)
 	out := make([]traffic.Sample, 0, len(chosen))
 	n = 0
 	for i := 0; len(out) < len(chosen); i++ {

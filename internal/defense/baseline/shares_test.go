@@ -81,3 +81,36 @@ func TestFirstOf(t *testing.T) {
 		}
 	}
 }
+
+// Of a window all of whose requests were let in, and no more than may be taken, its own
+// samples are taken, behind which nothing can be written; of others, copies.
+func TestLetIn(t *testing.T) {
+	of := func(n, refused int) []traffic.Sample {
+		list := make([]traffic.Sample, n, n+1)
+		for i := range list {
+			list[i] = traffic.Sample{Visit: traffic.Visit{Network: uint32(i)}, Refused: i < refused}
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name             string
+		n, refused, most int
+		want             int
+		own              bool
+	}{
+		{"all", 30, 0, 30, 30, true},
+		{"one too many", 31, 0, 30, 30, false},
+		{"one was refused", 30, 1, 30, 29, false},
+		{"none", 0, 0, 30, 0, false},
+	} {
+		from := of(c.n, c.refused)
+		got := newOrdinary(100).letIn(from, c.most)
+		if len(got) != c.want || cap(got) != len(got) || slices.ContainsFunc(got, func(s traffic.Sample) bool { return s.Refused }) ||
+			!slices.IsSortedFunc(got, func(a, b traffic.Sample) int { return cmp.Compare(a.Visit.Network, b.Visit.Network) }) {
+			t.Errorf("%s: %d samples, want %d", c.name, len(got), c.want)
+		}
+		if own := len(got) > 0 && &got[0] == &from[0]; own != c.own {
+			t.Errorf("%s: its own %v", c.name, own)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type span struct {
 	now    int64  // number of the newest stretch
 	quota  int    // of each stretch
 	coin   *rand.Rand
+	picked []int // see add; its memory is used again
 
 	dirty bool
 	shown clock.Instant // when it was published last
@@ -72,7 +73,8 @@ func (s *span) add(samples []traffic.Sample, quota int, wall time.Time, blind bo
 	}
 	s.now = number
 	s.dirty = true
-	for _, i := range pick(s.coin, len(samples), quota) {
+	s.picked = pick(s.picked[:0], s.coin, len(samples), quota)
+	for _, i := range s.picked {
 		sl.seen++
 		at := len(sl.items)
 		if at >= s.quota {
@@ -173,10 +175,10 @@ func (s *span) inOrder() []*slot {
 	return out
 }
 
-// pick returns a random choice of most of the numbers below n, in order (Knuth's
-// selection sampling).
-func pick(coin *rand.Rand, n, most int) []int {
-	out := make([]int, 0, min(n, max(most, 0)))
+// pick appends to out, which is empty, a random choice of most of the numbers below n, in
+// order (Knuth's selection sampling).
+func pick(out []int, coin *rand.Rand, n, most int) []int {
+	out = slices.Grow(out, min(n, max(most, 0)))
 	for i := range n {
 		if most >= n || coin.IntN(n-i) < most-len(out) {
 			out = append(out, i)

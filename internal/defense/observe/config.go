@@ -18,7 +18,7 @@ type Config struct {
 	// request in N is looked at field by field, N being rate / SampleAbove.
 	SampleAbove int `yaml:"sample_above"`
 	// Seed is for what is replayed, which must give the same each time: then it is not
-	// 0, and one goroutine calls Record. It is nobody's setting.
+	// 0, and one goroutine calls Record and Cut. It is nobody's setting.
 	Seed uint64 `yaml:"-"`
 	// Stays says that strings of visits stay as they are for ever, as those of a log do
 	// and those of a connection, which reads the next request into their place, do

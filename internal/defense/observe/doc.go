@@ -42,8 +42,8 @@
 // takes at most 900 bytes times Config.Samples, and some tens of KiB.
 //
 // Where strings stay as they are (Config.Stays: what is replayed from a log), samples share
-// them and need no room for their texts. Where there is one shard, as in a replay, a window
-// is told straight from its tally.
+// them and need no room for their texts. Where there is one shard, a window is told
+// straight from its tally; in a replay (Config.Seed) that tally then goes on in its place.
 //
 // It cannot fail. Nothing it does decides about a request.
 package observe

@@ -168,6 +168,15 @@ func (o *Observer) pace(offered uint64, span time.Duration) {
 // only the proxy knows (InFlight, Waiting, Behind, Limit, Healthy); the rest of
 // Window.Origin was counted here. For the control loop's goroutine only.
 func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
+	gather := o.gather
+	if o.coin != nil {
+		gather = o.gatherInPlace
+	}
+	return o.end(origin, gather)
+}
+
+// end is Cut. gather fills the window's samples, and returns the tally of all else.
+func (o *Observer) end(origin traffic.Origin, gather func(kept *sketch.Reservoir[traffic.Sample]) *tally) *traffic.Window {
 	now, all := o.clock.Now(), o.read()
 	d := all.since(&o.cut.counts)
 	g := d.glance()
@@ -175,26 +184,17 @@ func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 	o.cut = mark{now, all}
 	o.pace(g.Offered, span)
 
-	kept := sketch.NewReservoir[traffic.Sample](min(o.cfg.Samples, int(g.Offered)+64), o.draw())
-	seen, alone := o.sum, len(o.shards) == 1
-	for i := range o.shards {
-		s := &o.shards[i]
-		s.mu.Lock()
-		s.now, o.spare = o.spare, s.now
-		s.mu.Unlock()
-		sketch.MergeAs(kept, o.spare.kept, func(to *traffic.Sample, from *slot) { from.release(to) })
-		if alone {
-			seen = o.spare
-		} else {
-			seen.merge(o.spare)
-			o.spare.reset()
-		}
+	room := int(g.Offered)
+	if o.coin == nil {
+		room += 64 // for what is recorded meanwhile
 	}
+	kept := sketch.NewReservoir[traffic.Sample](min(o.cfg.Samples, room), o.draw())
+	seen := gather(kept)
 
 	for i := range o.ever {
 		o.ever[i].merge(&seen.stopped[i])
 	}
-	w := seen.window(&g, o.cfg.Top, alone)
+	w := seen.window(&g, o.cfg.Top, seen != o.sum)
 	seen.reset()
 	w.At, w.Wall, w.Span = now, o.clock.Wall(now), span
 	w.Lost = d.lost
@@ -203,3 +203,34 @@ func (o *Observer) Cut(origin traffic.Origin) *traffic.Window {
 	w.Origin.Limit, w.Origin.Healthy = origin.Limit, origin.Healthy
 	return w
 }
+
+// gather empties the shards. Where there is one, its tally is the whole; else it is the sum.
+func (o *Observer) gather(kept *sketch.Reservoir[traffic.Sample]) *tally {
+	for i := range o.shards {
+		s := &o.shards[i]
+		s.mu.Lock()
+		s.now, o.spare = o.spare, s.now
+		s.mu.Unlock()
+		sketch.MergeAs(kept, o.spare.kept, release)
+		if len(o.shards) == 1 {
+			return o.spare
+		}
+		o.sum.merge(o.spare)
+		o.spare.reset()
+	}
+	return o.sum
+}
+
+// gatherInPlace is gather for one shard into which nobody records meanwhile: its tally goes
+// on in the memory that the processor's cache has, and only what chance decides takes turns
+// with the spare's.
+func (o *Observer) gatherInPlace(kept *sketch.Reservoir[traffic.Sample]) *tally {
+	t := o.shards[0].now
+	t.kept, o.spare.kept = o.spare.kept, t.kept
+	t.coin, o.spare.coin = o.spare.coin, t.coin
+	sketch.MergeAs(kept, o.spare.kept, release)
+	o.spare.kept.Reset()
+	return t
+}
+
+func release(to *traffic.Sample, from *slot) { from.release(to) }

@@ -81,8 +81,16 @@ func heaviest[K any](s interface {
 	return s.Top(n)
 }
 
+// heavies is room for n; nil for none.
+func heavies(n int) []traffic.Heavy {
+	if n == 0 {
+		return nil
+	}
+	return make([]traffic.Heavy, 0, n)
+}
+
 func numbers(list []sketch.Entry[uint64], name func(uint64) string) []traffic.Heavy {
-	var out []traffic.Heavy
+	out := heavies(len(list))
 	for _, e := range list {
 		out = append(out, traffic.Heavy{Key: name(e.Key), Count: e.Count, Error: e.Error})
 	}
@@ -99,7 +107,7 @@ func sure(to map[uint32]uint64, s *sketch.Numbers) {
 }
 
 func texts(list []sketch.Entry[string]) []traffic.Heavy {
-	var out []traffic.Heavy
+	out := heavies(len(list))
 	for _, e := range list {
 		out = append(out, traffic.Heavy{Key: e.Key, Count: e.Count, Error: e.Error})
 	}
@@ -118,8 +126,9 @@ func exact(by []uint64, n int, name func(int) string) []traffic.Heavy {
 		}
 	}
 	slices.SortStableFunc(some, func(a, b counted) int { return cmp.Compare(b.n, a.n) })
-	var out []traffic.Heavy
-	for _, c := range some[:min(n, len(some))] {
+	some = some[:min(n, len(some))]
+	out := heavies(len(some))
+	for _, c := range some {
 		out = append(out, traffic.Heavy{Key: name(c.i), Count: c.n})
 	}
 	return out

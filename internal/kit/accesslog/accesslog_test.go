@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bufio"
 	"compress/gzip"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"strings"
@@ -255,5 +256,20 @@ func BenchmarkParse(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What separates parts is found where strings.Index finds it, near and far.
+func TestIndex(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		b := make([]byte, rng.IntN(24))
+		for i := range b {
+			b[i] = "\"[ -a"[rng.IntN(5)]
+		}
+		of := string("\"[ -a"[rng.IntN(5)]) + string(b[:min(len(b), rng.IntN(3))])
+		if s := string(b); index(s, of) != strings.Index(s, of) || begins(s, of) != strings.HasPrefix(s, of) {
+			t.Fatalf("%q in %q: %d and %v", of, s, index(s, of), begins(s, of))
+		}
 	}
 }

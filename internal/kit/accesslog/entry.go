@@ -156,12 +156,13 @@ func span(text string, unit time.Duration) time.Duration {
 // request takes METHOD URL PROTOCOL apart. What is no request of HTTP, as scanners
 // send it, stays as a path.
 func (e *Entry) request(text string) {
-	method, rest, ok := strings.Cut(text, " ")
-	if !ok {
+	space := index(text, " ")
+	if space < 0 {
 		e.Path = text
 		return
 	}
-	e.Method = method
+	rest := text[space+1:]
+	e.Method = text[:space]
 	if i := strings.LastIndexByte(rest, ' '); i >= 0 && strings.HasPrefix(rest[i+1:], "HTTP/") {
 		e.Protocol, rest = rest[i+1:], rest[:i]
 	}
@@ -209,25 +210,27 @@ func (r *Reader) address(text string) netip.Addr {
 // four reads an IPv4 address as netip.ParseAddr does, which takes several times as long.
 func four(text string) (netip.Addr, bool) {
 	var b [4]byte
-	at, n, digits := 0, 0, 0
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '.':
-			if digits == 0 || at == 3 {
+	i := 0
+	for at := range b {
+		if at > 0 {
+			if i >= len(text) || text[i] != '.' {
 				return netip.Addr{}, false
 			}
-			b[at] = byte(n)
-			at, n, digits = at+1, 0, 0
-		case c < '0' || c > '9' || digits > 0 && n == 0: // no number, or one with a zero in front
+			i++
+		}
+		if i >= len(text) || text[i]-'0' > 9 {
 			return netip.Addr{}, false
-		default:
-			if n, digits = 10*n+int(c-'0'), digits+1; n > 255 {
+		}
+		n := int(text[i] - '0')
+		// A number with a zero in front is none.
+		for i++; n > 0 && i < len(text) && text[i]-'0' <= 9; i++ {
+			if n = 10*n + int(text[i]-'0'); n > 255 {
 				return netip.Addr{}, false
 			}
 		}
+		b[at] = byte(n)
 	}
-	b[at] = byte(n)
-	return netip.AddrFrom4(b), at == 3 && digits > 0
+	return netip.AddrFrom4(b), i == len(text)
 }
 
 // text is b as a string that shares its memory.

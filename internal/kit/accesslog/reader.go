@@ -136,20 +136,37 @@ func (r *Reader) parts(line string, e *Entry) error {
 	return nil
 }
 
-// begins and index are strings.HasPrefix and strings.Index for texts most of which are one
-// byte long.
+// begins and index are strings.HasPrefix and strings.Index for texts of a byte or three, most
+// of which stand near: behind a -, a status or a size.
 func begins(s, with string) bool {
-	if len(with) == 1 {
-		return s != "" && s[0] == with[0]
+	if len(s) < len(with) {
+		return false
 	}
-	return strings.HasPrefix(s, with)
+	for i := range len(with) {
+		if s[i] != with[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func index(s, of string) int {
-	if len(of) == 1 {
-		return strings.IndexByte(s, of[0])
+	const near = 8
+	for i := range min(len(s), near) {
+		if s[i] == of[0] && begins(s[i:], of) {
+			return i
+		}
 	}
-	return strings.Index(s, of)
+	for i := near; i < len(s); i++ {
+		k := strings.IndexByte(s[i:], of[0])
+		if k < 0 {
+			break
+		}
+		if i += k; begins(s[i:], of) {
+			return i
+		}
+	}
+	return -1
 }
 
 // quote finds the end of what is in quotes.

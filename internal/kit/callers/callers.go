@@ -9,12 +9,17 @@ const (
 )
 
 // set is a few entries, any of which a prefix may stand in. What decides which one stands
-// together, apart from the values: they may be large, and one look-up needs only one.
+// together, apart from the entries: they may be large, and one look-up needs only one.
 type set[V any] struct {
-	tags [ways]uint32 // the upper half of who's hash
-	n    [ways]uint64 // 0: a free place
-	who  [ways]netip.Prefix
-	v    [ways]V
+	tags    [ways]uint32 // the upper half of who's hash
+	n       [ways]uint64 // 0: a free place
+	entries [ways]entry[V]
+}
+
+// entry is whose it is, and what is kept.
+type entry[V any] struct {
+	who netip.Prefix
+	v   V
 }
 
 // Table keeps a V of each. Make it with New.
@@ -25,15 +30,17 @@ func New[V any](size int) *Table[V] {
 	return &Table[V]{sets: make([]set[V], max((size+ways-1)/ways, 1))}
 }
 
-// Count adds n to who's count and returns what is kept of who: a zero V for whoever is
-// new. It is valid until the next call.
-func (t *Table[V]) Count(who netip.Prefix, n uint64) *V {
+// Count adds n to who's count and returns what is kept of who, and whether anything is. Of
+// whoever is new it is what was kept of somebody else: the caller begins it anew, as far as
+// he will look at it, which spares writing a large V of which little is used. It is valid
+// until the next call.
+func (t *Table[V]) Count(who netip.Prefix, n uint64) (v *V, known bool) {
 	h := hash(who)
 	s, tag := t.at(h), uint32(h>>32)
 	for i := range s.tags {
-		if s.tags[i] == tag && s.n[i] > 0 && s.who[i] == who {
+		if s.tags[i] == tag && s.n[i] > 0 && s.entries[i].who == who {
 			s.n[i] += n
-			return &s.v[i]
+			return &s.entries[i].v, true
 		}
 	}
 	// The first of those that came least, found without a branch that nobody can foresee.
@@ -42,9 +49,9 @@ func (t *Table[V]) Count(who netip.Prefix, n uint64) *V {
 		fewest = min(fewest, n<<waysBits|uint64(i+1))
 	}
 	least := fewest % ways
-	var v V
-	s.tags[least], s.n[least], s.who[least], s.v[least] = tag, n, who, v
-	return &s.v[least]
+	e := &s.entries[least]
+	s.tags[least], s.n[least], e.who = tag, n, who
+	return &e.v, false
 }
 
 // at is h modulo the number of sets: where that is a power of two, without a division.
@@ -63,7 +70,7 @@ func (t *Table[V]) Each(f func(who netip.Prefix, n uint64, v *V)) {
 		s := &t.sets[k]
 		for i, n := range s.n {
 			if n > 0 {
-				f(s.who[i], n, &s.v[i])
+				f(s.entries[i].who, n, &s.entries[i].v)
 			}
 		}
 	}

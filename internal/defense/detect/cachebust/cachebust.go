@@ -42,11 +42,19 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	s := see(w)
 	floor := d.cfg.Floor
 	if n.Learned < youth {
 		floor *= young
 	}
+	if !d.spell.On() && w.Steady(w.Offered)*float64(asking(w))/float64(max(len(w.Samples), 1)) <= floor {
+		return nil // too few for a flood, whoever asks
+	}
+	return d.judge(w, n, floor)
+}
+
+// judge looks at queries one by one. Nothing at or below floor begins a flood.
+func (d *Detector) judge(w *traffic.Window, n *traffic.Normal, floor float64) []attack.Finding {
+	s := see(w)
 	shaped := s.n >= leastN && s.once >= leastNew*float64(s.n) && s.strange >= strange*s.once
 	usual := 0.0
 	if shaped || d.spell.On() { // else it is no matter
@@ -97,6 +105,16 @@ func asks(s *traffic.Sample) bool {
 		return s.Refused
 	}
 	return true
+}
+
+// asking is how many samples have a query.
+func asking(w *traffic.Window) (n int) {
+	for i := range w.Samples {
+		if asks(&w.Samples[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 func see(w *traffic.Window) seen {

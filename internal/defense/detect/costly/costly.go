@@ -63,7 +63,15 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	}
 	if n == nil || n.Learned < youth || n.OriginP50 <= 0 {
 		n = &traffic.Normal{} // nothing begins; what runs may end
+		if !d.spell.On() {
+			return nil
+		}
 	}
+	return d.judge(w, n)
+}
+
+// judge looks at what each path took.
+func (d *Detector) judge(w *traffic.Window, n *traffic.Normal) []attack.Finding {
 	by := &d.costs
 	all := by.sum(w)
 	path := d.path

@@ -64,7 +64,10 @@ func (g *guesses) step(cfg *Config, w *traffic.Window, n *traffic.Normal) (attac
 			continue
 		}
 		who := traffic.PrefixOf(s.Visit.Client, traffic.LevelClient)
-		a := g.by.Count(who, 1)
+		a, known := g.by.Count(who, 1)
+		if !known {
+			*a = attempts{}
+		}
 		a.all++
 		g.all.all++
 		weight := ordinary.weigh(s)

@@ -26,9 +26,10 @@ const (
 // looked is what one client asked for within the period.
 type looked struct {
 	pages, gone int
-	paths       sketch.Small // that are not there
-	probes      uint64       // names looked for and not found
-	some        [shown]string
+	probes      uint64 // names looked for and not found
+	// Valid iff gone > 0: few miss anything.
+	some  [shown]string
+	paths sketch.Small // that are not there
 }
 
 // Detector finds scanners. It remembers what clients asked for within the minute. Make
@@ -65,7 +66,10 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 			continue
 		}
 		p := traffic.PrefixOf(s.Visit.Client, traffic.LevelClient)
-		l := d.by.Count(p, 1)
+		l, known := d.by.Count(p, 1)
+		if !known {
+			l.pages, l.gone, l.probes = 0, 0, 0
+		}
 		l.take(s)
 		if !d.scans(l) {
 			continue
@@ -115,7 +119,10 @@ func (l *looked) take(s *traffic.Sample) {
 	if bit == 0 && (!gone || traffic.Crawler(v.UserAgent) != "") {
 		return
 	}
-	if l.gone++; l.gone <= shown {
+	if l.gone++; l.gone == 1 {
+		l.some, l.paths = [shown]string{}, sketch.Small{}
+	}
+	if l.gone <= shown {
 		l.some[l.gone-1] = cut(v.Path)
 	}
 	l.paths.Add(v.Path)

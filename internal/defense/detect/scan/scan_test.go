@@ -106,3 +106,26 @@ func TestConfig(t *testing.T) {
 		t.Errorf("an empty configuration has %d problems: %v", len(l), l)
 	}
 }
+
+// Who takes the place of a scanner in the table begins with nothing of his.
+func TestPlaceOfAScanner(t *testing.T) {
+	d := New(DefaultConfig())
+	d.Detect(window(0), nil)
+	for i := range 8 * most {
+		l, _ := d.by.Count(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), 1)
+		*l = looked{pages: 99, gone: 99, probes: 1<<10 - 1, some: [shown]string{"/his", "/his", "/his"}}
+		for k := range l.paths {
+			l.paths[k] = 1<<63 - 1
+		}
+	}
+	d.Detect(window(1, ask{path: "/mine", status: 404, client: 7}, ask{path: "/there", status: 200, client: 8}), nil)
+	for client, want := range map[byte]looked{7: {pages: 1, gone: 1}, 8: {pages: 1}} {
+		l, known := d.by.Count(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, client}), 32), 0)
+		if !known || l.pages != want.pages || l.gone != want.gone || l.probes != 0 {
+			t.Errorf("client %d: known %v, %d pages, %d gone, probes %b", client, known, l.pages, l.gone, l.probes)
+		}
+		if l.gone > 0 && (l.some != [shown]string{"/mine"} || l.paths.Count() > 1.5) {
+			t.Errorf("client %d: %q, %.0f paths", client, l.some, l.paths.Count())
+		}
+	}
+}

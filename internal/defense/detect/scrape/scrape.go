@@ -24,11 +24,11 @@ const (
 // read is what a client, or a network, read within the period.
 type read struct {
 	pages, assets int
-	paths         sketch.Small
 	clients       uint64        // of a network: a bit each, some share one
 	seconds       int           // in which it read
 	last          clock.Instant // of those, the window's end
 	agent         string
+	paths         sketch.Small // valid iff pages > 0: many fetch assets only
 }
 
 // Detector finds scrapers. It remembers what clients read within the minute. Make it
@@ -69,7 +69,10 @@ func (d *Detector) Detect(w *traffic.Window, _ *traffic.Normal) []attack.Finding
 		}
 		for _, level := range [...]traffic.Level{traffic.LevelClient, traffic.LevelWide} {
 			p := traffic.PrefixOf(s.Visit.Client, level)
-			r := d.by.Count(p, 1)
+			r, known := d.by.Count(p, 1)
+			if !known {
+				r.pages, r.assets, r.clients, r.seconds, r.last, r.agent = 0, 0, 0, 0, 0, ""
+			}
 			r.take(&s.Visit, path, w.At)
 			// A client says more than the network that it is in.
 			if d.scrapes(r, level) && (worst == nil || p.Bits() > who.Bits() || p.Bits() == who.Bits() && r.pages >= worst.pages) {
@@ -102,7 +105,9 @@ func (r *read) take(v *traffic.Visit, path uint64, at clock.Instant) {
 	if !page(v) {
 		return
 	}
-	r.pages++
+	if r.pages++; r.pages == 1 {
+		r.paths = sketch.Small{}
+	}
 	r.paths.AddHash(path)
 	b := v.Client.As16()
 	r.clients |= 1 << ((b[15] ^ b[7] ^ b[6]) & 63)

@@ -94,3 +94,26 @@ func TestConfig(t *testing.T) {
 		t.Errorf("an empty configuration has %d problems: %v", len(l), l)
 	}
 }
+
+// Who takes the place of a scraper in the table begins with nothing of his.
+func TestPlaceOfAScraper(t *testing.T) {
+	d := New(DefaultConfig())
+	d.Detect(window(0), nil)
+	for i := range 8 * most {
+		r, _ := d.by.Count(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), 1)
+		*r = read{pages: 99, assets: 99, clients: 1<<63 - 1, seconds: 60, last: clock.Instant(time.Hour).Add(time.Second), agent: "his"}
+		for k := range r.paths {
+			r.paths[k] = 1<<63 - 1
+		}
+	}
+	d.Detect(window(1, ask{path: "/mine", agent: "mine", client: 7}, ask{path: "/a.css", kind: traffic.KindAsset, client: 8}), nil)
+	for client, want := range map[byte]read{7: {pages: 1, seconds: 1, agent: "mine"}, 8: {assets: 1}} {
+		r, known := d.by.Count(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, client}), 32), 0)
+		if !known || r.pages != want.pages || r.assets != want.assets || r.seconds != want.seconds || r.agent != want.agent {
+			t.Errorf("client %d: known %v, %d pages, %d assets, %d seconds, %q", client, known, r.pages, r.assets, r.seconds, r.agent)
+		}
+		if r.pages > 0 && r.paths.Count() > 1.5 {
+			t.Errorf("client %d: %.0f paths", client, r.paths.Count())
+		}
+	}
+}

@@ -137,17 +137,21 @@ func safeLength(s string, i int, v4 bool) (n uint64, next int, ok bool) {
 	if i >= len(s) {
 		return 0, i, false
 	}
-	if s[i]&0x80 != 0 {
-		end := i + 1
-		for {
-			if end >= len(s) || end > i+9 {
-				return 0, i, false
-			}
-			if s[end]&0x80 == 0 {
-				break
-			}
-			end++
+	if b := s[i]; b < 0x80 { // nearly all: wrong only where the shift loses bits
+		low := uint(7 - shiftBits(v4))
+		odd, shift := (uint64(b)&(1<<low-1))<<1|1, uint(b)>>low
+		n = odd << (shift & 63)
+		return n, i + 1, n>>(shift&63) == odd
+	}
+	end := i + 1
+	for {
+		if end >= len(s) || end > i+9 {
+			return 0, i, false
 		}
+		if s[end]&0x80 == 0 {
+			break
+		}
+		end++
 	}
 	n, next = length(s, i, v4)
 	// An overflow shows as a length that does not say the same when written again.

@@ -304,3 +304,25 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
+
+// A length of one byte is read by a way of its own, and passes where it says the same when
+// written again.
+func TestLengthsOfOneByte(t *testing.T) {
+	wrong := 0
+	for _, v4 := range []bool{true, false} {
+		for b := range byte(0x80) {
+			s := string(b)
+			want, next := length(s, 0, v4)
+			ok := string(appendLength(nil, want, v4)) == s
+			if n, at, good := safeLength(s, 0, v4); good != ok || good && (n != want || at != next) {
+				t.Errorf("v4 %v, %#x: %d to %d, %v; want %d to %d, %v", v4, b, n, at, good, want, next, ok)
+			}
+			if !ok {
+				wrong++
+			}
+		}
+	}
+	if wrong == 0 {
+		t.Error("none of them loses a bit")
+	}
+}
