@@ -11,8 +11,12 @@ import (
 )
 
 const (
-	// perVisit is how many requests that keep us waiting one request explains.
+	// perVisit is how many heads that keep us waiting one request explains, and how many
+	// requests that had to be given up.
 	perVisit = 0.02
+	// perStall is how many bodies and answers that keep us waiting it explains: on a bad
+	// line these come to a halt again and again, go on, and are hardly ever given up.
+	perStall = 0.1
 	// lasts is for how long one may do so, in windows of a second.
 	lasts = 10
 	// youth is how much ordinary traffic must have been seen to tell what is more
@@ -57,7 +61,9 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	// A window may be shorter than a second, and one that is given up in it says no more.
 	slow := float64(l.Slow[traffic.WaitHead] + l.Slow[traffic.WaitBody] + l.Slow[traffic.WaitTake])
 	given := lasts * slow / max(w.Span.Seconds(), 1)
-	more := max(lag, given) - usual.Peak - perVisit*d.recent
+	heads := float64(l.Lagging[traffic.WaitHead])
+	halts := max(heads-perVisit*d.recent, 0) + max(lag-heads-perStall*d.recent, 0)
+	more := max(halts, given-perVisit*d.recent) - usual.Peak
 	least := max(d.cfg.Floor, (d.cfg.Times-1)*usual.Peak)
 	if !d.spell.Step(w.At, w.Span, more > least, more > least/2, d.cfg.EndAfter) {
 		return nil

@@ -1,6 +1,7 @@
 package slowattack
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,9 @@ func TestDetect(t *testing.T) {
 		{"two of them", site(), []second{{requests: 100, head: 200, take: 300}}, 1, "heads that do not end and answers that are not taken"},
 		{"seen only when given up", site(), []second{{requests: 100, given: 40}}, 1, "answers that are not taken"},
 		{"a crowd on bad lines", site(), append(repeat(5, second{requests: 1000, take: 40}), repeat(20, second{requests: 2000, take: 120})...), 0, ""},
+		{"forms sent from an overloaded cell", site(), append(repeat(8, second{requests: 250}), repeat(20, second{requests: 250, body: 90})...), 0, ""},
+		{"slow heads beside a crowd", site(), append(repeat(5, second{requests: 250}), second{requests: 250, head: 150}), 6, "heads that do not end"},
+		{"slow POST beside a crowd, once it is given up", site(), slices.Concat(repeat(8, second{requests: 250}), repeat(8, second{requests: 250, body: 90}), repeat(1, second{requests: 250, body: 90, given: 9})), 17, "bodies that do not come"},
 		{"silent ones are another's", site(), []second{{requests: 100}}, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
