@@ -39,8 +39,9 @@ type still struct {
 }
 
 // standStill makes one whose clock shows at. origin tells how the line stands, packets
-// which ones came; nil: there is no packet filter.
-func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, packets *twin.Twin) (*still, error) {
+// which ones came, links what became of connections; nil: there is no packet filter, and
+// nobody counts connections.
+func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, packets *twin.Twin, links func() traffic.Links) (*still, error) {
 	clk, log := clock.NewStopped(at), slog.New(slog.DiscardHandler)
 	places, err := geo.Open(cfg.Request.Identify.CountryFile, cfg.Request.Identify.NetworkFile)
 	if err != nil {
@@ -64,7 +65,7 @@ func standStill(cfg *config.Config, at time.Time, origin func() traffic.Origin, 
 	s.made = &notebook{to: appliers{s.door}}
 	deps := defense.Deps{
 		Clock: clk, Log: log, Applier: s.made, Stance: stance{s.door, cfg.UnderAttack}, Detectors: detectors(cfg),
-		Origin: origin, Offences: s.door.Offences(), SetOff: s.door.SetOff,
+		Origin: origin, Links: links, Offences: s.door.Offences(), SetOff: s.door.SetOff,
 		Watch: cfg.Watch(), Rules: cfg.Rules.Parsed(), Shadows: s.door.Shadows, Trials: s.door.Trials,
 		Tell: func(r defense.Record) { *s.steps = append(*s.steps, r) },
 	}
@@ -90,7 +91,7 @@ func replayWorld(cfg *config.Config, learn string, packets twin.Config) func(at 
 		of := *cfg
 		of.Defense.Baseline.FromLog = true
 		ladder := twin.New(packets)
-		s, err := standStill(&of, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} }, ladder)
+		s, err := standStill(&of, at, func() traffic.Origin { return traffic.Origin{Healthy: 1} }, ladder, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -125,11 +126,26 @@ func AccuracyWorld(cfg *config.Config) func(at time.Time, origin func() traffic.
 		if wired {
 			ladder = twin.New(ReplaySetup{}.packets(cfg))
 		}
-		s, err := standStill(cfg, at, origin, ladder)
+		var w *accuracy.World
+		links := func() traffic.Links {
+			if w == nil || w.Links == nil {
+				return traffic.Links{}
+			}
+			return w.Links()
+		}
+		s, err := standStill(cfg, at, origin, ladder, links)
 		if err != nil {
 			return nil, err
 		}
-		w := &accuracy.World{Clock: s.clk, Door: s.door, Loop: s.loop, Close: s.loop.Close}
+		in := &cfg.Request.Listen
+		w = &accuracy.World{
+			Clock: s.clk, Door: s.door, Loop: s.loop, Close: s.loop.Close, Greeter: s.door,
+			Limits: accuracy.Limits{
+				Conns: in.MaxConns, PerClient: in.MaxConnsPerClient, PerNetwork: in.MaxConnsPerNetwork,
+				Head: in.HeadTimeout, Idle: in.IdleTimeout, Grace: in.Grace, MinRate: in.MinRate,
+				Shakes: in.TLS.Handshakes.Rate, ShakesAtOnce: in.TLS.Handshakes.Burst, TimesNetwork: in.TLS.Handshakes.TimesNetwork,
+			},
+		}
 		if wired {
 			w.Wire = wire{ladder}
 		}

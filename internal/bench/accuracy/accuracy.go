@@ -77,6 +77,11 @@ type Report struct {
 	PacketsAll     PacketScore `json:"packets_all"`
 	PacketsTuned   PacketScore `json:"packets_tuned"`
 	PacketsHeldOut PacketScore `json:"packets_held_out"`
+
+	Links        []LinkRow `json:"connection_scenarios"`
+	LinksAll     LinkScore `json:"connections_all"`
+	LinksTuned   LinkScore `json:"connections_tuned"`
+	LinksHeldOut LinkScore `json:"connections_held_out"`
 }
 
 // Score sums rows up. Shares come with their counts, and with a 95 % interval.
@@ -166,6 +171,21 @@ func parts(o Options) (out []part) {
 	for _, c := range packetCalms() {
 		packets(c.name, 0, nil, c.begin)
 	}
+	links := func(name string, raid *raid, n int, begin func(s *stage)) {
+		out = append(out, part{name, func(r *Report) error {
+			row, err := playLinks(name, o, raid, n, begin)
+			r.Links = append(r.Links, row)
+			return err
+		}})
+	}
+	for _, a := range raids() {
+		for i, st := range raidStrengths {
+			links(a.name+", "+st, &a, a.n[i], nil)
+		}
+	}
+	for _, p := range peaces() {
+		links(p.name, nil, 0, p.begin)
+	}
 	return out
 }
 
@@ -178,7 +198,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, fmt.Errorf("no scenario has %q in its name", o.Only)
 		}
 	}
-	r := &Report{Seed: o.Seed, Rows: []Row{}, Packets: []PacketRow{}}
+	r := &Report{Seed: o.Seed, Rows: []Row{}, Packets: []PacketRow{}, Links: []LinkRow{}}
 	for i, p := range list {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -196,6 +216,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	r.PacketsAll = scorePackets(r.Packets, func(*PacketRow) bool { return true })
 	r.PacketsTuned = scorePackets(r.Packets, func(r *PacketRow) bool { return !r.HeldOut })
 	r.PacketsHeldOut = scorePackets(r.Packets, func(r *PacketRow) bool { return r.HeldOut })
+	r.LinksAll = scoreLinks(r.Links, func(*LinkRow) bool { return true })
+	r.LinksTuned = scoreLinks(r.Links, func(r *LinkRow) bool { return !r.HeldOut })
+	r.LinksHeldOut = scoreLinks(r.Links, func(r *LinkRow) bool { return r.HeldOut })
 	return r, nil
 }
 

@@ -8,8 +8,9 @@
 // third of the scenarios, by their names, are held out: nobody looks at those when a
 // detector is changed, and both scores are told. What the requests look like was recorded
 // from real programs (recorded.go). What is made up besides: who comes when, the origin
-// (workers that take a while, and a line by rank in front of them), and cookies, which
-// are numbers here.
+// (workers that take a while, and a line by rank in front of them), cookies, which
+// are numbers here, and in the scenarios of connections what listen does (listener.go):
+// it counts and tells as listen is held to (traffic/testdata/deeds.json).
 //
 // The same seed gives the same report, byte for byte. One goroutine; memory is that of
 // the largest scenario, some tens of MiB.

@@ -32,7 +32,8 @@ type job struct {
 	cost float64
 	then func() // follows a good answer; nil: nothing
 
-	status int // of the answer; 0: 200
+	status int     // of the answer; 0: 200
+	st     *stream // on its connection; nil: there are none
 }
 
 // site is the origin with the line in front of it.

@@ -24,7 +24,12 @@ type World struct {
 	Door  Door
 	Loop  *defense.Loop
 	Wire  Wire // nil: there is no packet filter
-	Close func() error
+	// Links, once set, tells the loop what became of connections, which Greeter meets and
+	// Limits bound.
+	Links   func() traffic.Links
+	Greeter Greeter
+	Limits  Limits
+	Close   func() error
 }
 
 // glance is the time between two steps of the loop.
@@ -40,6 +45,7 @@ type stage struct {
 	site   site
 	books  *books
 	wires  *wires               // nil: there is no packet filter
+	port   *listener            // nil: requests come without connections
 	minted map[netip.Prefix]int // cookies given out in this minute
 	minute int64
 	nextID uint64
@@ -118,6 +124,7 @@ type ask struct {
 	kind                traffic.Kind
 	cost                float64 // times the work of a page; 0: 1
 	status              int     // of the site's answer; 0: 200
+	on                  *manner // what it does on its connection; nil: nothing besides
 }
 
 // client is one source of requests.
@@ -138,7 +145,8 @@ type client struct {
 	met    bool   // a request of it was refused, in those
 	slowed bool
 	n      int
-	line   *line // nil until it was needed
+	line   *line     // nil until it was needed
+	net    *presence // the same
 }
 
 // come has a client begin within a time.
@@ -170,6 +178,9 @@ func (s *stage) come(c *client, within time.Duration) {
 // request is one at the door. then is what follows once it was answered as it was meant to
 // be; nil: nothing.
 func (s *stage) request(c *client, a ask, then func()) {
+	if s.port != nil && s.port.waits(c, func() { s.request(c, a, then) }) {
+		return
+	}
 	at := s.now()
 	p := &c.profile
 	v := traffic.Visit{
@@ -188,6 +199,9 @@ func (s *stage) request(c *client, a ask, then func()) {
 	}
 	d := s.w.Door.Decide(&v)
 	s.books.decided(s, c, d)
+	if s.port != nil {
+		s.port.weigh(c, &v, d)
+	}
 	if d.Action == mitigation.Challenge {
 		s.w.Loop.Record(&v, d, traffic.Outcome{Status: 307, Took: time.Microsecond})
 		s.mint(c, &v)
@@ -202,11 +216,19 @@ func (s *stage) request(c *client, a ask, then func()) {
 		s.w.Loop.Record(&v, d, traffic.Outcome{Status: 403, Took: time.Microsecond})
 		return
 	}
-	s.site.arrive(&job{c: c, v: v, d: d, at: at, cost: max(a.cost, 0), status: a.status, then: then})
+	j := &job{c: c, v: v, d: d, at: at, cost: max(a.cost, 0), status: a.status, then: then}
+	if s.port != nil {
+		s.port.take(j, a.on)
+		return
+	}
+	s.site.arrive(j)
 }
 
 // answered is told what became of a request that was let in.
 func (s *stage) answered(j *job, out traffic.Outcome) {
+	if s.port != nil && s.port.answers(j, &out) {
+		return
+	}
 	out.Took = s.now().Sub(j.at)
 	s.w.Loop.Record(&j.v, j.d, out)
 	if j.then != nil && out.Status > 0 && out.Status < 400 && !out.Shed {

@@ -41,12 +41,14 @@ func (r *Report) Table(out io.Writer) error {
 		}
 	}
 	r.packets(w)
+	r.connections(w)
 	fmt.Fprintf(w, "\n* held out: nobody looks at these when a detector is changed\n")
 	for _, l := range []struct {
 		name string
 		s    *Score
 		p    *PacketScore
-	}{{"all", &r.All, &r.PacketsAll}, {"not held out", &r.Tuned, &r.PacketsTuned}, {"held out", &r.HeldOut, &r.PacketsHeldOut}} {
+		l    *LinkScore
+	}{{"all", &r.All, &r.PacketsAll, &r.LinksAll}, {"not held out", &r.Tuned, &r.PacketsTuned, &r.LinksTuned}, {"held out", &r.HeldOut, &r.PacketsHeldOut, &r.LinksHeldOut}} {
 		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(l.name))
 		s := l.s
 		for _, c := range []struct {
@@ -73,6 +75,18 @@ func (r *Report) Table(out io.Writer) error {
 			fmt.Fprintf(w, "  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
 		}
 		fmt.Fprintf(w, "  %-42s %.1f s and %.1f s\n", "noticed and half of it gone within, 95th p.", p.Notice95, p.Mitig95)
+		k := l.l
+		for _, c := range []struct {
+			what string
+			c    Count
+		}{
+			{"attacks on connections noticed", k.Attacks}, {"named for what they are", k.Named}, {"of their connections, not taken or ended", k.Stopped},
+			{"something found, without such an attack", k.Alarms}, {"of those, with somebody touched", k.Met},
+			{"ordinary connections not taken or ended", k.Touched}, {"requests during an attack not served", k.Unserved},
+		} {
+			fmt.Fprintf(w, "  %-42s %9d of %-9d %s\n", c.what, c.c.N, c.c.Of, c.c.share())
+		}
+		fmt.Fprintf(w, "  %-42s %.1f s\n", "noticed within, 95th percentile", k.Notice95)
 	}
 	return w.Flush()
 }
@@ -91,6 +105,37 @@ func (r *Report) packets(w *bufio.Writer) {
 			fmt.Fprintf(w, "%-46s %-8d %-9s %-17s %d of %d\n", p.mark(), p.Alarms, "", "", p.Lost, p.Ordinary)
 		}
 	}
+}
+
+// connections writes the scenarios of connections.
+func (r *Report) connections(w *bufio.Writer) {
+	fmt.Fprintf(w, "\n%-46s %-8s %-8s %-17s %-25s %s\n", "attack on connections", "noticed", "as it is", "not taken, ended", "by", "people's connections; requests refused, unserved")
+	for i := range r.Links {
+		if k := &r.Links[i]; k.Attack {
+			fmt.Fprintf(w, "%-46s %-8s %-8s %7d of %-7d %-25s %d of %d; %d and %d of %d\n", k.mark(), when(k.Noticed, k.Notice), yes(k.Named), k.Stopped, k.Links,
+				k.does(), k.Touched, k.Ordinary, k.Refused, k.Unserved, k.Requests)
+		}
+	}
+	fmt.Fprintf(w, "\n%-46s %-61s %s\n", "no attack on connections", "found", "people's connections; requests refused, unserved")
+	for i := range r.Links {
+		if k := &r.Links[i]; !k.Attack {
+			fmt.Fprintf(w, "%-46s %-61s %d of %d; %d and %d of %d\n", k.mark(), strings.Join(k.Found, ", "), k.Touched, k.Ordinary, k.Refused, k.Unserved, k.Requests)
+		}
+	}
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}
+
+func (k *LinkRow) mark() string {
+	if k.HeldOut {
+		return k.Name + " *"
+	}
+	return k.Name
 }
 
 func (p *PacketRow) mark() string {

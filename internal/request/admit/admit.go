@@ -24,6 +24,7 @@ type Admit struct {
 	off     atomic.Bool
 	acme    atomic.Int64                // Instant: state of the budget of certificate validation
 	greeted atomic.Int64                // Instant: state of the budget of tries before a handshake
+	turned  atomic.Uint64               // hellos that were over their client's budget
 	attack  atomic.Pointer[attackState] // nil in peace
 
 	// Lists of prefixes, see lists.go.

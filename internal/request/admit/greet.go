@@ -2,7 +2,6 @@ package admit
 
 import (
 	"math/bits"
-	"math/rand/v2"
 	"time"
 
 	"seawall/internal/kit/clock"
@@ -64,13 +63,20 @@ func (a *Admit) Greet(v *traffic.Visit) mitigation.Verdict {
 // TurnedAway tells the door that listen has turned away a connection by itself,
 // over its client's budget.
 func (a *Admit) TurnedAway(v *traffic.Visit) {
-	if a.off.Load() || rand.Uint32()%overOffence != 0 {
+	if a.off.Load() || !a.overCounts() {
 		return
 	}
 	m := meeting{v: v, attack: a.attack.Load(), now: v.At, sec: uint32(v.At / clock.Instant(time.Second))}
 	m.addr = addressOf(v.Client)
 	m.client = m.addr.hash(&a.seed, traffic.LevelClient)
 	a.noteAtPrefix(&m)
+}
+
+// overCounts says whether this hello over a budget counts: one in so many does, and nobody
+// outside can tell which, nor is it another one when the same hellos come again to a door
+// with the same seed.
+func (a *Admit) overCounts() bool {
+	return a.seed.mix(a.turned.Add(1), kindOver)%overOffence == 0
 }
 
 // reputation is what is remembered of the client's prefix: whether people are

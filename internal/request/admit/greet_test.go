@@ -3,6 +3,7 @@ package admit
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -200,6 +201,41 @@ func TestGreetReports(t *testing.T) {
 	}
 	if got := s.offencesSoFar(); len(got) != 0 {
 		t.Errorf("over the budget, with people behind it: %+v", got)
+	}
+}
+
+// Which hellos over the budget count is drawn by the door's seed: one in so many, in no
+// order, and the same ones where the seed is the same.
+func TestOverCounts(t *testing.T) {
+	draw := func(seed uint64) (which []int) {
+		cfg := DefaultConfig()
+		cfg.Seed = seed
+		a, err := New(cfg, clock.New(), func(netip.Prefix) uint64 { return 0 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 * overOffence {
+			if a.overCounts() {
+				which = append(which, i)
+			}
+		}
+		return which
+	}
+	one := draw(7)
+	if len(one) < 850 || len(one) > 1150 {
+		t.Errorf("%d of %d count", len(one), 1000*overOffence)
+	}
+	gaps := map[int]int{}
+	for i := range one[1:] {
+		gaps[one[i+1]-one[i]]++
+	}
+	for gap, n := range gaps {
+		if n > len(one)/5 {
+			t.Errorf("%d of %d come %d after the last", n, len(one), gap)
+		}
+	}
+	if !slices.Equal(one, draw(7)) || slices.Equal(one, draw(8)) {
+		t.Error("it is not the seed that draws")
 	}
 }
 

@@ -54,6 +54,7 @@ const (
 	kindClearance
 	kindStanding
 	kindAnyProgram // a client prefix with whatever program
+	kindOver       // how many hellos were over their budget
 )
 
 // address is a client's address in words: the upper half of an IPv6 address, or

@@ -10,7 +10,10 @@
 // It need not wait for connections to be closed for it: listen counts those that
 // keep us waiting longer than the honest do already while they are open. A crowd
 // has some of them too, on bad lines: of the last ten seconds' requests above the
-// usual, one of fifty explains one.
+// usual, one of ten that were answered well explains a body or an answer that has
+// come to a halt, and one of fifty of all a head, or a request that had to be given
+// up, which those on bad lines hardly ever have to be. So beside a crowd an attack by
+// bodies may show only after ten seconds.
 //
 // It keeps no clock and does no I/O: fed the same windows, a Detector finds the
 // same. Memory is constant. It fails open: where nobody counts connections it finds

@@ -11,8 +11,14 @@ import (
 )
 
 const (
-	// perVisit is how many requests that keep us waiting one request explains.
+	// perVisit is how many heads that keep us waiting one request explains, and how many
+	// requests that had to be given up.
 	perVisit = 0.02
+	// perStall is how many bodies and answers that keep us waiting one request explains that
+	// was answered as it was meant to be: on a bad line they come to a halt again and again,
+	// go on, and are hardly ever given up. An attack's own, once it lets go of them, explain
+	// nothing.
+	perStall = 0.1
 	// lasts is for how long one may do so, in windows of a second.
 	lasts = 10
 	// youth is how much ordinary traffic must have been seen to tell what is more
@@ -29,6 +35,7 @@ type Detector struct {
 	cfg    Config
 	spell  spell.Spell
 	recent float64 // requests above the usual, of the last seconds
+	served float64 // of those, answered as they were meant to be
 	what   string  // of what it consisted when it was last seen
 }
 
@@ -46,18 +53,22 @@ func (d *Detector) Detect(w *traffic.Window, n *traffic.Normal) []attack.Finding
 	if n == nil {
 		n = &traffic.Normal{}
 	}
-	visits := w.Rate(w.Offered)
+	usually := 0.0
 	if n.Learned >= youth {
-		visits = max(visits-n.Requests, 0)
+		usually = n.Requests
 	}
-	d.recent = d.recent*math.Exp(-w.Span.Seconds()/lasts) + visits*w.Span.Seconds()
+	fades := math.Exp(-w.Span.Seconds() / lasts)
+	d.recent = d.recent*fades + max(w.Rate(w.Offered)-usually, 0)*w.Span.Seconds()
+	d.served = d.served*fades + max(w.Rate(w.Status[2]+w.Status[3])-usually, 0)*w.Span.Seconds()
 	// HTTP/3's are not counted while they last, but each that is given up for it.
 	l, usual := &w.Links, n.Links.Laggards
 	lag := float64(l.Laggards())
 	// A window may be shorter than a second, and one that is given up in it says no more.
 	slow := float64(l.Slow[traffic.WaitHead] + l.Slow[traffic.WaitBody] + l.Slow[traffic.WaitTake])
 	given := lasts * slow / max(w.Span.Seconds(), 1)
-	more := max(lag, given) - usual.Peak - perVisit*d.recent
+	heads := float64(l.Lagging[traffic.WaitHead])
+	halts := max(heads-perVisit*d.recent, 0) + max(lag-heads-perStall*d.served, 0)
+	more := max(halts, given-perVisit*d.recent) - usual.Peak
 	least := max(d.cfg.Floor, (d.cfg.Times-1)*usual.Peak)
 	if !d.spell.Step(w.At, w.Span, more > least, more > least/2, d.cfg.EndAfter) {
 		return nil

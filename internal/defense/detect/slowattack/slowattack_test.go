@@ -1,6 +1,7 @@
 package slowattack
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ type second struct {
 	requests         int
 	head, body, take int // connections that keep us waiting at its end
 	given            int // requests given up for it
+	left             int // of requests, those whose clients went away
 }
 
 type maker struct{ at clock.Instant }
@@ -22,6 +24,7 @@ type maker struct{ at clock.Instant }
 func (m *maker) window(s second) *traffic.Window {
 	m.at = m.at.Add(time.Second)
 	w := &traffic.Window{At: m.at, Span: time.Second, Offered: uint64(s.requests)}
+	w.Status[0], w.Status[2] = uint64(s.left), uint64(s.requests-s.left)
 	w.Links.Counted, w.Links.Most = true, 8192
 	w.Links.Lagging = [traffic.Waits]int{traffic.WaitSilent: 1000, traffic.WaitHead: s.head, traffic.WaitBody: s.body, traffic.WaitTake: s.take}
 	w.Links.Slow[traffic.WaitTake] = uint64(s.given)
@@ -58,6 +61,10 @@ func TestDetect(t *testing.T) {
 		{"two of them", site(), []second{{requests: 100, head: 200, take: 300}}, 1, "heads that do not end and answers that are not taken"},
 		{"seen only when given up", site(), []second{{requests: 100, given: 40}}, 1, "answers that are not taken"},
 		{"a crowd on bad lines", site(), append(repeat(5, second{requests: 1000, take: 40}), repeat(20, second{requests: 2000, take: 120})...), 0, ""},
+		{"forms sent from an overloaded cell", site(), append(repeat(8, second{requests: 250}), repeat(20, second{requests: 250, body: 90})...), 0, ""},
+		{"slow heads beside a crowd", site(), append(repeat(5, second{requests: 250}), second{requests: 250, head: 150}), 6, "heads that do not end"},
+		{"slow POST beside a crowd, once it is given up", site(), slices.Concat(repeat(8, second{requests: 250}), repeat(8, second{requests: 250, body: 90}), repeat(1, second{requests: 250, body: 90, given: 9})), 17, "bodies that do not come"},
+		{"slow POST after another one that was let go", site(), []second{{requests: 1500, left: 1400}, {requests: 100}, {requests: 100, body: 75}}, 3, "bodies that do not come"},
 		{"silent ones are another's", site(), []second{{requests: 100}}, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
