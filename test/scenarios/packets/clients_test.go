@@ -1,12 +1,14 @@
 package packets
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -100,18 +102,43 @@ func visitOnce(six bool) (v oneVisit, err error) {
 	}
 	v.repeated = again || v.connect > late
 	_ = c.SetDeadline(begin.Add(patience))
-	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: site.example\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\nConnection: close\r\n\r\n"); err != nil {
-		return v, err
+	answer, err := askFor(c, "")
+	if err == nil && answer.StatusCode == http.StatusTemporaryRedirect && answer.Header.Get("Location") == "/" {
+		// It is challenged, and does what a browser does.
+		var again net.Conn
+		if again, err = d.DialContext(ctx, "tcp", to); err != nil {
+			return v, err
+		}
+		defer again.Close()
+		_ = again.SetDeadline(begin.Add(patience))
+		cookie, _, _ := strings.Cut(answer.Header.Get("Set-Cookie"), ";")
+		answer, err = askFor(again, cookie)
 	}
-	text, err := io.ReadAll(c)
 	if err != nil {
 		return v, err
 	}
-	if first, _, _ := strings.Cut(string(text), "\r\n"); first != "HTTP/1.1 200 OK" {
-		return v, errors.New("answered " + first)
+	if answer.StatusCode != http.StatusOK {
+		return v, errors.New("answered " + answer.Status)
 	}
 	v.answer = time.Since(begin)
 	return v, nil
+}
+
+// askFor asks for the page, and reads all of the answer.
+func askFor(c net.Conn, cookie string) (*http.Response, error) {
+	if cookie != "" {
+		cookie = "Cookie: " + cookie + "\r\n"
+	}
+	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: site.example\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\n%sConnection: close\r\n\r\n", cookie); err != nil {
+		return nil, err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer, err
 }
 
 // visitor is an address that a client may have.
