@@ -62,20 +62,9 @@ const (
 )
 
 // held says whether a flood has been held off for a while without the help of the
-// emergency: little more is let in than the requests a second that are usual at the whole
-// site, what is slowed by what the flood has in common apart, or no more than those are
-// slowed by the emergency alone; and nobody else finds the line full. Whoever is new is
-// better off beside such a slowed flood than in one rank with it.
+// emergency.
 func (d *Decider) held(w *traffic.Window, usual float64) bool {
-	if w == nil {
-		d.calm = 0
-		return false
-	}
-	o, behind := &w.Origin, d.behind(w)
-	alone := max(w.Slowed-behind, w.Hits[uint32(d.byText[unknown().String()])])
-	in := w.Admitted - min(behind, w.Admitted)
-	full := o.Limit > 0 && o.Waiting-min(int(behind), o.Behind) >= o.Limit
-	if w.Rate(in) > heldTimes*usual && (behind == 0 || w.Rate(alone) > usual) || o.Shed > behind || full {
+	if w == nil || !d.quiet(w, usual) {
 		d.calm = 0
 		return false
 	}
@@ -83,10 +72,27 @@ func (d *Decider) held(w *traffic.Window, usual float64) bool {
 	return d.calm >= heldFor
 }
 
+// quiet says whether there is room in a window for whoever is new: little more is let in
+// than the requests a second that are usual at the whole site, what is slowed by what the
+// flood has in common apart, or no more than those are slowed by the emergency alone; and
+// nobody else finds the line full. Beside such a slowed flood newcomers are better off than
+// in one rank with it.
+func (d *Decider) quiet(w *traffic.Window, usual float64) bool {
+	o, behind := &w.Origin, d.behind(w)
+	if o.Shed > behind || o.Limit > 0 && o.Waiting-min(int(behind), o.Behind) >= o.Limit {
+		return false
+	}
+	if w.Rate(w.Admitted-behind) <= heldTimes*usual {
+		return true
+	}
+	alone := max(w.Slowed-behind, w.Hits[uint32(d.byText[unknown().String()])])
+	return behind > 0 && w.Rate(alone) <= usual
+}
+
 // behind is how many requests of a window, at least, were let in behind everybody else for
 // another reason than the emergency. No more were than were slowed at all: a mitigation may
 // have refused in the first part of the window, and a challenge of a prefix says not whom it
-// asked.
+// asked. So it is no more than w.Admitted either.
 func (d *Decider) behind(w *traffic.Window) uint64 {
 	n := uint64(0)
 	for id, e := range d.active {

@@ -20,7 +20,6 @@ func Write(w http.ResponseWriter, head bool, a mitigation.Answer) {
 	set("Content-Type", a.ContentType)
 	set("Content-Language", a.Language)
 	set("Seawall-Ref", a.Ref)
-	set("Location", a.Location)
 	h.Set("Content-Length", strconv.Itoa(len(a.Body)))
 	h.Set("Cache-Control", "no-store") // it is about this visit only
 	h.Set("X-Content-Type-Options", "nosniff")
