@@ -194,7 +194,7 @@ func (o *Observer) end(origin traffic.Origin, gather func(kept *sketch.Reservoir
 	for i := range o.ever {
 		o.ever[i].merge(&seen.stopped[i])
 	}
-	w := seen.window(&g, o.cfg.Top, seen != o.sum)
+	w := seen.window(&g, o.cfg.Top)
 	seen.reset()
 	w.At, w.Wall, w.Span = now, o.clock.Wall(now), span
 	w.Lost = d.lost

@@ -11,9 +11,8 @@ import (
 )
 
 // window writes down what all shards counted together (t) and what the exact
-// counters saw (g). Times, samples and the proxy's part are the caller's. alone: there is
-// one shard, whose tally this is; else t is the sum.
-func (t *tally) window(g *Glance, top int, alone bool) *traffic.Window {
+// counters saw (g). Times, samples and the proxy's part are the caller's.
+func (t *tally) window(g *Glance, top int) *traffic.Window {
 	w := &traffic.Window{
 		Offered: g.Offered, Admitted: g.Admitted, Slowed: g.Slowed, Challenged: g.Challenged, Refused: g.Refused, Ruled: min(t.ruled, g.Refused),
 		ByKind: g.ByKind, ByClearance: g.ByClearance, ByStanding: t.standing,
@@ -45,40 +44,29 @@ func (t *tally) window(g *Glance, top int, alone bool) *traffic.Window {
 			P50: t.felt[c].Quantile(0.50), P99: t.felt[c].Quantile(0.99),
 		}
 	}
-	w.Top = t.tops(g, top, alone)
+	w.Top = t.tops(g, top)
 	return w
 }
 
 // tops lists the heavy hitters of every field. Those of fields with few values
 // are exact.
-func (t *tally) tops(g *Glance, n int, alone bool) (top [traffic.Fields][]traffic.Heavy) {
-	top[traffic.FieldClient] = numbers(heaviest(t.client, n, alone), clientName)
-	top[traffic.FieldNetwork] = numbers(heaviest(t.network, n, alone), func(k uint64) string { return strconv.FormatUint(k, 10) })
+func (t *tally) tops(g *Glance, n int) (top [traffic.Fields][]traffic.Heavy) {
+	top[traffic.FieldClient] = numbers(t.client.Top(n), clientName)
+	top[traffic.FieldNetwork] = numbers(t.network.Top(n), func(k uint64) string { return strconv.FormatUint(k, 10) })
 	top[traffic.FieldCountry] = exact(t.offeredIn[:], n, func(i int) string { return countryAt(i).String() })
-	top[traffic.FieldMethod] = texts(heaviest(t.method, n, alone))
-	top[traffic.FieldHost] = texts(heaviest(t.host, n, alone))
-	top[traffic.FieldPath] = texts(heaviest(t.path, n, alone))
-	top[traffic.FieldQueryShape] = numbers(heaviest(t.query, n, alone), traffic.Fingerprint)
-	top[traffic.FieldUserAgent] = texts(heaviest(t.agent, n, alone))
-	top[traffic.FieldHeaderOrder] = numbers(heaviest(t.header, n, alone), traffic.Fingerprint)
+	top[traffic.FieldMethod] = texts(t.method.Top(n))
+	top[traffic.FieldHost] = texts(t.host.Top(n))
+	top[traffic.FieldPath] = texts(t.path.Top(n))
+	top[traffic.FieldQueryShape] = numbers(t.query.Top(n), traffic.Fingerprint)
+	top[traffic.FieldUserAgent] = texts(t.agent.Top(n))
+	top[traffic.FieldHeaderOrder] = numbers(t.header.Top(n), traffic.Fingerprint)
 	top[traffic.FieldKind] = exact(g.ByKind[:], n, func(i int) string { return traffic.Kind(i).String() })
 	top[traffic.FieldClearance] = exact(g.ByClearance[:], n, func(i int) string { return traffic.Clearance(i).String() })
 	top[traffic.FieldStanding] = exact(t.standing[:], n, func(i int) string { return traffic.Standing(i).String() })
-	top[traffic.FieldJA4] = texts(heaviest(t.ja4, n, alone))
+	top[traffic.FieldJA4] = texts(t.ja4.Top(n))
 	top[traffic.FieldHTTP] = exact(t.http[:], n, func(i int) string { return traffic.HTTPVersion(i).String() })
-	top[traffic.FieldOpeningHTTP2] = numbers(heaviest(t.opening, n, alone), traffic.Fingerprint)
+	top[traffic.FieldOpeningHTTP2] = numbers(t.opening.Top(n), traffic.Fingerprint)
 	return top
-}
-
-// heaviest lists the heaviest of a sketch.
-func heaviest[K any](s interface {
-	Top(n int) []sketch.Entry[K]
-	TopAlone(n int) []sketch.Entry[K]
-}, n int, alone bool) []sketch.Entry[K] {
-	if alone {
-		return s.TopAlone(n)
-	}
-	return s.Top(n)
 }
 
 // heavies is room for n; nil for none.

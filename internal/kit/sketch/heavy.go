@@ -1,6 +1,10 @@
 package sketch
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // Entry is one key that a sketch holds. Its true count is at most Count and at
 // least Count - Error.
@@ -11,13 +15,30 @@ type Entry[K any] struct {
 }
 
 // maxKeys bounds the capacity of a sketch of heavy hitters: slots are 16 bits.
-const maxKeys = 1 << 14
+const maxKeys = 1 << slotBits
 
-// node is a held key's place in the heap.
-type node struct {
-	count uint64
-	slot  uint16
+// node is a held key in the heap: its count, and below that, in slotBits, its slot. So
+// nodes are compared at once, of equal counts by slot.
+type node uint64
+
+const (
+	slotBits = 14
+	// mostCount is the largest count, some 10^15: what is more is left out.
+	mostCount = 1<<(64-slotBits) - 1
+	// kids is how many nodes stand below one: those of four levels are as many as those
+	// of eight levels of two, and four stand in one cache line or two.
+	kids = 4
+	// absent stands where the heap has no node: it is above all others.
+	absent = node(math.MaxUint64)
+)
+
+func nodeOf(count uint64, slot int) node {
+	return node(min(count, mostCount)<<slotBits | uint64(slot))
 }
+
+func (n node) count() uint64 { return uint64(n) >> slotBits }
+
+func (n node) slot() uint16 { return uint16(n & (maxKeys - 1)) }
 
 // core is space-saving without the keys: a min-heap by count, so that the key
 // to give up is at hand, and an open-addressing index from hash to slot. A slot
@@ -25,7 +46,9 @@ type node struct {
 // move in the heap. An increment rarely moves a heavy key, for heavy ones are
 // leaves already.
 type core struct {
-	heap    []node
+	heap    []node // held nodes, and after them absent, at least kids
+	held    int
+	room    int      // how many may be held
 	place   []uint16 // of a slot in heap
 	hash    []uint64 // by slot
 	errs    []uint64 // by slot
@@ -44,21 +67,34 @@ type candidate struct {
 	theirs           bool // slot is the other sketch's
 }
 
+// compare puts the largest first, of equal ones ours, and then those of lower slots.
+func (k candidate) compare(o candidate) int {
+	if k.theirs != o.theirs && k.count == o.count {
+		if o.theirs {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(o.count, k.count), cmp.Compare(k.slot, o.slot))
+}
+
 func newCore(capacity int) core {
 	capacity = min(max(capacity, 1), maxKeys)
 	size := 4
 	for size < 4*capacity {
 		size *= 2
 	}
-	return core{
-		heap:  make([]node, 0, capacity),
+	c := core{
+		heap:  make([]node, capacity+kids),
+		room:  capacity,
 		place: make([]uint16, capacity),
 		hash:  make([]uint64, capacity),
 		errs:  make([]uint64, capacity),
 		index: make([]uint16, size),
 		mask:  uint64(size - 1),
-		last:  -1,
 	}
+	c.reset()
+	return c
 }
 
 // settle counts what the last key is owed. Streams repeat themselves: as long as the
@@ -71,7 +107,7 @@ func (c *core) settle() {
 }
 
 // Len returns how many keys are held.
-func (c *core) Len() int { return len(c.heap) }
+func (c *core) Len() int { return c.held }
 
 // Total returns the sum of everything added.
 func (c *core) Total() uint64 { return c.total }
@@ -79,83 +115,75 @@ func (c *core) Total() uint64 { return c.total }
 // Floor bounds what is not held: any other key was added at most so often.
 func (c *core) Floor() uint64 {
 	c.settle()
-	if len(c.heap) < cap(c.heap) {
+	if c.held < c.room {
 		return 0
 	}
-	return c.heap[0].count
+	return c.heap[0].count()
 }
+
+// count returns that of a held key.
+func (c *core) count(slot int) uint64 { return c.heap[c.place[slot]].count() }
 
 // bump adds n to a held key.
 func (c *core) bump(slot int, n uint64) {
 	i := int(c.place[slot])
-	c.heap[i].count += n
-	c.down(i)
+	c.down(i, nodeOf(c.heap[i].count()+n, slot))
 }
 
 // claim makes room for a key that is not held, giving up the least frequent
 // one if need be, and returns the slot to put its bytes in.
 func (c *core) claim(h, n uint64) int {
-	if len(c.heap) < cap(c.heap) {
-		slot := len(c.heap)
+	if c.held < c.room {
+		slot := c.held
 		c.push(slot, h, n, 0)
 		return slot
 	}
-	root := &c.heap[0]
-	slot := int(root.slot)
+	least := c.heap[0]
+	slot := int(least.slot())
 	c.unlink(slot)
-	c.hash[slot], c.errs[slot] = h, root.count
-	root.count += n
+	c.hash[slot], c.errs[slot] = h, least.count()
 	c.link(slot)
-	c.down(0)
+	c.down(0, nodeOf(least.count()+n, slot))
 	return slot
 }
 
 func (c *core) push(slot int, h, count, err uint64) {
 	c.hash[slot], c.errs[slot] = h, err
-	c.heap = append(c.heap, node{count, uint16(slot)})
-	c.place[slot] = uint16(len(c.heap) - 1)
 	c.link(slot)
-	c.up(len(c.heap) - 1)
+	c.up(c.held, nodeOf(count, slot))
+	c.held++
 }
 
-func (c *core) down(i int) {
+// down finds the place for a node, from i away from the root.
+func (c *core) down(i int, n node) {
 	h := c.heap
-	moving := h[i]
-	for {
-		kid := 2*i + 1
-		if kid >= len(h) {
+	for first := kids*i + 1; first < c.held; first = kids*i + 1 {
+		// Which one is the smallest cannot be foreseen: chosen without a branch.
+		k := h[first : first+kids : first+kids]
+		least := min(k[0], k[1], k[2], k[3])
+		if least >= n {
 			break
 		}
-		k := h[kid]
-		if kid+1 < len(h) {
-			// Which one is smaller cannot be foreseen: chosen without a branch.
-			other, at := h[kid+1], kid+1
-			if other.count >= k.count {
-				other, at = k, kid
-			}
-			k, kid = other, at
-		}
-		if k.count >= moving.count {
-			break
-		}
-		h[i] = k
-		c.place[k.slot] = uint16(i)
+		// Where it stands is told by its slot.
+		kid := int(c.place[least.slot()])
+		h[i] = least
+		c.place[least.slot()] = uint16(i)
 		i = kid
 	}
-	h[i] = moving
-	c.place[moving.slot] = uint16(i)
+	h[i] = n
+	c.place[n.slot()] = uint16(i)
 }
 
-func (c *core) up(i int) {
+// up finds the place for a node, from i towards the root.
+func (c *core) up(i int, n node) {
 	h := c.heap
-	moving := h[i]
-	for i > 0 && h[(i-1)/2].count > moving.count {
-		h[i] = h[(i-1)/2]
-		c.place[h[i].slot] = uint16(i)
-		i = (i - 1) / 2
+	for i > 0 && h[(i-1)/kids] > n {
+		h[i] = h[(i-1)/kids]
+		c.place[h[i].slot()] = uint16(i)
+		i = (i - 1) / kids
 	}
-	h[i] = moving
-	c.place[moving.slot] = uint16(i)
+	h[i] = n
+	c.place[n.slot()] = uint16(i)
 }
 
 func (c *core) link(slot int) {
@@ -192,9 +220,11 @@ func (c *core) unlink(slot int) {
 }
 
 func (c *core) reset() {
-	c.heap = c.heap[:0]
+	for i := range c.heap {
+		c.heap[i] = absent
+	}
 	clear(c.index)
-	c.total, c.last, c.owed = 0, -1, 0
+	c.held, c.total, c.last, c.owed = 0, 0, -1, 0
 }
 
 // merge adds o to c so that all bounds hold (Agarwal and others, "Mergeable
@@ -207,10 +237,11 @@ func (c *core) merge(o *core, find func(slot int) int, seek func(slot int) (int,
 	o.settle()
 	ours, theirs := c.Floor(), o.Floor()
 	all := c.scratch[:0]
-	for _, n := range c.heap {
-		k := candidate{count: n.count, err: c.errs[n.slot], hash: c.hash[n.slot], slot: n.slot}
-		if s := find(int(n.slot)); s >= 0 {
-			k.count += o.heap[o.place[s]].count
+	for _, n := range c.heap[:c.held] {
+		slot := n.slot()
+		k := candidate{count: n.count(), err: c.errs[slot], hash: c.hash[slot], slot: slot}
+		if s := find(int(slot)); s >= 0 {
+			k.count += o.count(s)
 			k.err += o.errs[s]
 		} else {
 			k.count += theirs
@@ -218,25 +249,18 @@ func (c *core) merge(o *core, find func(slot int) int, seek func(slot int) (int,
 		}
 		all = append(all, k)
 	}
-	for _, n := range o.heap {
-		if s, h := seek(int(n.slot)); s < 0 {
-			all = append(all, candidate{n.count + ours, o.errs[n.slot] + ours, h, n.slot, true})
+	for _, n := range o.heap[:o.held] {
+		slot := n.slot()
+		if s, h := seek(int(slot)); s < 0 {
+			all = append(all, candidate{n.count() + ours, o.errs[slot] + ours, h, slot, true})
 		}
 	}
 	c.scratch = all
-	slices.SortStableFunc(all, func(a, b candidate) int {
-		switch {
-		case a.count > b.count:
-			return -1
-		case a.count < b.count:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(all, candidate.compare)
 	total := c.total + o.total
-	free := all[min(len(all), cap(c.heap)):] // the slots of ours among these can be reused
+	free := all[min(len(all), c.room):] // the slots of ours among these can be reused
 	all = all[:len(all)-len(free)]
-	next := len(c.heap)
+	next := c.held
 	c.reset()
 	c.total = total
 	for _, k := range all {
@@ -249,7 +273,7 @@ func (c *core) merge(o *core, find func(slot int) int, seek func(slot int) (int,
 			continue
 		}
 		slot := next
-		if next < cap(c.heap) {
+		if next < c.room {
 			next++
 		} else {
 			for free[0].theirs {

@@ -285,10 +285,10 @@ func TestAlone(t *testing.T) {
 			nAll.Merge(n)
 			sAll.Merge(s)
 			for _, few := range []int{0, 1, 5, 20, 32, 33, 200} {
-				if got, want := n.TopAlone(few), nAll.Top(few); !slices.Equal(got, want) {
+				if got, want := n.Top(few), nAll.Top(few); !slices.Equal(got, want) {
 					t.Fatalf("%d numbers of %d: %v, want %v", few, capacity, got, want)
 				}
-				if got, want := s.TopAlone(few), sAll.Top(few); !slices.Equal(got, want) {
+				if got, want := s.Top(few), sAll.Top(few); !slices.Equal(got, want) {
 					t.Fatalf("%d texts of %d: %v, want %v", few, capacity, got, want)
 				}
 				if all := n.Top(capacity); !slices.Equal(n.Top(few), all[:min(few, len(all))]) {

@@ -1,48 +1,46 @@
 package sketch
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // few is how many nodes are put in order one by one, and not sorted with all others.
 const few = 32
 
+// before says whether a node is listed before another: by count, the largest first, and
+// then by slot.
+func (n node) before(o node) bool { return n^(maxKeys-1) > o^(maxKeys-1) }
+
 // order returns the held keys' nodes, largest first, at most n. The slice is the
-// caller's. Ties are in the order of slots; alone: in that of the heap, which is the order
-// of slots in an empty sketch of the same size that this one is merged into.
-func (c *core) order(n int, alone bool) []node {
+// caller's. Ties are in the order of slots, as they are after an empty sketch of the same
+// size was merged with this one.
+func (c *core) order(n int) []node {
 	c.settle()
-	n = min(n, len(c.heap))
-	before := func(a, b *node) bool {
-		return a.count > b.count || a.count == b.count && !alone && a.slot < b.slot
-	}
+	held := c.heap[:c.held]
+	n = min(n, len(held))
 	if n > few {
-		all := slices.Clone(c.heap)
-		slices.SortStableFunc(all, func(a, b node) int {
-			if alone || a.count != b.count {
-				return cmp.Compare(b.count, a.count)
+		all := slices.Clone(held)
+		slices.SortFunc(all, func(a, b node) int {
+			if a.before(b) {
+				return -1
 			}
-			return cmp.Compare(a.slot, b.slot)
+			return 1
 		})
 		return all[:n]
 	}
 	out := make([]node, 0, n)
-	for i := range c.heap {
-		k := &c.heap[i]
+	for _, k := range held {
 		at := len(out)
 		switch {
 		case at < n:
-			out = append(out, node{})
-		case at == 0 || !before(k, &out[at-1]):
+			out = append(out, k)
+		case at == 0 || !k.before(out[at-1]):
 			continue
 		default:
 			at--
 		}
-		for ; at > 0 && before(k, &out[at-1]); at-- {
+		for ; at > 0 && k.before(out[at-1]); at-- {
 			out[at] = out[at-1]
 		}
-		out[at] = *k
+		out[at] = k
 	}
 	return out
 }
