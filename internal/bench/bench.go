@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
 )
 
@@ -126,30 +124,17 @@ func Run(ctx context.Context, o Options, env Env) (Report, error) {
 			continue
 		}
 		r := Result{Name: s.name, Title: s.title}
-		if load, ok := load(); ok && load > float64(runtime.NumCPU()) {
-			r.Notes = append(r.Notes, fmt.Sprintf("the machine was busy before this began: a load of %.1f on %d processors", load, runtime.NumCPU()))
-		}
+		before := machine()
 		if err := s.run(ctx, b, &r); err != nil {
 			r.Bars = append(r.Bars, Bar{Name: "could be measured", Asked: "yes", Measured: err.Error()})
 		}
+		r.Notes = append(before.disturbed(machine()), r.Notes...)
 		report.Results = append(report.Results, r)
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	return report, nil
-}
-
-// load is how many threads wanted to run in the last minute: on a busy machine
-// the figures say as much about it as about Seawall.
-func load() (float64, bool) {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0, false
-	}
-	var one float64
-	_, err = fmt.Sscan(string(text), &one)
-	return one, err == nil
 }
 
 func (b *bench) say(format string, args ...any) {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +223,29 @@ func ask(addr string) (*http.Response, error) {
 		return nil, err
 	}
 	return http.ReadResponse(bufio.NewReader(c), nil)
+}
+
+// What a machine did that is not Seawall's is said, and where nothing disturbed, nothing is.
+func TestDisturbed(t *testing.T) {
+	before := ticks{all: 1000, stolen: 100}
+	for _, c := range []struct {
+		after ticks
+		want  []string
+	}{
+		{ticks{all: 3000, stolen: 120}, nil},
+		{ticks{all: 3000, stolen: 350}, []string{"the machine's host gave its processors to somebody else for 12.5 % of the time"}},
+		{ticks{all: 1000, stolen: 100}, nil},
+		{ticks{}, nil}, // cannot be read any more
+	} {
+		if got := before.disturbed(c.after); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.after, got, c.want)
+		}
+	}
+	before.load = float64(runtime.NumCPU()) + 0.5
+	if got := before.disturbed(before); len(got) != 1 || !strings.Contains(got[0], "busy before this began") {
+		t.Errorf("%q", got)
+	}
+	if now := machine(); now.all == 0 || now.stolen > now.all || now.load < 0 {
+		t.Errorf("%+v", now)
+	}
 }
