@@ -43,13 +43,15 @@ test: go
 	go test -p 1 $(BESIDE) -count=1 $(TESTFLAGS) $$(go list ./... | grep -vxF "$$(go list $(COMPUTES) ./test/accuracy ./test/replay ./test/scenarios/...)")
 	go test -p 1 -count=1 $(TESTFLAGS) ./test/scenarios/...
 
-# Built on all processors first, of which -p 1 uses one. Weeks that one goroutine goes
-# through alone, ten times as slowly, are left to `make test`: nothing races there.
-ALONE := ^(TestLearntSpans|TestSpansAreEven)$$
+# Built on all processors first, of which -p 1 uses one. What one goroutine goes through
+# alone, ten times as slowly (weeks, captures of packets), is left to `make test`: nothing
+# races there.
+ALONE := TestLearntSpans|TestSpansAreEven|TestTwinAgrees|TestTwinSigns|TestEachFieldOfSignatures
+ALONE := ^($(ALONE)|TestPacketFloods(AreFoundEarly|InTheLoop|FromTheStart)|TestHeldOffByTheKernelIsOneAttack)$$
 race: go
 	CGO_ENABLED=1 go build -race ./internal/... ./cmd/...
 	CGO_ENABLED=1 go test -p 2 $(BESIDE) -count=1 -race -skip '$(ALONE)' $(COMPUTES)
-	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race $$(go list ./internal/... ./cmd/... | grep -vxF "$$(go list $(COMPUTES))")
+	CGO_ENABLED=1 go test -p 1 $(BESIDE) -count=1 -race -skip '$(ALONE)' $$(go list ./internal/... ./cmd/... | grep -vxF "$$(go list $(COMPUTES))")
 
 lint: go
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; echo "gofmt -w the files above"; exit 1; }
