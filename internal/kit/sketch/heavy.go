@@ -46,8 +46,8 @@ func (n node) slot() uint16 { return uint16(n & (maxKeys - 1)) }
 // move in the heap. An increment rarely moves a heavy key, for heavy ones are
 // leaves already.
 type core struct {
-	heap    []node // held nodes, and after them absent, at least kids
-	held    int
+	heap    []node   // held nodes, and after them absent, at least kids
+	held    int      // in slots 0 to held-1
 	room    int      // how many may be held
 	place   []uint16 // of a slot in heap
 	hash    []uint64 // by slot
@@ -65,17 +65,6 @@ type candidate struct {
 	count, err, hash uint64
 	slot             uint16
 	theirs           bool // slot is the other sketch's
-}
-
-// compare puts the largest first, of equal ones ours, and then those of lower slots.
-func (k candidate) compare(o candidate) int {
-	if k.theirs != o.theirs && k.count == o.count {
-		if o.theirs {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Or(cmp.Compare(o.count, k.count), cmp.Compare(k.slot, o.slot))
 }
 
 func newCore(capacity int) core {
@@ -237,10 +226,9 @@ func (c *core) merge(o *core, find func(slot int) int, seek func(slot int) (int,
 	o.settle()
 	ours, theirs := c.Floor(), o.Floor()
 	all := c.scratch[:0]
-	for _, n := range c.heap[:c.held] {
-		slot := n.slot()
-		k := candidate{count: n.count(), err: c.errs[slot], hash: c.hash[slot], slot: slot}
-		if s := find(int(slot)); s >= 0 {
+	for slot := range c.held {
+		k := candidate{count: c.count(slot), err: c.errs[slot], hash: c.hash[slot], slot: uint16(slot)}
+		if s := find(slot); s >= 0 {
 			k.count += o.count(s)
 			k.err += o.errs[s]
 		} else {
@@ -249,14 +237,14 @@ func (c *core) merge(o *core, find func(slot int) int, seek func(slot int) (int,
 		}
 		all = append(all, k)
 	}
-	for _, n := range o.heap[:o.held] {
-		slot := n.slot()
-		if s, h := seek(int(slot)); s < 0 {
-			all = append(all, candidate{n.count() + ours, o.errs[slot] + ours, h, slot, true})
+	for slot := range o.held {
+		if s, h := seek(slot); s < 0 {
+			all = append(all, candidate{o.count(slot) + ours, o.errs[slot] + ours, h, uint16(slot), true})
 		}
 	}
 	c.scratch = all
-	slices.SortFunc(all, candidate.compare)
+	// Of equal ones ours stay first, and then those of lower slots.
+	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.count, a.count) })
 	total := c.total + o.total
 	free := all[min(len(all), c.room):] // the slots of ours among these can be reused
 	all = all[:len(all)-len(free)]

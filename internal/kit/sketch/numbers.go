@@ -8,7 +8,7 @@ type Numbers struct {
 }
 
 // NewNumbers makes a sketch that holds capacity keys: a key that makes up more
-// than 1/capacity of the stream is always among them. It takes about 36 bytes
+// than 1/capacity of the stream is always among them. It takes 42 to 50 bytes
 // a key.
 func NewNumbers(capacity int, seed Seed) *Numbers {
 	c := newCore(capacity)
