@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"container/heap"
 	"hash/maphash"
 	"math"
 	"net/netip"
@@ -114,49 +113,3 @@ func (f *fair) change(b bill, by float64, now clock.Instant) {
 	a := &f.done[b.flow]
 	a.ahead = max(f.due(a, now)+by, 0)
 }
-
-// order is the waiters of a line, the one whose turn it is under overload first: of
-// those with the same tag, who came last. It implements heap.Interface.
-type order []*waiter
-
-func (o order) Len() int { return len(o) }
-
-func (o order) Less(i, j int) bool {
-	if o[i].bill.tag != o[j].bill.tag {
-		return o[i].bill.tag < o[j].bill.tag
-	}
-	return o[i].number > o[j].number
-}
-
-func (o order) Swap(i, j int) {
-	o[i], o[j] = o[j], o[i]
-	o[i].at, o[j].at = i, j
-}
-
-// Push and Pop are heap's.
-func (o *order) Push(w any) {
-	w.(*waiter).at = len(*o)
-	*o = append(*o, w.(*waiter))
-}
-
-func (o *order) Pop() any {
-	last := len(*o) - 1
-	w := (*o)[last]
-	(*o)[last] = nil
-	*o = (*o)[:last]
-	return w
-}
-
-// last is who would go last: the highest tag, and of those the one that came first.
-func (o order) last() *waiter {
-	last := o[0]
-	for _, w := range o {
-		if w.bill.tag > last.bill.tag || w.bill.tag == last.bill.tag && w.number < last.number {
-			last = w
-		}
-	}
-	return last
-}
-
-func (o *order) add(w *waiter)    { heap.Push(o, w) }
-func (o *order) remove(w *waiter) { heap.Remove(o, w.at) }

@@ -48,6 +48,9 @@ type Gate struct {
 func NewGate(maxInFlight, maxStreams, maxWaiting int, clk *clock.Clock) *Gate {
 	g := &Gate{clk: clk, maxWaiting: maxWaiting, maxStreams: maxStreams}
 	g.fair.init()
+	for r := range g.lines {
+		g.lines[r].init()
+	}
 	g.limit.init(maxInFlight, clk.Now())
 	g.yield.forget(clk.Now())
 	return g
@@ -171,24 +174,23 @@ func (g *Gate) evict(rank mitigation.Rank, who uint16, b bill, now clock.Instant
 	}
 	if l.overloaded(worst, now) {
 		// Who had most of the origin makes room, be it who comes.
-		last := l.order.last()
+		first, last := l.order[fromFront].top(), l.order[fromBack].top()
 		switch {
-		case worst == rank && b.tag > last.bill.tag:
+		case worst == rank && b.tag > last.tag:
 			return false
-		case worst == rank && last.bill.tag > b.tag, worst > rank && last.bill.tag > l.order[0].bill.tag:
-			g.call(last, leaves)
+		case worst == rank && last.tag > b.tag, worst > rank && last.tag > first.tag:
+			g.call(last.w, leaves)
 			return true
 		}
 	}
-	most := l.greediest()
-	switch {
-	case l.held[most] > l.held[who]+1:
-		g.call(l.lastOf(most, worst, now), leaves)
+	switch has := int(l.held[who]); {
+	case l.most > has+1:
+		g.call(l.lastOf(func(b uint16) bool { return int(l.held[b]) == l.most }, worst, now), leaves)
 		return true
 	case worst == rank && !l.overloaded(rank, now):
 		return false
-	case worst == rank && l.held[who] > 0 && l.held[who] == l.held[most]:
-		g.call(l.lastOf(who, worst, now), leaves)
+	case worst == rank && has > 0 && has == l.most:
+		g.call(l.lastOf(func(b uint16) bool { return b == who }, worst, now), leaves)
 		return true
 	}
 	g.call(l.last(worst, now), leaves)

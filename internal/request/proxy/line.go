@@ -21,8 +21,8 @@ type waiter struct {
 	rank       mitigation.Rank
 	who        uint16 // the client's bucket
 	bill       bill
-	number     uint64 // higher came later
-	at         int    // in its line's order
+	number     uint64    // higher came later
+	at         [ends]int // in its line's orders
 	fate       int
 	ready      chan struct{} // holds one message: look at fate; if it is waits still, ask again
 	timer      *time.Timer
@@ -53,11 +53,15 @@ const buckets = 1024
 // 2015: adaptive LIFO.)
 type line struct {
 	oldest, newest *waiter
-	order          order // the same, as they go under overload; of newcomers and suspects
+	order          [ends]order // the same, as they go under overload; of newcomers and suspects
 	n              int
-	held           [buckets]uint16 // how many of each bucket
+	held           [buckets]uint32 // how many of each bucket
+	most           int             // of those, the highest
+	holding        []uint32        // how many buckets have so many, by number; [0] is not kept
 	since          clock.Instant   // when it was empty last; valid iff n > 0
 }
+
+func (l *line) init() { l.order[fromBack].end = fromBack }
 
 func (l *line) push(w *waiter, now clock.Instant) {
 	if l.n == 0 {
@@ -71,9 +75,11 @@ func (l *line) push(w *waiter, now clock.Instant) {
 	}
 	l.newest = w
 	l.n++
-	l.held[w.who]++
+	l.hold(w.who, 1)
 	if w.rank >= mitigation.RankNewcomer {
-		l.order.add(w)
+		for i := range l.order {
+			l.order[i].add(w)
+		}
 	}
 }
 
@@ -90,9 +96,11 @@ func (l *line) remove(w *waiter) {
 	}
 	w.prev, w.next = nil, nil
 	l.n--
-	l.held[w.who]--
+	l.hold(w.who, -1)
 	if w.rank >= mitigation.RankNewcomer {
-		l.order.remove(w)
+		for i := range l.order {
+			l.order[i].remove(w)
+		}
 	}
 }
 
@@ -104,7 +112,7 @@ func (l *line) overloaded(r mitigation.Rank, now clock.Instant) bool {
 // first returns who is served next.
 func (l *line) first(r mitigation.Rank, now clock.Instant) *waiter {
 	if l.overloaded(r, now) {
-		return l.order[0]
+		return l.order[fromFront].top().w
 	}
 	return l.oldest
 }
@@ -117,27 +125,35 @@ func (l *line) last(r mitigation.Rank, now clock.Instant) *waiter {
 	return l.newest
 }
 
-// greediest is the bucket that has the most in line.
-func (l *line) greediest() (most uint16) {
-	for b, n := range l.held {
-		if n > l.held[most] {
-			most = uint16(b)
-		}
+// hold counts one more or one less of a bucket, and keeps account of which has most.
+func (l *line) hold(who uint16, by int) {
+	was := int(l.held[who])
+	now := was + by
+	l.held[who] = uint32(now)
+	for now >= len(l.holding) {
+		l.holding = append(l.holding, 0)
 	}
-	return most
+	l.holding[was]--
+	l.holding[now]++
+	switch {
+	case now > l.most:
+		l.most = now
+	case was == l.most && l.holding[was] == 0:
+		l.most = now // who had the most has one less
+	}
 }
 
-// lastOf is last among the waiters of a bucket, of which there is one.
-func (l *line) lastOf(who uint16, r mitigation.Rank, now clock.Instant) *waiter {
+// lastOf is last among the waiters of some buckets, of whom there is one.
+func (l *line) lastOf(some func(who uint16) bool, r mitigation.Rank, now clock.Instant) *waiter {
 	if l.overloaded(r, now) {
 		w := l.oldest
-		for w.who != who {
+		for !some(w.who) {
 			w = w.next
 		}
 		return w
 	}
 	w := l.newest
-	for w.who != who {
+	for !some(w.who) {
 		w = w.prev
 	}
 	return w
