@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -211,10 +212,14 @@ const (
 // botPatience is how long a bot waits for an answer.
 const botPatience = 10 * time.Second
 
-// RunFlood floods until it is done or ctx ends.
+// RunFlood floods until it is done or ctx ends. For the botnets, it takes the whole process
+// for its own.
 func RunFlood(ctx context.Context, s FloodSpec, report func(flood.Counts)) error {
 	switch s.Kind {
 	case Heavy, Wide:
+		// Bots bring processors of their own, and do not take those of whom they flood. One
+		// is enough for these, and leaves the others to who is measured.
+		runtime.GOMAXPROCS(1)
 		to, err := flood.Resolve(ctx, s.Target)
 		if err != nil {
 			return err
