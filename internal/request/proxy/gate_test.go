@@ -303,52 +303,61 @@ func TestFloodBehindTheGate(t *testing.T) {
 		{"once it is slowed", 5, 10 * time.Millisecond, 10 * time.Second, 18 * time.Millisecond, .4, mitigation.RankSuspect},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g := NewGate(0, 4096, 1024, clock.New())
-				origin := make(workers, c.workers)
-				var knownSoFar, floodSoFar visitorsFelt
-				var served atomic.Int64
-				ask := func(rank mitigation.Rank, f *visitorsFelt) func() {
-					return func() {
-						begin := time.Now()
-						var s Slot
-						_, err := g.Acquire(context.Background(), rank, netip.Addr{}, &s)
-						if err == nil {
-							sent := g.clk.Now()
-							origin.serve(c.cost)
-							s.Observe(0, sent, g.clk.Now().Sub(sent))
-							s.Release()
-							served.Add(1)
+			// Of one flood's known visitors it is the 16th slowest who decides, whom chance
+			// moves by a millisecond: what they are promised is told by three.
+			var all visitorsFelt
+			for range 3 {
+				synctest.Test(t, func(t *testing.T) {
+					g := NewGate(0, 4096, 1024, clock.New())
+					origin := make(workers, c.workers)
+					var knownSoFar, floodSoFar visitorsFelt
+					var served atomic.Int64
+					ask := func(rank mitigation.Rank, f *visitorsFelt) func() {
+						return func() {
+							begin := time.Now()
+							var s Slot
+							_, err := g.Acquire(context.Background(), rank, netip.Addr{}, &s)
+							if err == nil {
+								sent := g.clk.Now()
+								origin.serve(c.cost)
+								s.Observe(0, sent, g.clk.Now().Sub(sent))
+								s.Release()
+								served.Add(1)
+							}
+							f.add(time.Since(begin), err)
 						}
-						f.add(time.Since(begin), err)
 					}
-				}
-				rng := rand.New(rand.NewPCG(1, 2))
-				poisson(rng, 80, c.quiet, ask(mitigation.RankKnown, &knownSoFar))
-				knownSoFar.reset()
-				served.Store(0)
-				var phase sync.WaitGroup
-				phase.Go(func() {
-					poisson(rand.New(rand.NewPCG(3, 4)), 80, 20*time.Second, ask(mitigation.RankKnown, &knownSoFar))
+					rng := rand.New(rand.NewPCG(1, 2))
+					poisson(rng, 80, c.quiet, ask(mitigation.RankKnown, &knownSoFar))
+					knownSoFar.reset()
+					served.Store(0)
+					var phase sync.WaitGroup
+					phase.Go(func() {
+						poisson(rand.New(rand.NewPCG(3, 4)), 80, 20*time.Second, ask(mitigation.RankKnown, &knownSoFar))
+					})
+					phase.Go(func() {
+						poisson(rand.New(rand.NewPCG(5, 6)), 2000, 20*time.Second, ask(c.rank, &floodSoFar))
+					})
+					phase.Wait()
+					n := served.Load()
+					time.Sleep(15 * time.Second)
+					known, flood := knownSoFar.felt(), floodSoFar.felt()
+					t.Logf("known: %d sent, %d shed, p50 %v p99 %v max %v; flood: %d sent, %d shed; origin served %d a second; limit %d",
+						known.sent, known.shed, known.quantile(.5), known.quantile(.99), known.quantile(1),
+						flood.sent, flood.shed, n/20, g.Gauges().Limit)
+					// A perfect gate lets nobody queue inside the origin.
+					if known.shed > 0 {
+						t.Errorf("known visitors: %d shed; want none", known.shed)
+					}
+					all.took = append(all.took, known.took...)
+					if most := float64(c.workers) / c.cost.Seconds(); float64(n)/20 < c.least*most {
+						t.Errorf("the origin served %d a second of the %.0f it could", n/20, most)
+					}
 				})
-				phase.Go(func() {
-					poisson(rand.New(rand.NewPCG(5, 6)), 2000, 20*time.Second, ask(c.rank, &floodSoFar))
-				})
-				phase.Wait()
-				n := served.Load()
-				time.Sleep(15 * time.Second)
-				known, flood := knownSoFar.felt(), floodSoFar.felt()
-				t.Logf("known: %d sent, %d shed, p50 %v p99 %v max %v; flood: %d sent, %d shed; origin served %d a second; limit %d",
-					known.sent, known.shed, known.quantile(.5), known.quantile(.99), known.quantile(1),
-					flood.sent, flood.shed, n/20, g.Gauges().Limit)
-				// A perfect gate lets nobody queue inside the origin.
-				if p99 := known.quantile(.99); known.shed > 0 || p99 > c.bound {
-					t.Errorf("known visitors: %d shed, p99 %v; want none and at most %v", known.shed, p99, c.bound)
-				}
-				if all := float64(c.workers) / c.cost.Seconds(); float64(n)/20 < c.least*all {
-					t.Errorf("the origin served %d a second of the %.0f it could", n/20, all)
-				}
-			})
+			}
+			if p99 := all.quantile(.99); p99 > c.bound {
+				t.Errorf("known visitors' p99 is %v; want at most %v", p99, c.bound)
+			}
 		})
 	}
 }
