@@ -345,7 +345,6 @@ func TestFloodBehindTheGate(t *testing.T) {
 					t.Logf("known: %d sent, %d shed, p50 %v p99 %v max %v; flood: %d sent, %d shed; origin served %d a second; limit %d",
 						known.sent, known.shed, known.quantile(.5), known.quantile(.99), known.quantile(1),
 						flood.sent, flood.shed, n/20, g.Gauges().Limit)
-					// A perfect gate lets nobody queue inside the origin.
 					if known.shed > 0 {
 						t.Errorf("known visitors: %d shed; want none", known.shed)
 					}
@@ -355,6 +354,7 @@ func TestFloodBehindTheGate(t *testing.T) {
 					}
 				})
 			}
+			// A perfect gate lets nobody queue inside the origin.
 			if p99 := all.quantile(.99); p99 > c.bound {
 				t.Errorf("known visitors' p99 is %v; want at most %v", p99, c.bound)
 			}
