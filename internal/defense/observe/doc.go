@@ -35,10 +35,10 @@
 // Config.SampleAbove, heavy hitters rest on one request in N, times N.
 //
 // Memory is allocated by New and never grows, whatever is sent: about 5.7 MiB at
-// the defaults on two processors, 2 MiB with SmallConfig; roughly 900 bytes
-// times 2.5 times Config.Samples, and 1.9 KiB times Config.Keys and 60 KiB for
-// each shard; and what is kept of connections, 390 bytes times Config.Keys and
-// 8 KiB for each of five. A Window is allocated by Cut, belongs to whoever receives it and
+// the defaults on two processors, 2 MiB with SmallConfig; roughly 920 bytes
+// times 2.5 times Config.Samples, and 800 bytes times Config.Keys and 96 KiB for
+// each shard and for two more; and what is kept of connections, 370 bytes times
+// Config.Keys and 8 KiB for each of three. A Window is allocated by Cut, belongs to whoever receives it and
 // takes at most 900 bytes times Config.Samples, and some tens of KiB.
 //
 // Where strings stay as they are (Config.Stays: what is replayed from a log), samples share

@@ -1,9 +1,9 @@
 // Package sketch sums up streams that are too long to keep, in memory whose
 // size is fixed when a sketch is made, whatever is put in:
 //
-//   - Numbers and Strings: the most frequent keys (space-saving: Metwally,
-//     Agrawal and El Abbadi, "Efficient Computation of Frequent and Top-k
-//     Elements in Data Streams", ICDT 2005), with bounds on every count;
+//   - Numbers and Strings: the most frequent keys (Anderson and others, "A
+//     High-Performance Algorithm for Identifying Frequent Items in Data Streams",
+//     IMC 2017), with bounds on every count;
 //   - Distinct: how many different keys there were (HyperLogLog: Flajolet and
 //     others, AofA 2007; estimator: Ertl, arXiv:1702.01284), about 1.6 % off;
 //   - Quantiles: of durations, at most 1.6 % off, from a log-linear histogram;
