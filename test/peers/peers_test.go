@@ -56,7 +56,7 @@ func newOptions(t testing.TB) options {
 	}
 	if o.program == "" {
 		o.program = filepath.Join(t.TempDir(), "seawall")
-		build := exec.Command("go", "build", "-trimpath", "-o", o.program, "seawall/cmd/seawall")
+		build := exec.Command("go", "build", "-o", o.program, "seawall/cmd/seawall")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("build the program: %v\n%s", err, out)
