@@ -99,6 +99,7 @@ func commands() *cobra.Command {
 		runCommand(), checkCommand(), reloadCommand(), upgradeCommand(),
 		statusCommand(), normalCommand(), letterCommand(), mitigationsCommand(), whyCommand(),
 		banCommand(), unbanCommand(), allowCommand(),
+		slowCommand(), challengeCommand(), refuseCommand(), liftCommand(),
 		undoCommand(), pinCommand(), offCommand(), onCommand(), confirmCommand(), captureCommand(),
 		demoCommand(), benchCommand(), replayCommand(), doctorCommand(), versionCommand(),
 	)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,20 +26,17 @@ func prefixCommand(action, short string) *cobra.Command {
 		Args:    exactly(1, "one address or prefix"),
 	}
 	t := aim(c)
-	last := c.Flags().Duration("for", 0, "how long; without it, until lifted")
-	note := c.Flags().String("note", "", "why, for whoever reads it later")
+	last, note := lastAndNote(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		p, err := dashboard.Prefix(args[0])
 		if err != nil {
 			return usageError{err}
 		}
-		if *last < 0 {
-			return usagef("--for %v: write a time such as 10m or 24h", *last)
+		body, err := ordered(*last, *note)
+		if err != nil {
+			return err
 		}
-		body := map[string]string{"action": action, "prefix": p.String(), "note": *note}
-		if *last > 0 {
-			body["for"] = last.String()
-		}
+		body["action"], body["prefix"] = action, p.String()
 		var m mitigation.Mitigation
 		if err := t.call(c.Context(), "POST", "/api/v1/mitigations", body, &m); err != nil {
 			return err
@@ -76,22 +72,18 @@ func pinCommand() *cobra.Command {
 		Use:     "pin NUMBER",
 		Short:   "Keep what the machine does, as it is, until it is lifted",
 		Example: "  seawall pin 12 --for 24h",
-		Args:    exactly(1, "the number of a mitigation, as `seawall mitigations` shows it"),
+		Args:    exactly(1, numberOf),
 	}
 	t := aim(c)
-	last := c.Flags().Duration("for", 0, "how long; without it, until lifted")
-	note := c.Flags().String("note", "", "why, for whoever reads it later")
+	last, note := lastAndNote(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		id, err := strconv.ParseUint(strings.TrimPrefix(args[0], "#"), 10, 32)
+		id, err := idOf(args[0])
 		if err != nil {
-			return usagef("%q is no number of a mitigation: `seawall mitigations` shows them", args[0])
+			return err
 		}
-		if *last < 0 {
-			return usagef("--for %v: write a time such as 10m or 24h", *last)
-		}
-		body := map[string]string{"note": *note}
-		if *last > 0 {
-			body["for"] = last.String()
+		body, err := ordered(*last, *note)
+		if err != nil {
+			return err
 		}
 		var made []mitigation.Mitigation
 		if err := t.call(c.Context(), "POST", fmt.Sprintf("/api/v1/mitigations/%d/pin", id), body, &made); err != nil {

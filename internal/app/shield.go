@@ -123,11 +123,8 @@ func (s shield) Allow(o dashboard.PrefixOrder) (mitigation.Mitigation, error) {
 }
 
 func (s shield) Act(o dashboard.MatchOrder) (mitigation.Mitigation, error) {
-	verb := decide.Refuse
-	if o.Action == mitigation.Slow {
-		verb = decide.Slow
-	}
-	return one(s.order(decide.Order{Verb: verb, Match: o.Match, For: o.For, Note: o.Note}))
+	verb := map[mitigation.Action]decide.Verb{mitigation.Slow: decide.Slow, mitigation.Challenge: decide.Challenge, mitigation.Refuse: decide.Refuse}
+	return one(s.order(decide.Order{Verb: verb[o.Action], Match: o.Match, For: o.For, Note: o.Note}))
 }
 
 func (s shield) Unban(p netip.Prefix) ([]mitigation.Mitigation, error) {

@@ -203,6 +203,7 @@ func TestOrders(t *testing.T) {
 		"ban, mapped":    {"POST", "/api/v1/mitigations", `{"action":"ban","prefix":"::ffff:198.51.100.7"}`, nil, 200, PrefixOrder{p("198.51.100.7/32"), 0, ""}},
 		"allow":          {"POST", "/api/v1/mitigations", `{"action":"allow","prefix":"2001:db8::1/48"}`, nil, 200, PrefixOrder{p("2001:db8::/48"), 0, ""}},
 		"slow":           {"POST", "/api/v1/mitigations", `{"action":"slow","match":"path == \"/\""}`, nil, 200, MatchOrder{`path == "/"`, mitigation.Slow, 0, ""}},
+		"challenge":      {"POST", "/api/v1/mitigations", `{"action":"challenge","match":"path == \"/\"","for":"1m"}`, nil, 200, MatchOrder{`path == "/"`, mitigation.Challenge, time.Minute, ""}},
 		"try a rule":     {"POST", "/api/v1/rules/try", `{"rules":[{"name":"a","match":"path == \"/\"","action":"refuse"}]}`, nil, 200, defense.Rules{{Name: "a", Match: `path == "/"`, Action: "refuse"}}},
 		"try no rule":    {"POST", "/api/v1/rules/try", `{"rule":1}`, nil, 400, nil},
 		"try a bad rule": {"POST", "/api/v1/rules/try", `{"rules":[{}]}`, errors.New("x"), 400, defense.Rules{{}}},

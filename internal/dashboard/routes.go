@@ -115,13 +115,13 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request) {
 		} else {
 			made, err = s.shield.Allow(po)
 		}
-	case "slow", "refuse":
+	case "slow", "challenge", "refuse":
 		var a mitigation.Action
 		if err = a.UnmarshalText([]byte(o.Action)); err == nil {
 			made, err = s.shield.Act(MatchOrder{Match: o.Match, Action: a, For: last, Note: o.Note})
 		}
 	default:
-		err = fmt.Errorf("%q is no action: write ban, allow, slow or refuse", o.Action)
+		err = fmt.Errorf("%q is no action: write ban, allow, slow, challenge or refuse", o.Action)
 	}
 	answer(w, made, err)
 }

@@ -18,25 +18,26 @@ type Verb string
 
 // The verbs.
 const (
-	Ban    Verb = "ban"    // refuse Prefix
-	Allow  Verb = "allow"  // let Prefix in, whatever else is said of it
-	Refuse Verb = "refuse" // what Match matches
-	Slow   Verb = "slow"   // what Match matches
-	Unban  Verb = "unban"  // end what is said of Prefix and of prefixes within it
-	Lift   Verb = "lift"   // end the mitigation ID
-	Pin    Verb = "pin"    // keep the mitigation ID of the machine's, as it is
-	Undo   Verb = "undo"   // reverse what was ordered within Since
-	Off    Verb = "off"    // let everything through
-	On     Verb = "on"     // defend again
+	Ban       Verb = "ban"       // refuse Prefix
+	Allow     Verb = "allow"     // let Prefix in, whatever else is said of it
+	Refuse    Verb = "refuse"    // what Match matches
+	Challenge Verb = "challenge" // what Match matches
+	Slow      Verb = "slow"      // what Match matches
+	Unban     Verb = "unban"     // end what is said of Prefix and of prefixes within it
+	Lift      Verb = "lift"      // end the mitigation ID
+	Pin       Verb = "pin"       // keep the mitigation ID of the machine's, as it is
+	Undo      Verb = "undo"      // reverse what was ordered within Since
+	Off       Verb = "off"       // let everything through
+	On        Verb = "on"        // defend again
 )
 
 // Order is what somebody asks for. Which fields are valid depends on Verb.
 type Order struct {
 	Verb   Verb          `json:"verb"`
 	Prefix netip.Prefix  `json:"prefix,omitzero"` // Ban, Allow, Unban
-	Match  string        `json:"match,omitzero"`  // Refuse, Slow
+	Match  string        `json:"match,omitzero"`  // Refuse, Challenge, Slow
 	ID     mitigation.ID `json:"id,omitzero"`     // Lift, Pin
-	For    time.Duration `json:"for,omitzero"`    // Ban, Allow, Refuse, Slow, Pin; 0: until lifted
+	For    time.Duration `json:"for,omitzero"`    // Ban, Allow, Refuse, Challenge, Slow, Pin; 0: until lifted
 	Since  time.Duration `json:"since,omitzero"`  // Undo
 	Note   string        `json:"note,omitzero"`   // why
 	By     mitigation.By `json:"by,omitzero"`     // "" is a person
@@ -84,7 +85,7 @@ func (d *Decider) Order(now Moment, o Order, n *traffic.Normal) (Result, Output,
 	switch o.Verb {
 	case Ban, Allow:
 		r, err = d.orderPrefix(now, o)
-	case Refuse, Slow:
+	case Refuse, Challenge, Slow:
 		r, err = d.orderMatch(now, o, n)
 	case Unban:
 		r, err = d.unban(now, o)
@@ -97,7 +98,7 @@ func (d *Decider) Order(now Moment, o Order, n *traffic.Normal) (Result, Output,
 	case Off, On:
 		r = d.turn(o.Verb == Off)
 	default:
-		err = fmt.Errorf("%q is no order: write ban, allow, refuse, slow, unban, lift, pin, undo, off or on", o.Verb)
+		err = fmt.Errorf("%q is no order: write ban, allow, refuse, challenge, slow, unban, lift, pin, undo, off or on", o.Verb)
 	}
 	if err == nil {
 		// Addresses stay out of records: they would outlive the ban.
@@ -175,8 +176,13 @@ func (d *Decider) orderMatch(now Moment, o Order, n *traffic.Normal) (Result, er
 		return Result{}, ErrFull
 	}
 	action, verb := mitigation.Refuse, "Refusing"
-	if o.Verb == Slow {
+	switch {
+	case o.Verb == Slow:
 		action, verb = mitigation.Slow, "Slowing"
+	case o.Verb == Challenge && m.OnPackets():
+		return Result{}, errors.New("packets cannot be asked to come back: refuse them, or slow them, which only counts them")
+	case o.Verb == Challenge:
+		action, verb = mitigation.Challenge, "Challenging"
 	}
 	note := o.Note
 	if note == "" {

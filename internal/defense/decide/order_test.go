@@ -23,6 +23,8 @@ func TestOrdersThatCannotBe(t *testing.T) {
 		{Order{Verb: Ban, Prefix: netip.MustParsePrefix("198.51.100.1/32"), For: -1}, "negative"},
 		{Order{Verb: Refuse, Match: "path = 1"}, "the match cannot be used"},
 		{Order{Verb: Refuse, Match: "true"}, ""},
+		{Order{Verb: Challenge, Match: "true"}, "hits everybody"},
+		{Order{Verb: Challenge, Match: "packet.ttl == 52"}, "packets cannot be asked"},
 		{Order{Verb: Unban, Prefix: netip.MustParsePrefix("198.51.100.1/32")}, ErrNotFound.Error()},
 		{Order{Verb: Lift, ID: 9}, ErrNotFound.Error()},
 		{Order{Verb: Undo}, "--since"},
