@@ -24,16 +24,18 @@ const maxKeys = 1 << 14
 // the lowest counts, so that most additions cost a look into the index and nothing has
 // to be kept in order (after Anderson and others, "A High-Performance Algorithm for
 // Identifying Frequent Items in Data Streams", IMC 2017). What was given up is no more
-// than floor, which is what a key that comes anew may have been before. Each time the
-// floor rises, at least capacity keys have counts above it by as much or more, and all
-// that was added is no more than those counts sum up to: so the floor is at most the
-// stream's length by the capacity.
+// than floor, which is what a key that comes anew may have been before, and no count is
+// below it. Where the floor rises, at least capacity keys stood above it by as much or
+// more: of what counts are above the floor, in all, capacity times as much is gone. What
+// is added is all that ever came to that: so the floor is at most the stream's length by
+// the capacity.
 type core struct {
 	counts  []uint64 // by slot, at most so often; 0 where there is no key
 	errs    []uint64 // by slot
 	free    []uint16 // of the slots below used, those without a key; the next one last
 	used    int      // slots below it have had a key
 	give    int      // how many keys are given up at once, at least
+	half    int      // of the capacity
 	floor   uint64
 	total   uint64
 	last    int      // slot of the key that was added last; -1 none
@@ -64,6 +66,7 @@ func newCore(capacity int, more float64) core {
 		errs:   make([]uint64, room),
 		free:   make([]uint16, 0, room),
 		give:   room - capacity + 1,
+		half:   capacity / 2,
 		index:  make([]uint16, size),
 		mask:   uint64(size - 1),
 		last:   -1,
@@ -102,13 +105,22 @@ func (c *core) slot() int {
 	return c.used - 1
 }
 
-// giveUp gives up the least frequent keys; all slots must be taken.
+// giveUp gives up the least frequent keys; all slots must be taken. Of equal ones more go
+// than have to, down to half the capacity: where all are equal it is not soon done again.
 func (c *core) giveUp() {
-	c.floor = c.lowest(c.give)
-	for slot, n := range c.counts {
-		if n <= c.floor {
-			c.counts[slot] = 0
+	slots := c.lowest(c.give)
+	out, rest := slots[:c.give], slots[c.give:]
+	c.floor = c.counts[out[c.give-1]]
+	for _, slot := range out {
+		c.counts[slot] = 0
+	}
+	for stay := len(rest); stay > c.half; stay-- {
+		i := slices.IndexFunc(rest, func(slot uint16) bool { return c.counts[slot] == c.floor })
+		if i < 0 {
+			break
 		}
+		c.counts[rest[i]] = 0
+		rest = rest[i+1:]
 	}
 	c.settle()
 }
@@ -126,10 +138,11 @@ func (c *core) settle() {
 	}
 }
 
-// lowest returns the k-th lowest count; all slots must be taken. It is Hoare's quickselect
+// lowest returns all slots, which must be taken: those of the k lowest counts first, the
+// highest of which is the k-th. They are valid until free is used again. It is Hoare's quickselect
 // ("Algorithm 65: Find", CACM 4(7), 1961), among slots in the memory of free, which has
 // none then.
-func (c *core) lowest(k int) uint64 {
+func (c *core) lowest(k int) []uint16 {
 	at := c.free[:len(c.counts)]
 	for slot := range at {
 		at[slot] = uint16(slot)
@@ -160,7 +173,7 @@ func (c *core) lowest(k int) uint64 {
 			lo, hi = k, k // between the two all are the pivot's
 		}
 	}
-	return c.counts[at[k]]
+	return at
 }
 
 func (c *core) link(slot int, h uint64) {
@@ -213,9 +226,6 @@ func (c *core) merge(o *core, find, seek func(slot int) int, take func(to, from 
 	c.total += o.total
 	if room := len(c.counts); len(all) > room {
 		c.floor = max(c.floor, all[room].count)
-		for room > 0 && all[room-1].count <= c.floor {
-			room--
-		}
 		all = all[:room]
 	}
 	clear(c.counts[:c.used])

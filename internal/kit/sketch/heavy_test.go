@@ -143,20 +143,81 @@ func TestStringsAreClipped(t *testing.T) {
 }
 
 // FuzzHeavy plays any sequence of additions against exact counts.
+// Half as many keys as the capacity stay where none is more frequent than others.
+func TestEqualOnesStay(t *testing.T) {
+	n, s := NewNumbers(64, NewSeed()), NewStrings(64, 8, NewSeed())
+	for i := range uint64(10_000) {
+		n.Add(i, 1)
+		s.Add(fmt.Sprint(i), 1)
+		if held := min(int(i+1), 32); n.Len() < held || s.Len() < held {
+			t.Fatalf("after %d: %d numbers and %d texts of 64", i+1, n.Len(), s.Len())
+		}
+	}
+	a, b := NewNumbers(64, NewSeed()), NewNumbers(64, NewSeed())
+	for i := range uint64(90) {
+		a.Add(i, 1)
+		b.Add(1000+i, 1)
+	}
+	a.Merge(b)
+	if a.Len() < 64 || a.Floor() != 1 {
+		t.Errorf("merged: %d of 64, floor %d", a.Len(), a.Floor())
+	}
+	a.Add(1089, 1) // was the last one before
+	if e, ok := a.Get(1089); e.Count > 3 || !ok {
+		t.Errorf("%+v, %v", e, ok)
+	}
+}
+
+// lowest is what sorting finds.
+func TestLowest(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		c := newCore(1+r.IntN(100), 0.5)
+		for i := range c.counts {
+			c.counts[i] = 1 + r.Uint64N(1+r.Uint64N(40))
+		}
+		k := 1 + r.IntN(len(c.counts))
+		sorted := slices.Sorted(slices.Values(c.counts))
+		got, seen := c.lowest(k), map[uint16]bool{}
+		if len(got) != len(sorted) || c.counts[got[k-1]] != sorted[k-1] {
+			t.Fatalf("%d of %v: %v", k, c.counts, got)
+		}
+		for i, slot := range got {
+			if i < k && c.counts[slot] > sorted[k-1] || seen[slot] {
+				t.Fatalf("%d of %v: slot %d in %v", k, c.counts, slot, got)
+			}
+			seen[slot] = true
+		}
+	}
+}
+
 func FuzzHeavy(f *testing.F) {
-	f.Add([]byte("abcabcabcaaaa"), uint8(2))
-	f.Add([]byte("\x00\x01\x02\x03\x04\x05\x06\x00\x00"), uint8(1))
-	f.Fuzz(func(t *testing.T, stream []byte, capacity uint8) {
-		s := NewStrings(int(capacity), 4, NewSeed())
+	f.Add([]byte("abcabcabcaaaa"), uint8(2), uint8(3))
+	f.Add([]byte("\x00\x01\x02\x03\x04\x05\x06\x00\x00"), uint8(1), uint8(1))
+	f.Add([]byte("\xc0a\xc0b\xc0c\xc0d\xffccddee\xc0c\xff"), uint8(2), uint8(1))
+	f.Fuzz(func(t *testing.T, stream []byte, capacity, others uint8) {
+		s, o := NewStrings(int(capacity), 4, NewSeed()), NewStrings(int(others), 4, NewSeed())
 		exact := map[string]uint64{}
-		for i := range stream {
-			k := string(stream[i:min(len(stream), i+1+int(stream[i]%4))])
-			s.Add(k, uint64(stream[i]%5))
-			if stream[i]%5 > 0 {
-				exact[k] += uint64(stream[i] % 5)
+		for i, b := range stream {
+			k, n, to := string(stream[i:min(len(stream), i+1+int(b%4))]), uint64(b%5), s
+			switch {
+			case b == 0xff:
+				s.Merge(o)
+				o.Reset()
+				continue
+			case b >= 0xc0:
+				to = o
+			}
+			to.Add(k, n)
+			if n > 0 {
+				exact[k] += n
+			}
+			if e, _ := to.Get(k); e.Count < n || e.Count-e.Error > exact[k] {
+				t.Fatalf("%q: %+v of %d", k, e, exact[k])
 			}
 		}
-		check(t, exact, s.Top(s.Len()), s.Floor(), s.Total(), max(int(capacity), 1))
+		s.Merge(o)
+		check(t, exact, s.Top(s.Len()), s.Floor(), s.Total(), max(int(min(capacity, others)), 1))
 	})
 }
 
@@ -185,9 +246,13 @@ func BenchmarkNumbers(b *testing.B) {
 			s.Add(keys[i&(1<<16-1)], 1)
 		}
 	})
-	b.Run("new", func(b *testing.B) {
+	b.Run("new", func(b *testing.B) { // beside keys that are never given up
 		s := NewNumbers(256, seed)
+		for i := range uint64(255) {
+			s.Add(1<<63+i, 1<<40)
+		}
 		b.ReportAllocs()
+		b.ResetTimer()
 		for i := range b.N {
 			s.Add(uint64(i), 1)
 		}
@@ -222,7 +287,7 @@ func BenchmarkMerge(b *testing.B) {
 	}
 }
 
-// Runs of one key are counted when the run ends or somebody asks, whichever is first.
+// Runs of one key, which is not looked up again, are counted like all others.
 func TestRunsOfOneKey(t *testing.T) {
 	seed := FixedSeed(1)
 	r := rand.New(rand.NewPCG(5, 6))

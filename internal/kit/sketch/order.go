@@ -15,7 +15,7 @@ type node uint64
 const (
 	slotBits = 15
 	slotMask = 1<<slotBits - 1
-	// mostCount is the largest count, some 10^14: what is more is left out.
+	// mostCount, some 10^14, is what more counts as in the order.
 	mostCount = math.MaxUint64 >> slotBits
 )
 
