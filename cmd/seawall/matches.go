@@ -12,11 +12,11 @@ import (
 )
 
 func slowCommand() *cobra.Command {
-	return matchCommand("slow", "Send to the end of the line what matches an expression", `path == "/search" && clearance == "none"`)
+	return matchCommand("slow", "Send to the end of the line what matches an expression (packets: only count it)", `path == "/search" && clearance == "none"`)
 }
 
 func challengeCommand() *cobra.Command {
-	return matchCommand("challenge", "Ask who comes without a clearance to come back with a cookie, where an expression matches", `country != "GB" && kind == "page"`)
+	return matchCommand("challenge", "Ask who wants a page that matches, and has no clearance, to come back for it with a cookie", `country != "GB" && kind == "page"`)
 }
 
 func refuseCommand() *cobra.Command {
@@ -24,10 +24,14 @@ func refuseCommand() *cobra.Command {
 }
 
 func matchCommand(action, short, example string) *cobra.Command {
+	more := ""
+	if action == "challenge" {
+		more = "What is no page to be looked at (forms, feeds, APIs, assets) cannot be sent back, and goes to the end of the line.\n"
+	}
 	c := &cobra.Command{
 		Use:     action + " MATCH",
 		Short:   short,
-		Long:    short + ".\nWhat can be written in an expression: docs/api.md. To try one on recent ordinary visitors first, write it as a rule into a file and run `seawall check --against-recent`.",
+		Long:    short + ".\n" + more + "What can be written in an expression: docs/api.md. To try one on recent ordinary visitors first, write it as a rule into the configuration and run `seawall check -c FILE --against-recent`.",
 		Example: "  seawall " + action + " '" + example + "' --for 10m --note 'why'",
 		Args:    exactly(1, "one expression, in single quotes"),
 	}
@@ -46,7 +50,7 @@ func matchCommand(action, short, example string) *cobra.Command {
 		if err := t.show(c.OutOrStdout(), m, []mitigation.Mitigation{m}, ""); err != nil || t.json || m.Expected == 0 {
 			return err
 		}
-		fmt.Fprintf(c.OutOrStdout(), "      ordinary visitors hit: expected %.2f %%; `seawall lift %d` takes it back\n", 100*m.Expected, m.ID)
+		fmt.Fprintf(c.OutOrStdout(), "      of recent ordinary traffic it would have hit %.2f %%; `seawall lift %d` takes it back\n", 100*m.Expected, m.ID)
 		return nil
 	}
 	return c

@@ -85,9 +85,9 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 
 // order is the body of POST /api/v1/mitigations: a prefix, or a match.
 type order struct {
-	Action string `json:"action"` // ban, allow, slow or refuse
+	Action string `json:"action"` // ban, allow, slow, challenge or refuse
 	Prefix string `json:"prefix"` // for ban and allow: 198.51.100.7 or 198.51.100.0/24
-	Match  string `json:"match"`  // for slow and refuse: an expression
+	Match  string `json:"match"`  // for slow, challenge and refuse: an expression
 	For    string `json:"for"`    // 10m, 24h; "" until lifted
 	Note   string `json:"note"`
 }

@@ -41,7 +41,7 @@ type Shield interface {
 	Ban(o PrefixOrder) (mitigation.Mitigation, error)
 	Allow(o PrefixOrder) (mitigation.Mitigation, error)
 	Unban(p netip.Prefix) ([]mitigation.Mitigation, error)
-	// Act orders an action (slow or refuse) on whatever matches.
+	// Act orders an action (slow, challenge or refuse) on whatever matches.
 	Act(o MatchOrder) (mitigation.Mitigation, error)
 	// Try says what rules would have met lately, and puts none in force.
 	Try(rules Rules) ([]Trial, error)

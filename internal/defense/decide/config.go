@@ -78,6 +78,7 @@ const (
 	bansATick = 2048 // that end or are shortened in one call; more would take too long
 
 	mostOrders    = 20_000
+	mostMatches   = 24 // people's, about visits: of the 64 that the door asks, the machine's signatures are the rest
 	mostUndone    = 32_768
 	mostOffenders = 32_768
 	mostEnded     = 4096

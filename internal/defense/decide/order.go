@@ -111,18 +111,26 @@ func (d *Decider) Order(now Moment, o Order, n *traffic.Normal) (Result, Output,
 	return r, d.take(), err
 }
 
+// tooWide is the error for a prefix that is most likely a mistake.
+func tooWide(p netip.Prefix) error {
+	least := widest6
+	if p.Addr().Is4() {
+		least = widest4
+	}
+	if p.Bits() < least {
+		return fmt.Errorf("%s is too wide: at most /%d can be ordered at once", p, least)
+	}
+	return nil
+}
+
 func (d *Decider) orderPrefix(now Moment, o Order) (Result, error) {
 	if !o.Prefix.IsValid() {
 		return Result{}, errors.New("an address or a prefix is missing: write 198.51.100.7 or 198.51.100.0/24")
 	}
 	m := match.Client(o.Prefix)
 	p, _ := m.OnlyClient()
-	least := widest6
-	if p.Addr().Is4() {
-		least = widest4
-	}
-	if p.Bits() < least {
-		return Result{}, fmt.Errorf("%s is too wide: at most /%d can be ordered at once", p, least)
+	if err := tooWide(p); err != nil {
+		return Result{}, err
 	}
 	action, note := mitigation.Refuse, "Banned by the operator."
 	if o.Verb == Allow {
@@ -172,8 +180,10 @@ func (d *Decider) orderMatch(now Moment, o Order, n *traffic.Normal) (Result, er
 	if len(m.Tests()) == 0 {
 		return Result{}, errors.New("the match hits everybody: name at least one condition")
 	}
-	if d.orders >= mostOrders {
-		return Result{}, ErrFull
+	if p, ok := m.OnlyClient(); ok {
+		if err := tooWide(p); err != nil {
+			return Result{}, err
+		}
 	}
 	action, verb := mitigation.Refuse, "Refusing"
 	switch {
@@ -183,6 +193,9 @@ func (d *Decider) orderMatch(now Moment, o Order, n *traffic.Normal) (Result, er
 		return Result{}, errors.New("packets cannot be asked to come back: refuse them, or slow them, which only counts them")
 	case o.Verb == Challenge:
 		action, verb = mitigation.Challenge, "Challenging"
+	}
+	if d.orders >= mostOrders || asksVisits(m, action) && d.matches() >= mostMatches {
+		return Result{}, ErrFull
 	}
 	note := o.Note
 	if note == "" {
@@ -199,6 +212,23 @@ func (d *Decider) orderMatch(now Moment, o Order, n *traffic.Normal) (Result, er
 		text += fmt.Sprintf(" It would have hit %.1f %% of the last %d ordinary %s that were kept.", 100*share, tested, what)
 	}
 	return Result{Text: text, Changed: []mitigation.Mitigation{e.m}}, nil
+}
+
+// matches counts people's orders that the door asks of each visit.
+func (d *Decider) matches() (n int) {
+	for _, e := range d.active {
+		if e.kind == kindOrder && asksVisits(e.m.Match, e.m.Action) {
+			n++
+		}
+	}
+	return n
+}
+
+// asksVisits says whether the door has to ask each visit: for prefixes, unless they are
+// challenged, and for packets there are other lists.
+func asksVisits(m *match.Match, a mitigation.Action) bool {
+	_, prefix := m.OnlyClient()
+	return !m.OnPackets() && (!prefix || a == mitigation.Challenge)
 }
 
 // collateral is the share of ordinary requests, or packets, that m hits.

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ func TestOrdersThatCannotBe(t *testing.T) {
 		{Order{Verb: Ban, Prefix: netip.MustParsePrefix("198.51.100.1/32"), For: -1}, "negative"},
 		{Order{Verb: Refuse, Match: "path = 1"}, "the match cannot be used"},
 		{Order{Verb: Refuse, Match: "true"}, ""},
+		{Order{Verb: Refuse, Match: `client.within("0.0.0.0/1")`}, "too wide"},
 		{Order{Verb: Challenge, Match: "true"}, "hits everybody"},
 		{Order{Verb: Challenge, Match: "packet.ttl == 52"}, "packets cannot be asked"},
 		{Order{Verb: Unban, Prefix: netip.MustParsePrefix("198.51.100.1/32")}, ErrNotFound.Error()},
@@ -39,6 +41,20 @@ func TestOrdersThatCannotBe(t *testing.T) {
 			t.Errorf("%+v changes something: %+v", c.o, out)
 		}
 	}
+}
+
+// There is room at the door for so many expressions of people; who is told so can act.
+func TestOrdersBeyondTheDoor(t *testing.T) {
+	w := newWorld(t)
+	for i := range mostMatches {
+		w.order(Order{Verb: Slow, Match: fmt.Sprintf("path == %q", fmt.Sprint("/", i))})
+	}
+	if _, _, err := w.Decider.Order(w.now, Order{Verb: Challenge, Match: `path == "/x"`}, nil); !errors.Is(err, ErrFull) {
+		t.Errorf("one too many: %v", err)
+	}
+	w.order(Order{Verb: Refuse, Match: `client.within("198.51.100.0/24")`}) // prefixes have lists of their own
+	w.order(Order{Verb: Lift, ID: 3})
+	w.order(Order{Verb: Challenge, Match: `path == "/x"`})
 }
 
 func TestPeoplesOrders(t *testing.T) {

@@ -109,7 +109,8 @@ func (a *Admit) Apply(mit mitigation.Mitigation) error {
 	if n.rule {
 		n.place = place{on: onRules}
 	}
-	if p, ok := mit.Banned(); ok && (!mit.Shadow || n.machine) {
+	// Who is challenged is counted, which the lists of prefixes do not do.
+	if p, ok := mit.Banned(); ok && (!mit.Shadow || n.machine) && n.action != mitigation.Challenge {
 		n.place = place{n.prefixList(), p}
 	}
 	n.shadow = mit.Shadow

@@ -2,9 +2,11 @@ package admit
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
+	"seawall/internal/match"
 	"seawall/internal/mitigation"
 	"seawall/internal/traffic"
 )
@@ -93,6 +95,28 @@ func TestAskedOnce(t *testing.T) {
 	st := s.Stats()
 	if n := st.Decisions[mitigation.Challenge][mitigation.ReasonMitigation]; n != 26 || st.Answered != 20 {
 		t.Errorf("%d were asked, %d answered", n, st.Answered)
+	}
+}
+
+// Also where it is about a prefix alone it is counted.
+func TestChallengeOfPrefix(t *testing.T) {
+	s := newStage(t)
+	m := match.Client(netip.MustParsePrefix("192.0.2.0/24"))
+	if err := s.Apply(mitigation.Mitigation{ID: 1, By: mitigation.ByOperator, Action: mitigation.Challenge, Match: m}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		from string
+		want mitigation.Action
+	}{{"192.0.2.7", mitigation.Challenge}, {"192.0.2.7", mitigation.Slow}, {"198.51.100.7", mitigation.Admit}} {
+		if d := s.Decide(s.visit(c.from)); d.Action != c.want {
+			t.Errorf("%s: %v, want %v", c.from, d.Action, c.want)
+		}
+	}
+	seen := false
+	s.Trials(func(id mitigation.ID, asked, answered uint64) { seen = id == 1 && asked == 1 && answered == 0 })
+	if !seen {
+		t.Error("nobody counts whom it asks")
 	}
 }
 
