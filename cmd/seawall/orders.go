@@ -219,7 +219,7 @@ func printMitigation(w io.Writer, m *mitigation.Mitigation) {
 	if m.Shadow {
 		by += " (dry run: only counted)"
 	}
-	fmt.Fprintf(w, "%4d  %-7s %s\n      by %s, %s", m.ID, m.Action, m.Match, by, until)
+	fmt.Fprintf(w, "%4d  %-9s %s\n      by %s, %s", m.ID, m.Action, m.Match, by, until)
 	if m.Note != "" {
 		fmt.Fprintf(w, ": %s", m.Note)
 	}
