@@ -173,6 +173,9 @@ func (d *Decider) about(p netip.Prefix, inside bool) []*entry {
 }
 
 func (d *Decider) orderMatch(now Moment, o Order, n *traffic.Normal) (Result, error) {
+	if strings.TrimSpace(o.Match) == "" {
+		return Result{}, errors.New(`the match is empty: name at least one condition, such as path == "/search"`)
+	}
 	m, err := match.Parse(o.Match)
 	if err != nil {
 		return Result{}, fmt.Errorf("the match cannot be used: %w", err)

@@ -22,6 +22,7 @@ func TestOrdersThatCannotBe(t *testing.T) {
 		{Order{Verb: Ban, Prefix: netip.MustParsePrefix("0.0.0.0/0")}, "too wide"},
 		{Order{Verb: Allow, Prefix: netip.MustParsePrefix("2000::/3")}, "too wide"},
 		{Order{Verb: Ban, Prefix: netip.MustParsePrefix("198.51.100.1/32"), For: -1}, "negative"},
+		{Order{Verb: Refuse, Match: " "}, "is empty: name at least one condition"},
 		{Order{Verb: Refuse, Match: "path = 1"}, "the match cannot be used"},
 		{Order{Verb: Refuse, Match: "true"}, ""},
 		{Order{Verb: Refuse, Match: `client.within("0.0.0.0/1")`}, "too wide"},
