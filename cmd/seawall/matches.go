@@ -12,22 +12,19 @@ import (
 )
 
 func slowCommand() *cobra.Command {
-	return matchCommand("slow", "Send to the end of the line what matches an expression (packets: only count it)", `path == "/search" && clearance == "none"`)
+	return matchCommand("slow", "Send to the end of the line what matches an expression (packets: only count it)", "", `path == "/search" && clearance == "none"`)
 }
 
 func challengeCommand() *cobra.Command {
-	return matchCommand("challenge", "Ask who wants a page that matches, and has no clearance, to come back for it with a cookie", `country != "GB" && kind == "page"`)
+	return matchCommand("challenge", "Ask who wants a page that matches, and has no clearance, to come back for it with a cookie",
+		"What is no page to be looked at (forms, feeds, APIs, assets) cannot be sent back, and goes to the end of the line.\n", `country != "GB" && kind == "page"`)
 }
 
 func refuseCommand() *cobra.Command {
-	return matchCommand("refuse", "Turn away what matches an expression", `user_agent.startsWith("masscan")`)
+	return matchCommand("refuse", "Turn away what matches an expression", "", `user_agent.startsWith("masscan")`)
 }
 
-func matchCommand(action, short, example string) *cobra.Command {
-	more := ""
-	if action == "challenge" {
-		more = "What is no page to be looked at (forms, feeds, APIs, assets) cannot be sent back, and goes to the end of the line.\n"
-	}
+func matchCommand(action, short, more, example string) *cobra.Command {
 	c := &cobra.Command{
 		Use:     action + " MATCH",
 		Short:   short,

@@ -35,7 +35,6 @@ type core struct {
 	free    []uint16 // of the slots below used, those without a key; the next one last
 	used    int      // slots below it have had a key
 	give    int      // how many keys are given up at once, at least
-	half    int      // of the capacity
 	floor   uint64
 	total   uint64
 	last    int      // slot of the key that was added last; -1 none
@@ -66,7 +65,6 @@ func newCore(capacity int, more float64) core {
 		errs:   make([]uint64, room),
 		free:   make([]uint16, 0, room),
 		give:   room - capacity + 1,
-		half:   capacity / 2,
 		index:  make([]uint16, size),
 		mask:   uint64(size - 1),
 		last:   -1,
@@ -114,13 +112,12 @@ func (c *core) giveUp() {
 	for _, slot := range out {
 		c.counts[slot] = 0
 	}
-	for stay := len(rest); stay > c.half; stay-- {
-		i := slices.IndexFunc(rest, func(slot uint16) bool { return c.counts[slot] == c.floor })
-		if i < 0 {
-			break
+	more := len(rest) / 2 // rest is one less than the capacity
+	for _, slot := range rest {
+		if more > 0 && c.counts[slot] == c.floor {
+			c.counts[slot] = 0
+			more--
 		}
-		c.counts[rest[i]] = 0
-		rest = rest[i+1:]
 	}
 	c.settle()
 }
