@@ -237,6 +237,7 @@ func (g *Gate) take(rank mitigation.Rank, b bill) {
 		g.low++
 	}
 	g.limit.peak = max(g.limit.peak, g.inFlight)
+	g.yield.quiet.peak = max(g.yield.quiet.peak, g.low)
 	if g.inFlight >= g.limit.now {
 		g.limit.use()
 	}

@@ -94,6 +94,7 @@ type limiter struct {
 	spanned clock.Instant // when this span began
 	peak    int           // most in flight during this span
 	busy    bool          // used during this span
+	opens   bool          // nobody needed it for a span, and it has not been felt since
 
 	usual [256]float64 // by class: nanoseconds to the first byte, alone
 	seen  [256]uint8   // samples of the class, up to firsts
@@ -140,6 +141,8 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 		l.n++
 	}
 	switch since := now.Sub(l.began); {
+	case l.opens && l.used && l.n >= max(l.now, minSamples):
+		l.open(now)
 	case since >= interval && l.n >= minSamples, since >= 10*interval && l.n > 0:
 		l.decide(now)
 	case l.used && l.n >= minSamples && l.n%(minSamples/2) == 0:
@@ -147,7 +150,7 @@ func (l *limiter) observe(now clock.Instant, class uint8, sent clock.Instant, to
 	}
 	if now.Sub(l.spanned) >= span {
 		if !l.busy {
-			l.now = min(l.now, max(limitQuiet, spare*l.peak))
+			l.now, l.opens = min(l.now, max(limitQuiet, spare*l.peak)), true
 		}
 		l.spanned, l.peak, l.busy = now, 0, false
 	}
@@ -200,6 +203,18 @@ func (l *limiter) flinch(now clock.Instant) {
 	}
 }
 
+// open makes it half as large again when all of it has been used once and answers were
+// quick: what a quiet site closed, a crowd has open within a few answers' time.
+func (l *limiter) open(now clock.Instant) {
+	p, times := l.judge(0, min(l.n, maxSamples))
+	if p != paceQuick {
+		l.opens = false
+		return
+	}
+	l.now, l.rested = min(limitMax, 2*l.now), now
+	l.next(now, times)
+}
+
 // decide changes the limit by what the interval showed.
 func (l *limiter) decide(now clock.Instant) {
 	p, times := l.judge(0, min(l.n, maxSamples))
@@ -218,7 +233,7 @@ func (l *limiter) decide(now clock.Instant) {
 
 func (l *limiter) shrink(now clock.Instant, times float64) {
 	l.now = max(limitMin, int(float64(l.now)/times))
-	l.shrunk, l.rested = now, now
+	l.shrunk, l.rested, l.opens = now, now, false
 	l.next(now, times)
 }
 

@@ -29,6 +29,13 @@ const (
 	// suspects have one in so many of the places that newcomers have.
 	suspects = 3
 
+	// What strangers did not use for a span on a quiet site is closed again, down to
+	// yieldQuiet or spare times what they used: what stands open, a flood fills before
+	// anybody knows of it. Not so where a page usually takes longer than yieldBrief:
+	// to open again takes a few answers' time, and a crowd would be sent away meanwhile.
+	yieldQuiet = 6
+	yieldBrief = float64(50 * time.Millisecond)
+
 	yieldInterval = interval / 2
 	yieldSamples  = 2 * minSamples
 )
@@ -49,13 +56,23 @@ type yield struct {
 	used   bool // somebody was stopped by it during this interval
 	full   bool // all its places were taken meanwhile
 	began  clock.Instant
-	since  clock.Instant       // requests sent before it show the past
-	moved  clock.Instant       // when now did, last
-	before int                 // what now was before it shrank; 0 once it has grown back
-	bare   bool                // it is at the lowest, and none of those from before are at the origin
+	since  clock.Instant // requests sent before it show the past
+	moved  clock.Instant // when now did, last
+	before int           // what now was before it shrank; 0 once it has grown back
+	bare   bool          // it is at the lowest, and none of those from before are at the origin
+	quiet  quiet
 	base   float64             // what answers take where strangers have next to nothing, in usual times; at least 1
 	all    spread              // of this interval's answers, in times of the base
 	late   [minSamples]float64 // the last ones of them
+}
+
+// quiet is how much of the places was used during a span.
+type quiet struct {
+	began  clock.Instant
+	peak   int     // strangers at the origin, at most
+	busy   bool    // somebody was stopped
+	usual  float64 // nanoseconds that a page usually takes, at most
+	closed bool    // what was not used is closed since, and nobody has felt what was opened
 }
 
 // spread sums up numbers for their mean and its standard error.
@@ -79,12 +96,13 @@ func (y *yield) most(limit int) int { return min(y.now, limit-max(1, limit/4)) }
 
 // forget is for when nobody known has come for long.
 func (y *yield) forget(now clock.Instant) {
-	*y = yield{now: limitMax, base: 1, began: now, since: now, moved: now}
+	*y = yield{now: limitMax, base: 1, began: now, since: now, moved: now, quiet: quiet{began: now}}
 }
 
 // observe takes in one answer, which took x and usually takes u, both in nanoseconds; 0
 // where nobody can tell.
 func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
+	y.close(now, u, limit)
 	if sent < y.since || u <= 0 {
 		return
 	}
@@ -96,6 +114,10 @@ func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
 	case !y.used:
 		if since >= yieldInterval {
 			y.next(now)
+		}
+	case y.quiet.closed:
+		if n >= y.most(limit) {
+			y.open(now, limit)
 		}
 	case since >= yieldInterval && n >= yieldSamples, since >= 4*yieldInterval && n >= minSamples:
 		y.decide(now, limit)
@@ -138,6 +160,39 @@ func (y *yield) decide(now clock.Instant, limit int) {
 	}
 }
 
+// close takes back what strangers did not use for a span. u is what a page usually takes.
+func (y *yield) close(now clock.Instant, u float64, limit int) {
+	q := &y.quiet
+	q.usual = max(q.usual, u)
+	if now.Sub(q.began) < span {
+		return
+	}
+	if at := max(yieldQuiet, spare*q.peak); !q.busy && q.usual <= yieldBrief && at < y.most(limit) {
+		y.now, q.closed = at, true
+	}
+	*q = quiet{began: now, closed: q.closed}
+}
+
+// open gives half as many places again when all that there are have been used once and
+// nobody felt it, and takes them back where somebody did: a crowd has what the origin bears
+// within a few answers' time, and a flood no more than that.
+func (y *yield) open(now clock.Instant, limit int) {
+	defer y.next(now)
+	q, at, mean := &y.quiet, y.most(limit), y.all.mean()
+	more := at + max(1, at/2)
+	switch {
+	case mean > crowded:
+		y.now, y.since, q.closed = max(yieldQuiet, at-at/3), now, false
+	case mean > easy:
+		q.closed = false
+	case more > limit-max(1, limit/4): // all that the limit leaves
+		y.now, q.closed = limitMax, false
+	default:
+		y.now = more
+	}
+	y.moved = now
+}
+
 // flinch gives fewer places before the interval's end if the last few answers were slow:
 // in a flood's first moment every one is slower than the one before.
 func (y *yield) flinch(now clock.Instant, limit int) {
@@ -155,7 +210,7 @@ func (y *yield) shrink(now clock.Instant, times float64, limit int) {
 	at := y.most(limit)
 	y.before = max(y.before, at)
 	y.now = max(yieldMin, int(float64(at)/times))
-	y.since, y.moved, y.bare = now, now, false
+	y.since, y.moved, y.bare, y.quiet.closed = now, now, false, false
 }
 
 // restart leaves out of count what was sent before.
@@ -211,7 +266,11 @@ func (g *Gate) held(rank mitigation.Rank, now clock.Instant) held {
 
 // stop notes it.
 func (g *Gate) stop(h held) {
+	if h.yields && !g.yield.used && g.yield.quiet.closed {
+		g.yield.all = spread{} // what came before says nothing about them
+	}
 	g.yield.used = g.yield.used || h.yields
+	g.yield.quiet.busy = g.yield.quiet.busy || h.yields
 	g.yield.full = g.yield.full || h.all
 	if !h.only {
 		g.limit.use()

@@ -159,3 +159,43 @@ func TestLearnsSlowly(t *testing.T) {
 		t.Errorf("learnt at 1/%.0f", 1/rate)
 	}
 }
+
+// On a quiet site, whom we know does not wait for what a flood's first moment, in which
+// nothing is known about it, has brought to the origin.
+func TestFirstMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowdedSite(5, func() time.Duration { return 10 * time.Millisecond })
+		var known, flood visitorsFelt
+		for range 40 { // floods, each after a quiet time
+			var quiet visitorsFelt
+			poisson(rand.New(rand.NewPCG(1, 2)), 80, 12*time.Second, c.ask(mitigation.RankKnown, &quiet))
+			var phase sync.WaitGroup
+			phase.Go(func() {
+				poisson(rand.New(rand.NewPCG(3, 4)), 80, 150*time.Millisecond, c.ask(mitigation.RankKnown, &known))
+			})
+			phase.Go(func() {
+				poisson(rand.New(rand.NewPCG(5, 6)), 4000, 150*time.Millisecond, c.ask(mitigation.RankNewcomer, &flood))
+			})
+			phase.Wait()
+			time.Sleep(15 * time.Second)
+		}
+		if k := known.felt(); k.shed > 0 || k.quantile(.5) > 15*time.Millisecond || k.quantile(.99) > 22*time.Millisecond {
+			t.Errorf("of %d, %d were sent away; half of them waited %v, one in a hundred %v", k.sent, k.shed, k.quantile(.5), k.quantile(.99))
+		}
+	})
+}
+
+// A crowd of strangers that a quiet site bears is served as soon as it comes.
+func TestQuietSiteOpens(t *testing.T) {
+	for _, page := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCrowdedSite(200, func() time.Duration { return page })
+			var known, crowd visitorsFelt
+			poisson(rand.New(rand.NewPCG(1, 2)), 10, 20*time.Second, c.ask(mitigation.RankKnown, &known))
+			c.both(10, 50/page.Seconds(), 10*time.Second, &known, &crowd)
+			if s := crowd.felt(); s.shed > 0 || s.quantile(.9) > page+page/3 {
+				t.Errorf("pages of %v: of %d newcomers %d were sent away; one in ten waited %v", page, s.sent, s.shed, s.quantile(.9))
+			}
+		})
+	}
+}
