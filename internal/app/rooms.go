@@ -28,10 +28,13 @@ type rooms struct {
 	stop     func() // ends the proxy's health checks, and returns when they have
 }
 
+// unseen is the visit of a request that nobody saw at the door. Nobody writes to it.
+var unseen traffic.Visit
+
 func newRooms(cfg proxy.Config, door *admit.Admit, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
 	full := func(w http.ResponseWriter, isHead bool, h traffic.Headers, v *traffic.Visit, d mitigation.Verdict) {
 		if v == nil {
-			v = &traffic.Visit{}
+			v = &unseen
 		}
 		refuse.Write(w, isHead, ref.Refuse(nil, v, d, h))
 	}

@@ -94,20 +94,26 @@ func (x *exchange) appendFields(b []byte, put putField) []byte {
 	return appendHeader(b, x.header, put)
 }
 
-// appendHeader is appendFields for the standard form.
+// appendHeader is appendFields for the standard form. There is room for as many names as
+// most answers have, and no more: a connection that was turned away keeps its small stack.
 func appendHeader(b []byte, h http.Header, put putField) []byte {
-	var room [40]string
-	names := room[:0]
-	for k := range h {
-		names = append(names, k)
-	}
-	slices.Sort(names) // a map has no order; the same answer looks the same
-	for _, k := range names {
+	var room [12]string
+	for _, k := range sortedNames(room[:0], h) {
 		for _, v := range h[k] {
 			b = appendOwn(b, k, v, put)
 		}
 	}
 	return b
+}
+
+// sortedNames appends the names of fields in order, for a map has none: the same answer
+// looks the same.
+func sortedNames(names []string, h http.Header) []string {
+	for k := range h {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // appendOwn appends a field of an answer, unless it is its framing's.
