@@ -96,7 +96,7 @@ func (p *program) act() error {
 		p.turnOff(true)
 		p.log.Warn("switched off: everything passes; `seawall on` defends again")
 	}
-	p.crew = &crew{failed: make(chan error, 6)} // one for each part
+	p.crew = &crew{failed: make(chan error, 7)} // one for each part
 	p.crew.enlist(part{"control loop", p.loop.Run})
 	// The loop answers once it has applied what stands: then the filter begins with
 	// it, and takes nothing off that an earlier one has on its lists.
@@ -105,7 +105,7 @@ func (p *program) act() error {
 	if err := p.sayRunning(); err != nil {
 		return err
 	}
-	p.crew.enlist(part{"switch", p.watch}, part{"packet filter", p.packet.Run}, part{"bans", p.bans.Run}, part{"captures", p.keepCaptures})
+	p.crew.enlist(part{"switch", p.watch}, part{"packet filter", p.packet.Run}, part{"bans", p.bans.Run}, part{"captures", p.keepCaptures}, part{"collector", p.collect})
 	p.crew.enlist(part{"admin address", p.admin.Serve})
 	return nil
 }
