@@ -32,11 +32,19 @@ type rooms struct {
 var unseen traffic.Visit
 
 func newRooms(cfg proxy.Config, door *admit.Admit, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
+	var pages sync.Pool // of *[]byte, for refusals: thousands a second, in a flood
 	full := func(w http.ResponseWriter, isHead bool, h traffic.Headers, v *traffic.Visit, d mitigation.Verdict) {
 		if v == nil {
 			v = &unseen
 		}
-		refuse.Write(w, isHead, ref.Refuse(nil, v, d, h))
+		page, _ := pages.Get().(*[]byte)
+		if page == nil {
+			page = new([]byte)
+		}
+		a := ref.Refuse(*page, v, d, h)
+		refuse.Write(w, isHead, a)
+		*page = a.Body // nobody keeps what was written
+		pages.Put(page)
 	}
 	p, err := proxy.New(cfg, full, clk, log)
 	if err != nil {
