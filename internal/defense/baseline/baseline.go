@@ -129,8 +129,8 @@ func (b *Baseline) Learn(w *traffic.Window, attack bool) {
 		b.drop(ripe)
 	}
 	b.ordinary.renew(w.At, b.learned)
-	b.day.renew(w.At)
-	b.week.renew(w.At)
+	b.day.renew(w.At, b.learned)
+	b.week.renew(w.At, b.learned)
 	b.packets.renew(b.coin, w.At)
 	b.openings.renew(b.coin, w.At)
 	b.publish()

@@ -16,10 +16,14 @@ const (
 	halfLife = time.Hour
 	// rawFor is how long a sample keeps its visitor's address.
 	rawFor = time.Hour
-	// every is how often a full sample and its shares are renewed; a young
-	// one's are with every window.
+	// every is how often a sample and its shares are renewed; a young one's are with every
+	// window.
 	every = 10 * time.Second
 	young = 30 * time.Second
+	// Requests that are to replace others wait until they are one in so many of the sample,
+	// or for whileFew: the whole of it is copied for them.
+	few      = 100
+	whileFew = time.Minute
 )
 
 // ordinary is a rolling sample of ordinary requests. What it has published is
@@ -33,6 +37,7 @@ type ordinary struct {
 	coin    *rand.Rand
 
 	renewed clock.Instant
+	changed clock.Instant // when items were replaced or cut, last
 	dirty   bool
 	tally   tally // of the first counted items
 	counted int
@@ -125,10 +130,12 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 	for ; o.counted < len(o.items); o.counted++ {
 		o.tally.add(&o.items[o.counted].Visit)
 	}
-	old := slices.IndexFunc(o.born, func(b clock.Instant) bool { return b > 0 && now.Sub(b) > rawFor })
-	if len(o.pending) > 0 || old >= 0 {
-		o.dirty = true
-		o.items, o.born = slices.Clone(o.items), slices.Clone(o.born)
+	isOld := func(b clock.Instant) bool { return b > 0 && now.Sub(b) > rawFor-whileFew }
+	if len(o.pending)*few > len(o.items) || now.Sub(o.changed) >= whileFew && (len(o.pending) > 0 || slices.ContainsFunc(o.born, isOld)) {
+		o.dirty, o.changed = true, now
+		// With room for more, or the next one would have it copied again.
+		o.items = append(make([]traffic.Sample, 0, min(o.most, len(o.items)+len(o.items)/4)), o.items...)
+		o.born = slices.Clone(o.born)
 		for i, s := range o.pending {
 			j := o.coin.IntN(len(o.items))
 			o.tally.swap(&o.items[j].Visit, &s.Visit)
@@ -137,7 +144,7 @@ func (o *ordinary) renew(now clock.Instant, age time.Duration) {
 		clear(o.pending)
 		o.pending, o.pendAt = o.pending[:0], o.pendAt[:0]
 		for i, b := range o.born {
-			if b > 0 && now.Sub(b) > rawFor {
+			if isOld(b) {
 				forget(&o.items[i].Visit)
 				o.born[i] = -b
 			}

@@ -15,8 +15,10 @@ const (
 	// A day's sample is of 48 half hours, a week's of 84 times two hours.
 	daySlot, daySlots   = 30 * time.Minute, 48
 	weekSlot, weekSlots = 2 * time.Hour, 84
-	// shownEvery is how often what was added to them is published.
-	shownEvery = time.Minute
+	// shownEvery is how often what was added to them is published, while what is learnt is
+	// younger than shownYoung; and how often afterwards.
+	shownEvery, shownOld = time.Minute, 10 * time.Minute
+	shownYoung           = 2 * time.Hour
 )
 
 // span is a sample of ordinary requests that is spread evenly over a day or a week:
@@ -134,9 +136,13 @@ func (s *span) age(wall time.Time) {
 	s.dirty = true
 }
 
-// renew publishes what was added, when it is time to.
-func (s *span) renew(now clock.Instant) {
-	if s.dirty && (s.shown == 0 || now.Sub(s.shown) >= shownEvery) {
+// renew publishes what was added, when it is time to. age is how much was learnt.
+func (s *span) renew(now clock.Instant, age time.Duration) {
+	every := shownOld
+	if age < shownYoung {
+		every = shownEvery
+	}
+	if s.dirty && (s.shown == 0 || now.Sub(s.shown) >= every) {
 		s.shown = now
 		s.show()
 	}

@@ -33,7 +33,7 @@ func (t *tally) window(g *Glance, top int) *traffic.Window {
 	}
 	sure(w.Hits, t.hits)
 	sure(w.Cleared, t.cleared)
-	for i, n := range t.refusedIn {
+	for i, n := range &t.refusedIn {
 		if n > 0 {
 			w.RefusedIn[countryAt(i).String()] = n
 		}

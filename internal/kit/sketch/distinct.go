@@ -36,7 +36,7 @@ func (d *Distinct) Add(key uint64) {
 // Count estimates the number of different keys.
 func (d *Distinct) Count() uint64 {
 	var have [maxRank + 1]int
-	for _, r := range d.rank {
+	for _, r := range &d.rank {
 		have[r]++
 	}
 	// Algorithm 6 of Ertl: no tables and no jumps between ranges.
@@ -86,7 +86,7 @@ func (d *Distinct) Merge(o *Distinct) {
 	if d.seed != o.seed {
 		panic("sketch: merging distinct counts of different seeds")
 	}
-	for i, r := range o.rank {
+	for i, r := range &o.rank {
 		if r > d.rank[i] {
 			d.rank[i] = r
 		}

@@ -64,7 +64,7 @@ func (q *Quantiles) Quantile(p float64) time.Duration {
 	rank := uint64(math.Ceil(min(max(p, 0), 1) * float64(q.n)))
 	rank = max(rank, 1)
 	var sum uint64
-	for i, c := range q.steps {
+	for i, c := range &q.steps { // not a copy of it
 		if sum += c; sum >= rank {
 			return min(time.Duration(Middle(i))*time.Microsecond, q.most)
 		}
@@ -77,7 +77,7 @@ func (q *Quantiles) Merge(o *Quantiles) {
 	if o.n == 0 {
 		return
 	}
-	for i, c := range o.steps {
+	for i, c := range &o.steps {
 		q.steps[i] += c
 	}
 	q.n += o.n
