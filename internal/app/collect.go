@@ -36,7 +36,9 @@ func (p *program) collect(ctx context.Context) error {
 }
 
 // quiet says that nothing happens that needs the processor.
-func quiet(s *defense.Status) bool { return s.State != defense.UnderAttack && s.Crowd == nil }
+func quiet(s *defense.Status) bool {
+	return s.State != defense.UnderAttack && s.Crowd == nil && len(s.Findings) == 0
+}
 
 // room is what the heap may take before the garbage collector begins by itself.
 type room struct{ read []metrics.Sample }

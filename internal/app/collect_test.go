@@ -43,6 +43,7 @@ func TestQuiet(t *testing.T) {
 		{defense.Status{State: defense.Off}, true},
 		{defense.Status{State: defense.UnderAttack}, false},
 		{defense.Status{State: defense.Calm, Crowd: &attack.Finding{}}, false},
+		{defense.Status{State: defense.Calm, Findings: make([]defense.Found, 1)}, false},
 	} {
 		if got := quiet(&c.s); got != c.want {
 			t.Errorf("%s: %v", c.s.State, got)

@@ -28,14 +28,12 @@ type rooms struct {
 	stop     func() // ends the proxy's health checks, and returns when they have
 }
 
-// unseen is the visit of a request that nobody saw at the door. Nobody writes to it.
-var unseen traffic.Visit
-
 func newRooms(cfg proxy.Config, door *admit.Admit, id *identify.Identify, ref *refuse.Refuse, clk *clock.Clock, log *slog.Logger) (rooms, error) {
-	var pages sync.Pool // of *[]byte, for refusals: thousands a second, in a flood
+	unseen := new(traffic.Visit) // of a request that nobody saw at the door; nobody writes to it
+	var pages sync.Pool          // of *[]byte, for refusals: thousands a second, in a flood
 	full := func(w http.ResponseWriter, isHead bool, h traffic.Headers, v *traffic.Visit, d mitigation.Verdict) {
 		if v == nil {
-			v = &unseen
+			v = unseen
 		}
 		page, _ := pages.Get().(*[]byte)
 		if page == nil {

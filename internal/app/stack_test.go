@@ -36,7 +36,6 @@ func TestShedOnSmallStack(t *testing.T) {
 	addr, fill := serveFull(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would make stacks smaller
 	const conns = 400
-	held := make([]net.Conn, 0, conns)
 	ask := func() {
 		fill()
 		c, err := net.Dial("tcp", addr)
@@ -44,7 +43,6 @@ func TestShedOnSmallStack(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		held = append(held, c)
 		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: site.example\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\n\r\n")
 		r, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
 		if err != nil {

@@ -23,7 +23,8 @@
 // Normal.OrdinaryDay and OrdinaryWeek are samples of 2,000 each that are spread evenly
 // over the last 24 hours, and 7 days, of what was learnt from, however busy each part of
 // them was. Everything that leads to a person or to a moment is removed as soon as they
-// are taken. They go by wall time, and are published once a minute.
+// are taken. They go by wall time, and are published once a minute, or every ten once
+// two hours are learnt.
 //
 // Learnt sums up for people what is known of the last hour, day and week, and of each
 // hour of the week. Normal's hour of the week goes by the clock, during attacks too.

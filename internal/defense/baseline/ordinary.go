@@ -16,14 +16,14 @@ const (
 	halfLife = time.Hour
 	// rawFor is how long a sample keeps its visitor's address.
 	rawFor = time.Hour
-	// every is how often a sample and its shares are renewed; a young one's are with every
+	// every is how often a sample is looked at for being renewed; a young one is with every
 	// window.
 	every = 10 * time.Second
 	young = 30 * time.Second
 	// Requests that are to replace others wait until they are one in so many of the sample,
 	// or for whileFew: the whole of it is copied for them.
 	few      = 100
-	whileFew = time.Minute
+	whileFew = 20 * time.Second
 )
 
 // ordinary is a rolling sample of ordinary requests. What it has published is

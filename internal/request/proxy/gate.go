@@ -77,6 +77,9 @@ func (g *Gate) acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		}
 		g.seenGood = now
 	}
+	if g.yield.expire(now) {
+		g.dispatch(now)
+	}
 	bucket, flow := g.fair.who(client, rank)
 	b := g.fair.charge(flow, now)
 	if g.room(rank, now) && !g.ahead(rank) {
@@ -85,7 +88,7 @@ func (g *Gate) acquire(ctx context.Context, rank mitigation.Rank, client netip.A
 		g.mu.Unlock()
 		return 0, nil
 	}
-	g.stop(g.held(rank, now))
+	g.stop(g.held(rank, now), now)
 	w := g.enqueue(rank, bucket, b, now)
 	switch {
 	case w == nil:
@@ -276,7 +279,7 @@ func (s *Slot) Observe(class uint8, sent clock.Instant, took time.Duration) {
 	}
 	g.yield.observe(now, sent, float64(took), usual, g.limit.now)
 	if g.waiting > 0 || g.inFlight >= g.limit.now {
-		g.stop(held)
+		g.stop(held, now)
 	}
 	if (g.limit.now > before || g.yield.now > gave) && g.waiting > 0 {
 		g.dispatch(now)

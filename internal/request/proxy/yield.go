@@ -31,10 +31,11 @@ const (
 
 	// What strangers did not use for a span on a quiet site is closed again, down to
 	// yieldQuiet or spare times what they used: what stands open, a flood fills before
-	// anybody knows of it. Not so where a page usually takes longer than yieldBrief:
-	// to open again takes a few answers' time, and a crowd would be sent away meanwhile.
+	// anybody knows of it. Who needs more has it opened in steps, while nobody feels it,
+	// and after yieldOpens the usual rules hold, whatever is known by then: where pages take
+	// long, or nobody knows how long, a crowd must not wait for answers.
 	yieldQuiet = 6
-	yieldBrief = float64(50 * time.Millisecond)
+	yieldOpens = interval
 
 	yieldInterval = interval / 2
 	yieldSamples  = 2 * minSamples
@@ -66,13 +67,13 @@ type yield struct {
 	late   [minSamples]float64 // the last ones of them
 }
 
-// quiet is how much of the places was used during a span.
+// quiet is how much of the places was used during a span, and what came of it.
 type quiet struct {
 	began  clock.Instant
-	peak   int     // strangers at the origin, at most
-	busy   bool    // somebody was stopped
-	usual  float64 // nanoseconds that a page usually takes, at most
-	closed bool    // what was not used is closed since, and nobody has felt what was opened
+	peak   int           // strangers at the origin, at most
+	busy   bool          // somebody was stopped
+	closed bool          // what was not used is closed since
+	needed clock.Instant // when somebody was stopped by that; 0 nobody
 }
 
 // spread sums up numbers for their mean and its standard error.
@@ -102,7 +103,8 @@ func (y *yield) forget(now clock.Instant) {
 // observe takes in one answer, which took x and usually takes u, both in nanoseconds; 0
 // where nobody can tell.
 func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
-	y.close(now, u, limit)
+	y.expire(now)
+	y.close(now, limit)
 	if sent < y.since || u <= 0 {
 		return
 	}
@@ -115,11 +117,9 @@ func (y *yield) observe(now, sent clock.Instant, x, u float64, limit int) {
 		if since >= yieldInterval {
 			y.next(now)
 		}
-	case y.quiet.closed:
-		if n >= y.most(limit) {
-			y.open(now, limit)
-		}
-	case since >= yieldInterval && n >= yieldSamples, since >= 4*yieldInterval && n >= minSamples:
+	case y.quiet.closed && n >= y.most(limit):
+		y.open(now, limit)
+	case !y.quiet.closed && (since >= yieldInterval && n >= yieldSamples || since >= 4*yieldInterval && n >= minSamples):
 		y.decide(now, limit)
 	case n >= minSamples && n%(minSamples/2) == 0:
 		y.flinch(now, limit)
@@ -160,38 +160,66 @@ func (y *yield) decide(now clock.Instant, limit int) {
 	}
 }
 
-// close takes back what strangers did not use for a span. u is what a page usually takes.
-func (y *yield) close(now clock.Instant, u float64, limit int) {
+// close takes back what strangers did not use for a span.
+func (y *yield) close(now clock.Instant, limit int) {
 	q := &y.quiet
-	q.usual = max(q.usual, u)
 	if now.Sub(q.began) < span {
 		return
 	}
-	if at := max(yieldQuiet, spare*q.peak); !q.busy && q.usual <= yieldBrief && at < y.most(limit) {
-		y.now, q.closed = at, true
+	if at := max(yieldQuiet, spare*q.peak); !q.busy && at < y.most(limit) {
+		y.now = at
+		y.closes(true)
 	}
-	*q = quiet{began: now, closed: q.closed}
+	q.began, q.peak, q.busy = now, 0, false
 }
 
-// open gives half as many places again when all that there are have been used once and
-// nobody felt it, and takes them back where somebody did: a crowd has what the origin bears
-// within a few answers' time, and a flood no more than that.
+// open gives half as many places again when as many answers came as there are places, and
+// nobody felt it; where somebody surely did, it takes the last ones back. So a crowd has
+// what the origin bears within a few answers' time, and a flood no more than that.
 func (y *yield) open(now clock.Instant, limit int) {
-	defer y.next(now)
-	q, at, mean := &y.quiet, y.most(limit), y.all.mean()
+	at, mean := y.most(limit), y.all.mean()
 	more := at + max(1, at/2)
 	switch {
-	case mean > crowded:
-		y.now, y.since, q.closed = max(yieldQuiet, at-at/3), now, false
+	case mean > crowded && y.all.surely(1) > easy:
+		y.now, y.since = max(yieldQuiet, at-at/3), now
+		y.closes(false)
 	case mean > easy:
-		q.closed = false
+		return // more answers will tell
 	case more > limit-max(1, limit/4): // all that the limit leaves
-		y.now, q.closed = limitMax, false
+		y.now = limitMax
+		y.closes(false)
 	default:
 		y.now = more
 	}
-	y.moved = now
+	if y.moved = now; y.now >= y.before {
+		y.before = 0
+	}
+	y.next(now)
 }
+
+// needs notes that somebody was stopped by what is closed.
+func (y *yield) needs(now clock.Instant) {
+	if q := &y.quiet; q.closed && q.needed == 0 {
+		q.needed, y.all = now, spread{} // what came before says nothing about it
+	}
+}
+
+// expire has the usual rules hold where it was needed for long, and says that this gave
+// more places.
+func (y *yield) expire(now clock.Instant) bool {
+	q := &y.quiet
+	if !q.closed || q.needed == 0 || now.Sub(q.needed) < yieldOpens {
+		return false
+	}
+	y.closes(false)
+	if y.all.n > 0 && y.all.mean() > easy {
+		return false // it is felt already
+	}
+	y.now, y.moved = limitMax, now
+	return true
+}
+
+func (y *yield) closes(closed bool) { y.quiet.closed, y.quiet.needed = closed, 0 }
 
 // flinch gives fewer places before the interval's end if the last few answers were slow:
 // in a flood's first moment every one is slower than the one before.
@@ -210,7 +238,8 @@ func (y *yield) shrink(now clock.Instant, times float64, limit int) {
 	at := y.most(limit)
 	y.before = max(y.before, at)
 	y.now = max(yieldMin, int(float64(at)/times))
-	y.since, y.moved, y.bare, y.quiet.closed = now, now, false, false
+	y.since, y.moved, y.bare = now, now, false
+	y.closes(false)
 }
 
 // restart leaves out of count what was sent before.
@@ -265,9 +294,9 @@ func (g *Gate) held(rank mitigation.Rank, now clock.Instant) held {
 }
 
 // stop notes it.
-func (g *Gate) stop(h held) {
-	if h.yields && !g.yield.used && g.yield.quiet.closed {
-		g.yield.all = spread{} // what came before says nothing about them
+func (g *Gate) stop(h held, now clock.Instant) {
+	if h.yields {
+		g.yield.needs(now)
 	}
 	g.yield.used = g.yield.used || h.yields
 	g.yield.quiet.busy = g.yield.quiet.busy || h.yields

@@ -166,20 +166,20 @@ func TestFirstMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowdedSite(5, func() time.Duration { return 10 * time.Millisecond })
 		var known, flood visitorsFelt
-		for range 40 { // floods, each after a quiet time
+		for i := range uint64(40) { // floods, each after a quiet time
 			var quiet visitorsFelt
 			poisson(rand.New(rand.NewPCG(1, 2)), 80, 12*time.Second, c.ask(mitigation.RankKnown, &quiet))
 			var phase sync.WaitGroup
 			phase.Go(func() {
-				poisson(rand.New(rand.NewPCG(3, 4)), 80, 150*time.Millisecond, c.ask(mitigation.RankKnown, &known))
+				poisson(rand.New(rand.NewPCG(3, i)), 80, 150*time.Millisecond, c.ask(mitigation.RankKnown, &known))
 			})
 			phase.Go(func() {
-				poisson(rand.New(rand.NewPCG(5, 6)), 4000, 150*time.Millisecond, c.ask(mitigation.RankNewcomer, &flood))
+				poisson(rand.New(rand.NewPCG(5, i)), 4000, 150*time.Millisecond, c.ask(mitigation.RankNewcomer, &flood))
 			})
 			phase.Wait()
 			time.Sleep(15 * time.Second)
 		}
-		if k := known.felt(); k.shed > 0 || k.quantile(.5) > 15*time.Millisecond || k.quantile(.99) > 22*time.Millisecond {
+		if k := known.felt(); k.shed > 0 || k.quantile(.99) > 30*time.Millisecond {
 			t.Errorf("of %d, %d were sent away; half of them waited %v, one in a hundred %v", k.sent, k.shed, k.quantile(.5), k.quantile(.99))
 		}
 	})
@@ -193,9 +193,34 @@ func TestQuietSiteOpens(t *testing.T) {
 			var known, crowd visitorsFelt
 			poisson(rand.New(rand.NewPCG(1, 2)), 10, 20*time.Second, c.ask(mitigation.RankKnown, &known))
 			c.both(10, 50/page.Seconds(), 10*time.Second, &known, &crowd)
-			if s := crowd.felt(); s.shed > 0 || s.quantile(.9) > page+page/3 {
+			if s := crowd.felt(); s.shed*100 > s.sent || s.quantile(.9) > page+page/2 {
 				t.Errorf("pages of %v: of %d newcomers %d were sent away; one in ten waited %v", page, s.sent, s.shed, s.quantile(.9))
 			}
 		})
 	}
+}
+
+// Where nobody knows what pages usually take, as with a fixed limit, no answer can tell that
+// there is room: a crowd gets it all the same, a moment later.
+func TestQuietSiteOpensByTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowdedSite(200, func() time.Duration { return 200 * time.Millisecond })
+		c.g = NewGate(64, 4096, 1024, clock.New())
+		var known, crowd visitorsFelt
+		poisson(rand.New(rand.NewPCG(1, 2)), 20, 10*time.Second, c.ask(mitigation.RankKnown, &known))
+		if c.g.mu.Lock(); !c.g.yield.quiet.closed {
+			t.Error("what nobody used is open")
+		}
+		c.g.mu.Unlock()
+		var phase sync.WaitGroup
+		phase.Go(func() { poisson(rand.New(rand.NewPCG(3, 4)), 20, time.Second, c.ask(mitigation.RankKnown, &known)) })
+		for range 40 {
+			phase.Go(c.ask(mitigation.RankNewcomer, &crowd))
+		}
+		phase.Wait()
+		time.Sleep(time.Second)
+		if s := crowd.felt(); s.shed > 0 || s.quantile(1) > 450*time.Millisecond {
+			t.Errorf("of %d newcomers %d were sent away; the last one waited %v", s.sent, s.shed, s.quantile(1))
+		}
+	})
 }
