@@ -224,3 +224,25 @@ func TestSpansMemory(t *testing.T) {
 		t.Errorf("%d bytes: kept, published, and published before", all)
 	}
 }
+
+// TestDayIsShown: what is learnt of a day is published within a minute while it is young, and
+// within ten once two hours are learnt.
+func TestDayIsShown(t *testing.T) {
+	b, s := New(DefaultConfig()), newSite()
+	live(b, s, 30*time.Minute, 1, "/young")
+	for _, c := range []struct {
+		path   string
+		before time.Duration // what is learnt first
+		within time.Duration
+	}{
+		{"/first", 0, shownEvery},
+		{"/later", 3 * time.Hour, shownOld},
+	} {
+		live(b, s, c.before, 1, "")
+		learnt := c.within + b.cfg.Delay + 2*10*time.Second
+		live(b, s, learnt, 1, c.path)
+		if of(b.Normal().OrdinaryDay, c.path) == 0 {
+			t.Errorf("%s is not shown after %v", c.path, learnt)
+		}
+	}
+}
