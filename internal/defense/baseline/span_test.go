@@ -235,8 +235,8 @@ func TestDayIsShown(t *testing.T) {
 		before time.Duration // what is learnt first
 		within time.Duration
 	}{
-		{"/first", 0, shownEvery},
-		{"/later", 3 * time.Hour, shownOld},
+		{"/first", 0, time.Minute},
+		{"/later", 3 * time.Hour, 10 * time.Minute},
 	} {
 		live(b, s, c.before, 1, "")
 		learnt := c.within + b.cfg.Delay + 2*10*time.Second

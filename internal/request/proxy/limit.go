@@ -203,7 +203,8 @@ func (l *limiter) flinch(now clock.Instant) {
 	}
 }
 
-// open makes it twice as large when as many answers came as it lets go, and they were quick: what a quiet site closed, a crowd has open within a few answers' time.
+// open makes it twice as large when as many answers came as it lets go, and they were
+// quick: what a quiet site closed, a crowd has open within a few answers' time.
 func (l *limiter) open(now clock.Instant) {
 	p, times := l.judge(0, min(l.n, maxSamples))
 	if p != paceQuick {
